@@ -1,0 +1,132 @@
+"""The Rust core: routing, sampling, statistics, and reading of messages. Private: use the modules of ``pilotfish``.
+
+Nothing in here calls back into Python. Every class is frozen and may be used from any thread. Time is always an
+argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall time.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, final
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+class ConfigurationError(ValueError):
+    """The engine's configuration cannot be used; the message names the value and the remedy."""
+
+class ProfileError(ValueError):
+    """A profile cannot be read or built: truncated, altered, of a newer format, or without rows."""
+
+@final
+class Decision:
+    """What was decided for one call before it is forwarded. Hand it back to :meth:`Engine.observe`."""
+
+    @property
+    def version(self) -> str:
+        """Name of the version that answers."""
+    @property
+    def route(self) -> str: ...
+    @property
+    def role(self) -> Literal["primary", "canary"]: ...
+    @property
+    def strategy(self) -> Literal["static", "canary", "fallback"]:
+        """Why: the route has one version, its weights were drawn, or no route matched."""
+    @property
+    def shadow(self) -> str | None:
+        """Version that shall see a copy of the call, or None."""
+    @property
+    def shadow_timeout(self) -> float:
+        """Seconds the shadow may take; 0.0 without a shadow."""
+    @property
+    def call_id(self) -> str:
+        """``x-request-id`` if the client sent one (at most 128 bytes), else the trace id, else hexadecimal of the seed."""
+    @property
+    def traceparent(self) -> str | None:
+        """W3C trace context as the client sent it."""
+
+@final
+class Engine:
+    """Everything that is decided and counted in one sidecar.
+
+    ``configuration`` is JSON (see ``pilotfish.settings.Settings.engine``); ``profiles`` maps version names to the
+    bytes of a profile file. Starts the observer thread; :meth:`close` stops it.
+
+    Raises ConfigurationError or ProfileError.
+    """
+
+    def __new__(cls, configuration: str, profiles: Mapping[str, bytes]) -> Engine: ...
+    def decide(self, method: str, metadata: Sequence[tuple[str, str | bytes]], seed: int, now_ns: int) -> Decision:
+        """First crossing: choose route, version and shadow for a call. Never raises for anything a client can send.
+
+        ``method`` is the ``:path`` (``/package.Service/Method``); ``seed`` 64 random bits, used where the client
+        sent nothing to be sticky to.
+        """
+    def observe(
+        self,
+        decision: Decision,
+        code: int,
+        duration_ns: int,
+        upstream_ns: int,
+        now_ns: int,
+        request: bytes | None,
+        response: bytes | None,
+        request_bytes: int,
+        response_bytes: int,
+    ) -> str | None:
+        """Second crossing, after the reply was forwarded: count the call and queue its messages for the statistics.
+
+        ``code`` is the gRPC status. ``request``/``response`` are whole messages, or None (streams hand them to
+        :meth:`observe_message` as they pass; calls without a message have none). Returns the reason why the call is
+        kept (``"sampled"``, ``"error"``, ``"slow"``, ``"canary"``) or None when it is sampled out. A kept call must be
+        settled with :meth:`settle`. Never blocks: when the observer is behind, the messages are dropped and counted.
+        """
+    def observe_message(self, decision: Decision, direction: Literal["input", "output"], message: bytes, now_ns: int) -> None:
+        """Queue one message of a streaming call for the statistics."""
+    def settle(self, outcome: str | None) -> None:
+        """Say what became of a kept call: None when the journal has written it, else why it was dropped (``queue_full``, ``disk``...)."""
+    def admit_shadow(self, decision: Decision) -> bool:
+        """Whether the shadow call may start now; when too many are in flight it is dropped and counted."""
+    def observe_shadow(
+        self,
+        decision: Decision,
+        code: int,
+        duration_ns: int,
+        now_ns: int,
+        response: bytes | None,
+        primary_code: int,
+        primary_response: bytes | None,
+    ) -> None:
+        """End of an admitted shadow call: count it and queue both answers for comparison. Code 4 counts as time-out."""
+    def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
+        """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
+    def alarms(self, after: int) -> bytes:
+        """JSON array of the alarm events with a sequence above ``after``, oldest first; the last 1,024 are remembered."""
+    def learned_profile(self, version: str) -> bytes | None:
+        """The profile learned from the first live rows of a version without one, or None until enough were seen."""
+    def flush(self, timeout: float) -> bool:
+        """Wait until the observer has worked off its queue; False when that took longer than ``timeout`` seconds."""
+    def close(self) -> None:
+        """Stop the observer thread after its queue is worked off. Later calls count, but are not observed."""
+
+@final
+class ProfileBuilder:
+    """Builds a reference profile from columns, in one pass with bounded memory; chunks may be added one after another."""
+
+    def __new__(cls, model: str, bins: int = 32) -> ProfileBuilder: ...
+    def add_numbers(self, name: str, direction: Literal["input", "output"], values: npt.NDArray[np.float64]) -> None:
+        """Add rows of a numeric feature; NaN is missing. ``values`` is one-dimensional."""
+    def add_categories(self, name: str, direction: Literal["input", "output"], values: Sequence[str | bytes | None]) -> None:
+        """Add rows of a categorical feature; None is missing."""
+    def finish(self) -> bytes:
+        """The bytes of the profile file. Raises ProfileError when nothing was added."""
+
+def describe_profile(profile: bytes) -> dict[str, Any]:
+    """What a profile file holds: ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}]}``. Raises ProfileError."""
+
+def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:
+    """Read one message as the statistics do: ``{"model", "version", "id", "tensors": [{"name", "datatype", "shape",
+    "values"}], "defects": {tensor: reason}}``. Raises ValueError with the reason when it cannot be read."""
+
+def distance(name: Literal["psi", "jensen_shannon", "ks"], reference: Sequence[int], current: Sequence[int]) -> float:
+    """A binned distance between two vectors of counts of equal length, as exported in the snapshot."""
