@@ -1,0 +1,34 @@
+# pilotfish: `make demo` and `make test` do all the set-up on a fresh machine; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTENSION := python/pilotfish/_core.abi3.so
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
+DEMO_ARGS ?=
+
+.PHONY: help demo test check test-peers bench build tools clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+demo: build ## a real model, a dirty lens, a drift alarm (DEMO_ARGS="--for 60s" for scripts)
+	$(BIN)/pilotfish demo $(DEMO_ARGS)
+
+build: $(EXTENSION) ## the virtual environment and the Rust extension
+
+tools:
+	@command -v $(PYTHON) >/dev/null || { echo "make: no '$(PYTHON)': install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $$($(PYTHON) --version) is too old: Python 3.10 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "make: no 'cargo': install the Rust toolchain, 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
+
+$(VENV)/.made: | tools
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python 'maturin>=1.14,<2'
+	@touch $@
+
+$(EXTENSION): $(VENV)/.made pyproject.toml $(RUST_SOURCES)
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --uv --quiet --extras dev,demo
+	@touch $@
