@@ -38,6 +38,8 @@ pub enum Datatype {
 pub enum Data<'a> {
     /// Little-endian, row-major, without padding, not necessarily aligned; never `Datatype::Bytes`.
     Raw(&'a [u8]),
+    /// Like `Raw`, for the rare message whose numbers lie in several pieces and had to be joined.
+    Owned(Vec<u8>),
     /// Varint-encoded signed integers (typed BOOL and INT contents).
     Signed(Vec<i64>),
     /// Varint-encoded unsigned integers (typed UINT contents).
@@ -128,10 +130,7 @@ impl Datatype {
 
     /// Whether the values are whole numbers (so that classes and counts get one bin per value).
     pub fn is_integer(self) -> bool {
-        !matches!(
-            self,
-            Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 | Datatype::Bytes
-        )
+        !matches!(self, Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 | Datatype::Bytes)
     }
 }
 
@@ -151,13 +150,15 @@ impl<'a> Tensor<'a> {
     ) -> Result<Tensor<'a>, Defect> {
         let elements = match (&data, datatype.width()) {
             (Data::Raw(raw), Some(width)) if raw.len() % width == 0 => raw.len() / width,
+            (Data::Owned(raw), Some(width)) if raw.len() % width == 0 => raw.len() / width,
             (Data::Signed(values), Some(_)) => values.len(),
             (Data::Unsigned(values), Some(_)) => values.len(),
             (Data::Bytes(values), None) => values.len(),
             _ => return Err(Defect::MalformedContents),
         };
-        let wanted = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent));
-        if wanted != Some(elements) {
+        // Zero extents count as one here, so that no product of some of the extents (rows, columns) can overflow.
+        let fits = shape.iter().try_fold(1usize, |product, &extent| product.checked_mul(extent.max(1)));
+        if fits.is_none() || shape.iter().product::<usize>() != elements {
             return Err(Defect::ShapeMismatch);
         }
         Ok(Tensor { name, datatype, shape, data })
@@ -189,6 +190,7 @@ impl<'a> Tensor<'a> {
     pub fn for_each(&self, mut visit: impl FnMut(usize, f64)) {
         match &self.data {
             Data::Raw(raw) => self.for_each_raw(raw, &mut visit),
+            Data::Owned(raw) => self.for_each_raw(raw, &mut visit),
             Data::Signed(values) => values.iter().enumerate().for_each(|(i, &v)| visit(i, v as f64)),
             Data::Unsigned(values) => values.iter().enumerate().for_each(|(i, &v)| visit(i, v as f64)),
             Data::Bytes(_) => {}
@@ -259,10 +261,7 @@ mod tests {
 
     #[test]
     fn a_shape_that_does_not_fit_is_refused() {
-        assert_eq!(
-            Tensor::new("x", Datatype::Fp32, vec![3], Data::Raw(&[0; 8])),
-            Err(Defect::ShapeMismatch)
-        );
+        assert_eq!(Tensor::new("x", Datatype::Fp32, vec![3], Data::Raw(&[0; 8])), Err(Defect::ShapeMismatch));
         assert_eq!(
             Tensor::new("x", Datatype::Fp32, vec![2], Data::Raw(&[0; 7])),
             Err(Defect::MalformedContents)
@@ -271,5 +270,14 @@ mod tests {
             Tensor::new("x", Datatype::Int8, vec![usize::MAX, 2], Data::Signed(vec![1])),
             Err(Defect::ShapeMismatch)
         );
+    }
+
+    #[test]
+    fn an_empty_tensor_with_absurd_extents_is_refused() {
+        assert_eq!(
+            Tensor::new("x", Datatype::Fp32, vec![0, usize::MAX, 2], Data::Raw(&[])),
+            Err(Defect::ShapeMismatch)
+        );
+        assert!(Tensor::new("x", Datatype::Fp32, vec![0, 64], Data::Raw(&[])).is_ok());
     }
 }
