@@ -1,0 +1,58 @@
+"""Profile files: the reference a model's traffic is compared with, on disk.
+
+Their form belongs to the Rust core; here is only what a file adds: that it may be missing, too large or
+damaged, and that it must never be found half-written.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pilotfish.errors import ProfileError
+
+MAX_BYTES = 256 * 1024 * 1024
+_MAKE = "make one with `pilotfish profile build` or `pilotfish profile learn`"
+
+
+def read(path: Path) -> bytes:
+    """The bytes of a profile file. Raises ProfileError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as exc:
+        raise ProfileError(f"no such profile; check the path, or {_MAKE}") from exc
+    except OSError as exc:
+        raise ProfileError(f"the profile cannot be read: {exc.strerror}; check its permissions") from exc
+    if len(data) > MAX_BYTES:
+        raise ProfileError("is larger than 256 MiB and so no profile; check the path")
+    return data
+
+
+def check(data: bytes) -> dict[str, Any]:
+    """What a profile holds, as ``{"model", "rows", "hash", "features"}``. Raises ProfileError."""
+    from pilotfish import _core
+
+    try:
+        return _core.describe_profile(data)
+    except _core.ProfileError as exc:
+        raise ProfileError(f"{exc}; {_MAKE}") from exc
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write a profile so that readers see all of it or nothing. Raises ProfileError."""
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as exc:
+        raise ProfileError(f"{path}: cannot be written: {exc.strerror}; choose another --out") from exc

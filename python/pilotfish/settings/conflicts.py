@@ -1,0 +1,113 @@
+"""What no setting can say of itself alone: references, sums, names and addresses must agree with each other.
+
+Works on whatever parts are readable, so that these mistakes are reported together with the others and not
+after them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from pilotfish.settings import address
+from pilotfish.settings.routing import Route, Version
+
+PLANES = ("grpcio",)
+"""Data planes this version has."""
+
+_WHOLE_PPM = 1_000_000
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One thing that does not agree: where, the value there, and what is wrong with its remedy."""
+
+    path: tuple[str | int, ...]
+    value: Any
+    what: str
+
+
+def conflicts(
+    *,
+    plane: str | None,
+    listen: str | None,
+    admin: str | None,
+    names: Sequence[str],
+    versions: Mapping[str, Version],
+    routes: Mapping[int, Route],
+) -> list[Conflict]:
+    """All conflicts. ``names`` has every version, ``versions`` and ``routes`` only those that can be read."""
+    return [
+        *_plane(plane),
+        *_addresses(listen, admin, versions),
+        *_route_names(routes),
+        *(conflict for index, route in routes.items() for conflict in _route(index, route, names)),
+    ]
+
+
+def _plane(plane: str | None) -> Iterator[Conflict]:
+    if plane is not None and plane not in PLANES:
+        available = " or ".join(repr(name) for name in PLANES)
+        yield Conflict(
+            ("plane",), plane, f"this data plane is not in this version of pilotfish; use {available}"
+        )
+
+
+def _addresses(listen: str | None, admin: str | None, versions: Mapping[str, Version]) -> Iterator[Conflict]:
+    taken: list[tuple[str, str]] = []
+    if listen is not None:
+        taken.append(("listen", listen))
+    if admin is not None:
+        yield from _taken(("admin",), admin, taken, "choose another port")
+        taken.append(("admin", admin))
+    for name, version in versions.items():
+        path = ("versions", name, "upstream")
+        yield from _taken(path, version.upstream, taken, "give the address of the model server")
+        taken.append((f"versions.{name}.upstream", version.upstream))
+
+
+def _taken(
+    path: tuple[str, ...], value: str, taken: list[tuple[str, str]], remedy: str
+) -> Iterator[Conflict]:
+    for owner, other in taken:
+        if address.same(value, other):
+            yield Conflict(path, value, f"is the same address as {owner}; {remedy}")
+            return
+
+
+def _route_names(routes: Mapping[int, Route]) -> Iterator[Conflict]:
+    first: dict[str, int] = {}
+    for index, route in routes.items():
+        if route.name in first:
+            what = f"routes[{first[route.name]}] has this name already; give each route its own"
+            yield Conflict(("routes", index, "name"), route.name, what)
+        first.setdefault(route.name, index)
+
+
+def _route(index: int, route: Route, names: Sequence[str]) -> Iterator[Conflict]:
+    base = ("routes", index)
+    yield from _known((*base, "stable"), route.stable, names)
+    seen = {route.stable}
+    for position, candidate in enumerate(route.candidates):
+        path = (*base, "candidates", position, "version")
+        yield from _known(path, candidate.version, names)
+        if candidate.version in seen:
+            yield Conflict(path, candidate.version, "is in this route already; name each version once")
+        seen.add(candidate.version)
+    total = sum(candidate.weight_ppm for candidate in route.candidates)
+    if total > _WHOLE_PPM:
+        what = f"the weights of the candidates add up to {total}; keep them at 1000000 or below"
+        yield Conflict((*base, "candidates"), total, what)
+    if route.shadow is not None:
+        shadow = (*base, "shadow", "version")
+        yield from _known(shadow, route.shadow.version, names)
+        if route.shadow.version == route.stable:
+            yield Conflict(shadow, route.shadow.version, "answers this route already; shadow another version")
+
+
+def _known(path: tuple[str | int, ...], name: str, names: Sequence[str]) -> Iterator[Conflict]:
+    if name in names:
+        return
+    close = get_close_matches(name, names, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else f"write one of {', '.join(names)}, or define it"
+    yield Conflict(path, name, f"no such version; {remedy}")

@@ -1,0 +1,63 @@
+"""Translation of the settings into the configuration of the Rust engine.
+
+The engine reads times in nanoseconds and refuses unknown keys; this is the only place that knows its form.
+"""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pilotfish.settings.routing import Route, Shadow
+
+if TYPE_CHECKING:
+    from pilotfish.settings.root import Settings
+
+
+def engine_configuration(settings: "Settings") -> str:
+    """JSON for ``pilotfish._core.Engine``."""
+    sampling, monitor = settings.sampling, settings.monitor
+    return json.dumps(
+        {
+            "plane": settings.plane,
+            "versions": list(settings.versions),
+            "routes": [_route(route) for route in settings.routes],
+            "sampling": {
+                "share_ppm": sampling.share_ppm,
+                "errors": sampling.errors,
+                "slower_than_ns": None
+                if sampling.slower_than is None
+                else _nanoseconds(sampling.slower_than),
+                "canary": sampling.canary,
+            },
+            "monitor": monitor.model_dump(exclude={"queue", "queue_bytes"}),
+            "queue": {"messages": monitor.queue, "bytes": monitor.queue_bytes},
+        }
+    )
+
+
+def _route(route: Route) -> dict[str, Any]:
+    return {
+        "name": route.name,
+        "method": route.match.method,
+        "metadata": route.match.metadata,
+        "stable": route.stable,
+        "candidates": [candidate.model_dump() for candidate in route.candidates],
+        "sticky": list(route.sticky),
+        "salt": route.salt,
+        "shadow": None if route.shadow is None else _shadow(route.shadow),
+    }
+
+
+def _shadow(shadow: Shadow) -> dict[str, Any]:
+    return {
+        "version": shadow.version,
+        "share_ppm": shadow.share_ppm,
+        "max_in_flight": shadow.max_in_flight,
+        "timeout_ns": _nanoseconds(shadow.timeout),
+        "methods": list(shadow.methods),
+        "absolute": shadow.tolerance.absolute,
+        "relative": shadow.tolerance.relative,
+    }
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)

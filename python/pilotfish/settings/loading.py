@@ -1,0 +1,98 @@
+"""Reading the configuration: all sources, all problems at once, one frozen result.
+
+Nothing is started from a configuration that has a single problem; so everything that can be known beforehand
+is checked here, the profile files included.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pilotfish import profile
+from pilotfish.errors import ConfigurationError, ProfileError
+from pilotfish.settings import document, problem
+from pilotfish.settings.address import ListenAddress
+from pilotfish.settings.conflicts import conflicts
+from pilotfish.settings.root import Settings
+from pilotfish.settings.routing import Route, Version
+from pilotfish.settings.sources import Layers
+
+
+def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+    """Read, merge and check the settings: flags win over the environment, that over the file, then defaults.
+
+    ``flags`` maps the names in ``sources.FLAGS`` and ``sources.SHORT`` to values; None means not given.
+
+    Raises ConfigurationError with every problem found.
+    """
+    layers = Layers()
+    if path is not None:
+        layers.add_file(document.read(path))
+    layers.add_environment(environ)
+    layers.add_flags(flags)
+    found = [(0, text) for text in layers.problems]
+    try:
+        settings = Settings.model_validate(layers.value)
+    except ValidationError as exc:
+        found += problem.problems(exc, layers)
+        if not any(item["type"] == "conflict" for item in exc.errors()):
+            found += _conflicts(layers)
+        found += _profiles(_versions(layers), layers)
+    else:
+        found += _profiles(settings.versions, layers)
+    if found:
+        raise ConfigurationError(*dict.fromkeys(text for _, text in sorted(found, key=lambda item: item[0])))
+    return settings
+
+
+def _conflicts(layers: Layers) -> list[tuple[int, str]]:
+    """What disagrees among the parts that are readable, while others are not."""
+    value = layers.value
+    named = value.get("versions")
+    routes = value.get("routes")
+    routes = routes if isinstance(routes, list) else []
+    plane = value.get("plane")
+    found = conflicts(
+        plane=plane if plane == "native" else None,
+        listen=_readable(ListenAddress, value.get("listen", Settings.model_fields["listen"].default)),
+        admin=_readable(ListenAddress, value.get("admin", Settings.model_fields["admin"].default)),
+        names=tuple(named) if isinstance(named, dict) else (),
+        versions=_versions(layers),
+        routes={index: read for index, item in enumerate(routes) if (read := _readable(Route, item))},
+    )
+    return [problem.line(conflict.path, layers, conflict.what) for conflict in found]
+
+
+def _versions(layers: Layers) -> dict[str, Version]:
+    named = layers.value.get("versions")
+    items = named.items() if isinstance(named, dict) else ()
+    return {name: read for name, item in items if (read := _readable(Version, item))}
+
+
+def _readable(kind: Any, value: Any) -> Any:
+    """The value, if need be without the keys that cannot be read; None when nothing of it can be."""
+    adapter = TypeAdapter[Any](kind)
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as exc:
+        bad = {item["loc"][0] for item in exc.errors() if item["loc"]}
+    if not isinstance(value, dict):
+        return None
+    try:
+        return adapter.validate_python({key: item for key, item in value.items() if key not in bad})
+    except ValidationError:
+        return None
+
+
+def _profiles(versions: Mapping[str, Version], layers: Layers) -> list[tuple[int, str]]:
+    found = []
+    for name, version in versions.items():
+        if version.profile is None:
+            continue
+        try:
+            profile.check(profile.read(version.profile))
+        except ProfileError as exc:
+            found.append(problem.line(("versions", name, "profile"), layers, str(exc)))
+    return found

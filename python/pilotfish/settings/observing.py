@@ -1,0 +1,111 @@
+"""Settings of what is kept and watched: sampling, statistics, alarms, journal."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from pilotfish.metadata import forbidden
+from pilotfish.settings.section import MetadataKey, Section, Text
+from pilotfish.settings.units import Bytes, Flag, Millionths, Seconds, Whole
+
+
+def _writable(key: str) -> str:
+    if forbidden(key):
+        raise ValueError("carries credentials and is never written; take it out of the list")
+    return key
+
+
+def _each_once(formats: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(formats)) != len(formats):
+        raise ValueError("names a format twice; name each one once")
+    return formats
+
+
+class Sampling(Section):
+    """Which calls are kept, in the journal and as traces; decided when a call has ended."""
+
+    share_ppm: Millionths = 10_000
+    """Share of all calls, in parts per million; drawn by call id, so that every hop keeps the same calls."""
+    errors: Flag = True
+    """Keep every call whose status is not OK."""
+    slower_than: Seconds | None = Field(default=None, gt=0, le=3600)
+    """Keep every call that takes longer."""
+    canary: Flag = False
+    """Keep every call a candidate version answered."""
+
+
+class TensorSettings(Section):
+    """How one tensor is read."""
+
+    kind: Literal["auto", "image", "category", "ignore"] = "auto"
+    """`auto` goes by datatype and shape; `image` adds brightness, contrast and size; `category` counts
+    values; `ignore` leaves it out."""
+    names: tuple[Text, ...] = Field(default=(), max_length=65_536)
+    """Names of its columns, in order; without them x[0], x[1], ..."""
+
+
+class AlarmSettings(Section):
+    """When a feature has drifted. A distance that is left out or null raises no alarm."""
+
+    psi: float | None = Field(default=0.2, gt=0, le=100)
+    """Population stability index above which a pane counts as drifted."""
+    jensen_shannon: float | None = Field(default=None, gt=0, le=1)
+    """Jensen-Shannon distance (0 to 1) above which a pane counts as drifted."""
+    ks: float | None = Field(default=None, gt=0, le=1)
+    """Kolmogorov-Smirnov distance (0 to 1) above which a pane counts as drifted."""
+    raise_after: Whole = Field(default=2, ge=1, le=1000)
+    """Panes in a row above the threshold that raise the alarm."""
+    clear_after: Whole = Field(default=2, ge=1, le=1000)
+    """Panes in a row below `clear_ratio` times the threshold that clear it."""
+    clear_ratio: float = Field(default=0.8, gt=0, le=1)
+    """How far below the threshold a pane must fall to count towards clearing."""
+
+
+class MonitorSettings(Section):
+    """The statistics of features and predictions."""
+
+    pane_rows: Whole = Field(default=500, ge=10, le=10_000_000)
+    """Rows after which the distances are computed anew."""
+    window_panes: Whole = Field(default=4, ge=1, le=1000)
+    """Closed panes that are kept."""
+    bins: Whole = Field(default=32, ge=2, le=64)
+    """Bins of a reference that is learned from live rows."""
+    max_features: Whole = Field(default=4096, ge=1, le=65_536)
+    """Features of one version; a tensor that does not fit is watched as one pooled feature."""
+    learn_rows: Whole = Field(default=2000, ge=0, le=1_000_000_000)
+    """Rows that become the reference of a version without a profile; 0 learns none, so that nothing is
+    compared."""
+    tensors: dict[Text, TensorSettings] = Field(default={}, max_length=1024)
+    """How single tensors are read, by name."""
+    alarm: AlarmSettings = AlarmSettings()
+    """When a feature has drifted."""
+    queue: Whole = Field(default=4096, ge=1, le=1_048_576)
+    """Messages that may wait to be read; beyond it they are dropped and counted."""
+    queue_bytes: Bytes = Field(default=64 * 1024**2, ge=64 * 1024, le=16 * 1024**3)
+    """Memory those messages may take."""
+
+
+class JournalSettings(Section):
+    """Where kept calls are written."""
+
+    directory: Path
+    """Folder of the files; it is made when missing."""
+    formats: Annotated[tuple[Literal["jsonl", "parquet"], ...], AfterValidator(_each_once)] = Field(
+        default=("jsonl",), min_length=1, max_length=2
+    )
+    """`jsonl`, `parquet` (needs `pip install 'pilotfish[parquet]'`) or both."""
+    payloads: Flag = False
+    """Write request and response messages too. They may hold personal data."""
+    max_payload: Bytes = Field(default=64 * 1024, ge=0, le=64 * 1024**2)
+    """A message is cut here; its length and hash stay."""
+    metadata: tuple[Annotated[MetadataKey, AfterValidator(_writable)], ...] = Field(default=(), max_length=64)
+    """Metadata keys that are written. All others are left out, and credentials always are."""
+    rotate_bytes: Bytes = Field(default=64 * 1024**2, ge=4096, le=16 * 1024**3)
+    """Size at which a new file is begun."""
+    keep_files: Whole = Field(default=8, ge=1, le=100_000)
+    """Files of each format that are kept; the oldest goes first."""
+    queue: Whole = Field(default=1024, ge=1, le=1_048_576)
+    """Kept calls that may wait to be written; beyond it they are dropped and counted."""
+    flush_interval: Seconds = Field(default=1.0, ge=0.01, le=60)
+    """How long a written call may stay in memory."""

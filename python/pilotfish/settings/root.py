@@ -1,0 +1,110 @@
+"""The whole configuration of one sidecar, as validated, frozen values.
+
+Checked once, at the edge: after it nothing else in the program needs to doubt a setting.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from pilotfish.settings.address import ListenAddress
+from pilotfish.settings.conflicts import Conflict, conflicts
+from pilotfish.settings.engine import engine_configuration
+from pilotfish.settings.observing import JournalSettings, MonitorSettings, Sampling
+from pilotfish.settings.reporting import LogSettings, TelemetrySettings
+from pilotfish.settings.routing import Method, Route, Version
+from pilotfish.settings.section import Name, Section, Text
+from pilotfish.settings.units import Bytes, Seconds, Whole
+
+
+def _interceptor(name: str) -> str:
+    module, _, attribute = name.partition(":")
+    if not all(part.isidentifier() for part in module.split(".")) or not attribute.isidentifier():
+        raise ValueError("does not name a class; write package.module:Class")
+    return name
+
+
+class Limits(Section):
+    """What one connection may ask for. None of them is below what a model server accepts by default."""
+
+    concurrent_streams: Whole = Field(default=1024, ge=1, le=2**31 - 1)
+    """Calls at a time on one connection; clients wait with further ones."""
+    metadata: Bytes = Field(default=1024**2, ge=8192, le=64 * 1024**2)
+    """Size of the metadata of one call."""
+
+
+class Settings(Section):
+    """The whole configuration. Precedence: flags, then environment, then file, then these defaults."""
+
+    listen: ListenAddress = "127.0.0.1:9000"
+    """Where clients connect: HOST:PORT, [IPV6]:PORT or unix:/path."""
+    admin: ListenAddress = "127.0.0.1:9901"
+    """Where health, metrics and the HTTP API are served. Keep it on the loopback interface: it asks nobody
+    for a password."""
+    plane: Literal["grpcio", "native"] = "grpcio"
+    """The data plane that forwards calls."""
+    versions: dict[Name, Version] = Field(min_length=1, max_length=64)
+    """The versions of the model, by name."""
+    routes: tuple[Route, ...] = Field(default=(), max_length=1000)
+    """Which version answers which calls. Without any, one route named `default` leads to the first
+    version."""
+    sampling: Sampling = Sampling()
+    """Which calls are kept."""
+    monitor: MonitorSettings = MonitorSettings()
+    """The statistics of features and predictions."""
+    journal: JournalSettings | None = None
+    """Where kept calls are written; null writes none."""
+    telemetry: TelemetrySettings = TelemetrySettings()
+    """OpenTelemetry and Prometheus."""
+    interceptors: tuple[Annotated[Text, AfterValidator(_interceptor)], ...] = Field(default=(), max_length=32)
+    """`grpc.aio.ServerInterceptor` classes on the path of a call, as package.module:Class; the first is the
+    outermost."""
+    unary_methods: tuple[Method, ...] = Field(default=(), max_length=1000)
+    """Methods with one request and one response, beside those pilotfish knows. They take a shorter way."""
+    log: LogSettings = LogSettings()
+    """The log on standard error."""
+    drain: Seconds = Field(default=5.0, ge=0, le=600)
+    """How long calls under way may take to end after SIGTERM."""
+    limits: Limits = Limits()
+    """What one connection may ask for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_route(cls, data: Any) -> Any:
+        if isinstance(data, dict) and not data.get("routes"):
+            versions = data.get("versions")
+            if isinstance(versions, dict) and versions:
+                return {**data, "routes": ({"name": "default", "stable": next(iter(versions))},)}
+        return data
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        found = conflicts(
+            plane=self.plane,
+            listen=self.listen,
+            admin=self.admin,
+            names=tuple(self.versions),
+            versions=self.versions,
+            routes=dict(enumerate(self.routes)),
+        )
+        if found:
+            raise ValidationError.from_exception_data("Settings", [_detail(conflict) for conflict in found])
+        return self
+
+    def engine_configuration(self) -> str:
+        """The part the Rust engine needs, as the JSON it reads."""
+        return engine_configuration(self)
+
+    def effective(self) -> dict[str, Any]:
+        """Everything in force as plain data with units (``5s``, ``64MiB``); what may be secret is masked."""
+        from pilotfish.settings.secret import mask
+
+        masked = mask(self.model_dump(mode="json"))
+        assert isinstance(masked, dict)
+        return masked
+
+
+def _detail(conflict: Conflict) -> InitErrorDetails:
+    error = PydanticCustomError("conflict", "{what}", {"what": conflict.what})
+    return InitErrorDetails(type=error, loc=conflict.path, input=conflict.value)
