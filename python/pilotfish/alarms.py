@@ -1,0 +1,116 @@
+"""Alarms: takes the events of the core out to whoever wants to know.
+
+The core never calls back, so a thread asks it once a second. Every event is published once and in order, to
+each publisher; one that fails does not silence the others.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import structlog
+
+Alarm: TypeAlias = dict[str, Any]
+"""One event.
+
+``sequence``, ``state`` (raised, cleared), ``model``, ``version``, ``feature``, ``direction``, ``method``,
+``score``, ``threshold``, ``noise``, ``row``, ``change_row``, ``call``, ``at_ns``.
+"""
+
+Publisher: TypeAlias = Callable[[Alarm], None]
+
+_log = structlog.get_logger("pilotfish.alarms")
+
+
+class Engine(Protocol):
+    """Where the events come from."""
+
+    def alarms(self, after: int) -> bytes:
+        """JSON array of the events after a sequence number, oldest first."""
+
+
+class Telemetry(Protocol):
+    """Where the events go as log records."""
+
+    def event(self, name: str, attributes: dict[str, Any], body: str) -> None:
+        """Send one event."""
+
+
+class AlarmWatch:
+    """Polls the engine and publishes what is new.
+
+    ``wait`` sleeps for that many seconds, or less when it is time to stop, and says whether it is.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        publish: Sequence[Publisher],
+        *,
+        period: float = 1.0,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        self._engine = engine
+        self._publish = tuple(publish)
+        self._period = period
+        self._stopping = threading.Event()
+        self._wait = wait or self._stopping.wait
+        self._seen = 0
+        self._polling = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="pilotfish-alarms", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """Publish what has happened until now, then end; waits at most ``timeout`` seconds. Idempotent."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout)
+
+    def poll(self) -> int:
+        """Publish the events since the last poll; how many there were. Never raises."""
+        with self._polling:
+            try:
+                events: list[Alarm] = json.loads(self._engine.alarms(self._seen))
+            except Exception as exc:  # noqa: BLE001 - the thread must outlive one bad answer
+                _log.error("alarms.unreadable", error=str(exc))
+                return 0
+            for event in events:
+                self._announce(event)
+            return len(events)
+
+    def _announce(self, event: Alarm) -> None:
+        missed = event["sequence"] - self._seen - 1
+        if missed > 0:
+            _log.warning("alarms.missed", count=missed)  # more at once than the core remembers
+        self._seen = event["sequence"]
+        for publisher in self._publish:
+            try:
+                publisher(event)
+            except Exception as exc:  # noqa: BLE001 - a publisher may be anybody's code
+                _log.error("alarms.publisher_failed", publisher=repr(publisher), error=str(exc))
+
+    def _run(self) -> None:
+        while not self._wait(self._period):
+            self.poll()
+        self.poll()
+
+
+def sentence(alarm: Alarm) -> str:
+    """An alarm in words."""
+    where = f"{alarm['model']} {alarm['version']}: {alarm['direction']} {alarm['feature']}"
+    if alarm["state"] == "cleared":
+        return f"{where} is back: {alarm['method']} {alarm['score']:.3g}, threshold {alarm['threshold']:.3g}"
+    return (
+        f"{where} has drifted: {alarm['method']} {alarm['score']:.3g} above {alarm['threshold']:.3g}, "
+        f"since about row {alarm['change_row']}"
+    )
+
+
+def log(alarm: Alarm) -> None:
+    """Publisher: one log line."""
+    level = _log.warning if alarm["state"] == "raised" else _log.info
+    level(f"drift.{alarm['state']}", says=sentence(alarm), **alarm)
