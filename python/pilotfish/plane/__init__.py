@@ -1,0 +1,32 @@
+"""The data planes: what stands between a client and the model.
+
+A plane only forwards bytes. Every decision is the engine's; what a plane can and cannot carry is published
+in its ``guarantees.yaml``, from which ``docs/guarantees.md`` and the expected failures of the tests are
+made.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Protocol, TypeAlias
+
+UpstreamState: TypeAlias = Literal["ready", "connecting", "unreachable"]
+"""What is known about the connection to one model server, without asking it anything."""
+
+
+class Plane(Protocol):
+    """Life of a data plane, as the application sees it."""
+
+    async def start(self) -> str:
+        """Listen and return the bound address (the port is a real one where 0 was asked for).
+
+        Raises AddressInUse when the address is taken, ConfigurationError when an interceptor cannot be used.
+        """
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new calls, let those under way end within ``seconds``, cancel the rest, disconnect."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls are accepted. Says nothing of the models: their health is theirs to answer for."""
+
+    def upstreams(self) -> Mapping[str, UpstreamState]:
+        """State of the connection to each version."""

@@ -1,0 +1,45 @@
+"""Status of a call: gRPC's codes, and the words for failures that are pilotfish's own.
+
+The only place that chooses a code. What the upstream said is passed on as it is; when there was nobody to say
+anything, the message begins with ``pilotfish:``, so that a reader knows which side of the wire to look at.
+"""
+
+from typing import Final
+
+import grpc
+
+OK: Final = 0
+CANCELLED: Final = 1
+DEADLINE_EXCEEDED: Final = 4
+INTERNAL: Final = 13
+UNAVAILABLE: Final = 14
+
+CODES: Final = tuple(sorted(grpc.StatusCode, key=lambda code: int(code.value[0])))
+"""By number: ``CODES[14] is grpc.StatusCode.UNAVAILABLE``."""
+
+# How C-core words a connection that could not be made or was lost. A status that came over the wire carries
+# the server's own words; grpcio has no other mark by which to tell the two apart.
+_NO_CONNECTION = (
+    "failed to connect to all addresses",
+    "connections to all backends failing",
+    "Socket closed",
+    "empty address list",
+    "DNS resolution failed",
+    "recvmsg:",
+    "sendmsg:",
+    "GOAWAY received",
+    "Endpoint closing",
+    "Transport closed",
+)
+
+
+def local_failure(code: int, message: str, version: str, address: str) -> str:
+    """The message to answer with: ``message`` itself, or pilotfish's when no upstream was there."""
+    if code == UNAVAILABLE and message.startswith(_NO_CONNECTION):
+        return f"pilotfish: upstream {version} at {address} is unavailable: {message}"
+    return message
+
+
+def no_message(version: str, address: str) -> str:
+    """Message for a call of a unary method that ended OK without a reply, which no gRPC client accepts."""
+    return f"pilotfish: upstream {version} at {address} ended the call with OK but sent no message"
