@@ -29,7 +29,9 @@ fn le(values: &[f32]) -> Vec<u8> {
 }
 
 fn shared(tensor: Encoder) -> Encoder {
-    tensor.len(4, message().len(1, "shared_memory_region").len(2, message().len(3, "region")))
+    tensor
+        .len(4, message().len(1, "shared_memory_region").len(2, message().len(3, "region")))
+        .len(4, message().len(1, "shared_memory_offset").len(2, message().varint(2, 64)))
 }
 
 /// The outcome of one typed tensor `x` whose contents are `contents`.
@@ -204,6 +206,20 @@ fn every_typed_datatype_is_read() {
     ] {
         assert_eq!(typed(datatype, &[2], contents), Ok(values.to_vec()), "{datatype}");
     }
+}
+
+#[test]
+fn wide_varints_are_cut_to_the_fields_width() {
+    let all_ones = u64::from(u32::MAX);
+    assert_eq!(typed("INT32", &[2], message().packed(2, &[all_ones, 1 << 32])), Ok(vec![-1.0, 0.0]));
+    assert_eq!(typed("UINT32", &[1], message().packed(4, &[u64::MAX])), Ok(vec![f64::from(u32::MAX)]));
+    assert_eq!(typed("BOOL", &[2], message().packed(1, &[300, 0])), Ok(vec![1.0, 0.0]));
+}
+
+#[test]
+fn elements_of_other_fields_beside_the_datatypes_own_are_ignored() {
+    let contents = message().len(6, le(&[9.0])).packed(3, &[7]).len(8, "noise");
+    assert_eq!(typed("INT64", &[1], contents), Ok(vec![7.0]));
 }
 
 #[test]
