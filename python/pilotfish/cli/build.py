@@ -1,0 +1,82 @@
+"""From the columns of a data file to the features of a profile.
+
+Names and derived features follow what the statistics make of live tensors, so that the same column has the
+same name on both sides: column i of a wide tensor ``x`` is ``x[i]``, a single column is ``x``; a text has its
+length in bytes beside it; a vector of scores has its class (the largest) and its score.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pilotfish import _core
+from pilotfish.errors import ProfileError
+from pilotfish.table import Chunk, Numbers, Table, Texts
+
+MAX_CLASSES = 1000
+"""A wider output is taken for a vector of numbers, not of scores."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to build from a table."""
+
+    model: str
+    bins: int
+    direction: Literal["input", "output"]
+    tensor: str | None
+    """Name of the tensor whose columns these are; without one every column is a tensor of its own."""
+
+
+def build(table: Table, plan: Plan) -> bytes:
+    """The bytes of a profile of all rows of the table. Raises ProfileError or TableError."""
+    builder = _core.ProfileBuilder(plan.model, plan.bins)
+    names = feature_names(list(table.kinds), plan.tensor)
+    try:
+        for chunk in table.chunks():
+            for name, values in _features(chunk, names, plan):
+                if isinstance(values, np.ndarray):
+                    builder.add_numbers(name, plan.direction, values)
+                else:
+                    builder.add_categories(name, plan.direction, values)
+        return builder.finish()
+    except _core.ProfileError as exc:
+        raise ProfileError(str(exc)) from exc
+
+
+def feature_names(columns: Sequence[str], tensor: str | None) -> dict[str, str]:
+    """Feature name of every column."""
+    if tensor is None:
+        return {column: column for column in columns}
+    if len(columns) == 1:
+        return {columns[0]: tensor}
+    return {column: f"{tensor}[{index}]" for index, column in enumerate(columns)}
+
+
+def _features(chunk: Chunk, names: dict[str, str], plan: Plan) -> Iterator[tuple[str, Numbers | Texts]]:
+    for column, values in chunk.items():
+        yield names[column], values
+        if not isinstance(values, np.ndarray):
+            yield f"{names[column]}.length", _lengths(values)
+    if plan.tensor is not None and plan.direction == "output":
+        yield from _scores(plan.tensor, list(chunk.values()))
+
+
+def _lengths(values: Texts) -> Numbers:
+    lengths = (
+        np.nan if item is None else len(item.encode() if isinstance(item, str) else item) for item in values
+    )
+    return np.fromiter(lengths, np.float64, len(values))
+
+
+def _scores(tensor: str, columns: Sequence[Numbers | Texts]) -> Iterator[tuple[str, Numbers]]:
+    numbers = [values for values in columns if isinstance(values, np.ndarray)]
+    if not 2 <= len(numbers) == len(columns) <= MAX_CLASSES:
+        return
+    table = np.stack(numbers, axis=1)
+    whole = table[~np.isnan(table).any(axis=1)]
+    if len(whole):
+        yield f"{tensor}.class", whole.argmax(axis=1).astype(np.float64)
+        yield f"{tensor}.score", np.ascontiguousarray(whole.max(axis=1))

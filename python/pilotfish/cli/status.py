@@ -1,0 +1,80 @@
+"""``pilotfish status``: the numbers of a running sidecar, as its admin address gives them."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from typing import Annotated, Any
+
+import typer
+
+from pilotfish.errors import AdminUnreachable
+
+EXAMPLES = (
+    "Examples:\n\n"
+    "pilotfish status\n\n"
+    "pilotfish status --admin 127.0.0.1:9901 --features 50\n\n"
+    "pilotfish status --json | jq .alarms"
+)
+DEFAULT_ADMIN = "127.0.0.1:9901"
+_ANSWER_SECONDS = 5.0
+_MAX_BYTES = 256 * 1024 * 1024
+
+
+def status(
+    *,
+    admin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR",
+            help=f"Admin address of the sidecar. \\[default: PILOTFISH_ADMIN or {DEFAULT_ADMIN}]",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the snapshot as JSON.")] = False,
+    features: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Features shown of each version; the most drifted first.")
+    ] = 10,
+) -> None:
+    """Show what a running sidecar has counted: calls, routes, shadows, drift, alarms."""
+    body = fetch(admin or os.environ.get("PILOTFISH_ADMIN") or DEFAULT_ADMIN, "/api/v1/snapshot")
+    if as_json:
+        typer.echo(body.decode())
+        return
+    from rich.console import Console
+
+    from pilotfish.cli import tables
+
+    console = Console()
+    for part in tables.report(_parsed(body), features):
+        console.print(part)
+
+
+def fetch(address: str, path: str) -> bytes:
+    """GET a path from an admin address. Raises AdminUnreachable."""
+    url = f"http://{address.removeprefix('http://').rstrip('/')}{path}"
+    # Proxies of the environment are for the outside world, not for an address of this machine or pod.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=_ANSWER_SECONDS) as answer:
+            body: bytes = answer.read(_MAX_BYTES)
+            return body
+    except urllib.error.HTTPError as exc:
+        raise AdminUnreachable(
+            f"{address}: answered {exc.code} to GET {path}; is this the admin address of pilotfish?"
+        ) from exc
+    except (urllib.error.URLError, OSError, ValueError) as exc:
+        reason = getattr(exc, "reason", exc)
+        what = getattr(reason, "strerror", None) or str(reason)
+        raise AdminUnreachable(
+            f"{address}: no answer ({what}); is `pilotfish run` running? Name its admin address with --admin"
+        ) from exc
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        snapshot = json.loads(body)
+    except ValueError as exc:
+        raise AdminUnreachable("the answer is not JSON; is this the admin address of pilotfish?") from exc
+    if not isinstance(snapshot, dict) or "calls" not in snapshot:
+        raise AdminUnreachable("the answer is not a snapshot; is this the admin address of pilotfish?")
+    return snapshot

@@ -1,0 +1,206 @@
+"""A snapshot as tables for a terminal. Pure: plain data in, things `rich` can print out.
+
+What matters most comes first: alarms, then how far each version has drifted, then whether the planned shares
+are reached; the accounting comes last, because it is only read when something else looks wrong.
+"""
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+Snapshot: TypeAlias = dict[str, Any]
+
+_PPM = 1_000_000
+_DISTANCES = ("psi", "jensen_shannon", "ks")
+
+
+def report(snapshot: Snapshot, features: int) -> Iterator[RenderableType]:
+    """Everything worth showing of a snapshot; at most ``features`` features of each version."""
+    yield _headline(snapshot)
+    yield _calls(snapshot)
+    yield _routes(snapshot)
+    if snapshot["shadows"]:
+        yield _shadows(snapshot)
+    for model in snapshot["models"]:
+        yield _model(model, features)
+    yield _accounting(snapshot)
+
+
+def quantile(histogram: Snapshot, q: float) -> float | None:
+    """The upper edge of the bucket in which the quantile lies; None when nothing was counted.
+
+    Above the last bound the largest value seen stands in for the edge.
+    """
+    total = histogram["count"]
+    if not total:
+        return None
+    wanted, seen = q * total, 0
+    for bound, count in zip(histogram["bounds"], histogram["counts"], strict=False):
+        seen += count
+        if seen >= wanted:
+            return float(min(bound, histogram["max"]))
+    return float(histogram["max"])
+
+
+def seconds(value: float | None) -> str:
+    """A duration with three digits at most and a readable unit."""
+    if value is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-6:.3g} µs"
+
+
+def _headline(snapshot: Snapshot) -> Text:
+    active = snapshot["alarms"]["active"]
+    text = Text(f"pilotfish {snapshot['version']}, {snapshot['plane']} plane, up {_uptime(snapshot)}: ")
+    text.append(_alarms(active), style="bold red" if active else "green")
+    return text
+
+
+def _uptime(snapshot: Snapshot) -> str:
+    minutes, second = divmod(int(snapshot["uptime_seconds"]), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"
+
+
+def _alarms(active: int) -> str:
+    if not active:
+        return "no alarm"
+    return f"{active} alarm{'s' if active > 1 else ''}"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    return table
+
+
+def _calls(snapshot: Snapshot) -> Table:
+    calls = snapshot["calls"]
+    added = (
+        f"{seconds(quantile(calls['overhead'], 0.5))} at the median" if calls["overhead"]["count"] else "-"
+    )
+    title = f"Calls: {calls['total']}, {calls['active']} under way; added by pilotfish: {added}"
+    table = _table(title, "method", "version", "role", "status", "calls", "p50", "p99")
+    for series in calls["series"]:
+        duration = series["duration"]
+        table.add_row(
+            series["method"],
+            series["version"],
+            series["role"],
+            Text(series["code"], style="" if series["code"] == "OK" else "red"),
+            str(series["count"]),
+            seconds(quantile(duration, 0.5)),
+            seconds(quantile(duration, 0.99)),
+        )
+    return table
+
+
+def _routes(snapshot: Snapshot) -> Table:
+    table = _table("Routes", "route", "version", "role", "calls", "planned", "reached")
+    for route in snapshot["routes"]:
+        for version in route["versions"]:
+            reached = version["share"]
+            table.add_row(
+                route["name"],
+                version["version"],
+                version["role"],
+                str(version["calls"]),
+                f"{version['weight_ppm'] / _PPM:.2%}",
+                "-" if reached is None else f"{reached:.2%}",
+            )
+    return table
+
+
+def _shadows(snapshot: Snapshot) -> Table:
+    table = _table(
+        "Shadows",
+        "route",
+        "version",
+        "answered",
+        "failed",
+        "late",
+        "dropped",
+        "equal",
+        "different",
+        "unreadable",
+    )
+    for shadow in snapshot["shadows"]:
+        different = shadow["mismatch"] + shadow.get("status_mismatch", 0)
+        table.add_row(
+            shadow["route"],
+            shadow["version"],
+            *(str(shadow[key]) for key in ("ok", "error", "timeout", "dropped", "match")),
+            str(different),
+            str(shadow["undecodable"]),
+        )
+    return table
+
+
+def _model(model: Snapshot, features: int) -> Table:
+    shown = sorted(model["features"], key=_urgency, reverse=True)[:features]
+    more = len(model["features"]) - len(shown)
+    name = f"{model['model']} {model['version']}"
+    title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls"
+    table = _table(title, "feature", "", "mean", "missing", "psi", "JS", "KS", "alarm")
+    for feature in shown:
+        drift = feature["drift"] or {}
+        alarm = feature["alarm"]
+        table.add_row(
+            feature["name"],
+            feature["direction"],
+            _number(feature["mean"]),
+            str(feature["missing"]),
+            *(_number(drift.get(name)) for name in _DISTANCES),
+            Text(
+                f"{alarm['method']} > {alarm['threshold']:g} since row {alarm['since_row']}", style="bold red"
+            )
+            if alarm
+            else "",
+        )
+    if more > 0:
+        table.caption = f"and {more} more features (--features N)"
+    return table
+
+
+def _urgency(feature: Snapshot) -> tuple[bool, float]:
+    drift = feature["drift"] or {}
+    return feature["alarm"] is not None, drift.get("psi") or 0.0
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _accounting(snapshot: Snapshot) -> Table:
+    journal, statistics = snapshot["journal"], snapshot["statistics"]
+    table = _table("Accounting", "", "came", "went on", "left out", "waiting", "dropped", "why")
+    table.add_row(
+        "journal",
+        str(journal["observed"]),
+        str(journal["kept"]),
+        str(journal["sampled_out"]),
+        str(journal["queued"]),
+        str(sum(journal["dropped"].values())),
+        _reasons(journal["dropped"]),
+    )
+    table.add_row(
+        "statistics",
+        str(statistics["offered"]),
+        str(statistics["decoded"]),
+        str(sum(statistics["unreadable"].values())),
+        str(statistics["queued"]),
+        str(sum(statistics["dropped"].values())),
+        _reasons({**statistics["unreadable"], **statistics["dropped"]}),
+    )
+    return table
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)

@@ -1,0 +1,273 @@
+"""Data files as columns: CSV and Parquet, read in chunks.
+
+A profile is built from files that may be larger than memory, so nothing here holds more than one chunk. A
+column is either numbers (float64, NaN is missing) or texts (None is missing); which of the two is decided
+from all its rows, not from the first ones.
+"""
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pilotfish.errors import TableError
+
+Numbers: TypeAlias = npt.NDArray[np.float64]
+Texts: TypeAlias = list[str | bytes | None]
+Chunk: TypeAlias = Mapping[str, Numbers | Texts]
+"""Some rows of every column."""
+Kind: TypeAlias = Literal["numbers", "texts"]
+
+CHUNK_ROWS = 16_384
+MAX_COLUMNS = 65_536
+_MISSING = frozenset({"", "nan", "null", "none", "na", "n/a"})
+_TRUTH = {"true": 1.0, "false": 0.0}
+
+
+class Table(Protocol):
+    """A file with named columns."""
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """The chosen columns, in order, and what they hold."""
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows from first to last, some at a time. Raises TableError."""
+
+
+def read(path: Path, columns: Sequence[str] | None = None) -> Table:
+    """Open a file by its ending, ``.csv``, ``.parquet`` or ``.pq``; ``columns`` chooses and orders.
+
+    Raises TableError when the file cannot be read as such, or a column is not there.
+    """
+    if not path.is_file():
+        raise TableError(f"{path}: no such file; check the path")
+    match path.suffix.lower():
+        case ".csv":
+            return _Csv.open(path, columns)
+        case ".parquet" | ".pq":
+            return _Parquet.open(path, columns)
+    raise TableError(f"{path}: cannot tell what the file is; give it the ending .csv or .parquet")
+
+
+def _chosen(path: Path, header: Sequence[str], columns: Sequence[str] | None) -> list[str]:
+    repeated = (
+        sorted({name for name in header if header.count(name) > 1}) if len(set(header)) < len(header) else []
+    )
+    if repeated:
+        raise TableError(f"{path}:1: the column {repeated[0]!r} is there twice; give each its own name")
+    if len(header) > MAX_COLUMNS:
+        raise TableError(
+            f"{path}: has {len(header)} columns; {MAX_COLUMNS} is the most, choose with --columns"
+        )
+    for name in columns or ():
+        if name not in header:
+            raise TableError(f"{path}: has no column {name!r}; it has {_listed(header)}")
+    return list(columns or header)
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+# === CSV ===
+
+
+@dataclass(frozen=True)
+class _Csv:
+    """Comma-separated values with a header line; RFC 4180, and ``;`` or tab where the header has no comma."""
+
+    path: Path
+    delimiter: str
+    header: Sequence[str]
+    kinds: Mapping[str, Kind]
+
+    @classmethod
+    def open(cls, path: Path, columns: Sequence[str] | None) -> "_Csv":
+        with _reporting(path), path.open(newline="", encoding="utf-8-sig") as file:
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            header = next(csv.reader(file, delimiter=delimiter, strict=True), [])
+        header = [name.strip() for name in header]
+        if not any(header):
+            raise TableError(f"{path}: is empty; write a header line with the names of the columns")
+        if all(_is_number(name) for name in header):
+            raise TableError(
+                f"{path}:1: looks like data; write a header line with the names of the columns above it"
+            )
+        chosen = _chosen(path, header, columns)
+        draft = cls(path, delimiter, header, dict.fromkeys(chosen, "texts"))
+        return cls(path, delimiter, header, draft._kinds())
+
+    def chunks(self) -> Iterator[Chunk]:
+        places = {name: self.header.index(name) for name in self.kinds}
+        for rows in self._rows():
+            yield {
+                name: _numbers(rows, places[name]) if kind == "numbers" else _texts(rows, places[name])
+                for name, kind in self.kinds.items()
+            }
+
+    def _kinds(self) -> dict[str, Kind]:
+        """One pass over the file: a column is numbers when no row has anything else in it."""
+        open_columns = {name: self.header.index(name) for name in self.kinds}
+        kinds: dict[str, Kind] = dict.fromkeys(self.kinds, "numbers")
+        for rows in self._rows():
+            for name, place in list(open_columns.items()):
+                if not all(_is_number(row[place]) for row in rows):
+                    kinds[name] = "texts"
+                    del open_columns[name]
+        return kinds
+
+    def _rows(self) -> Iterator[list[list[str]]]:
+        with _reporting(self.path), self.path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+            try:
+                next(reader)
+                whole = self._whole(reader)
+                while rows := list(islice(whole, CHUNK_ROWS)):
+                    yield rows
+            except csv.Error as exc:
+                raise TableError(
+                    f"{self.path}:{reader.line_num}: is not CSV: {exc}; check the quotes there"
+                ) from exc
+
+    def _whole(self, reader: Any) -> Iterator[list[str]]:
+        width = len(self.header)
+        for row in reader:
+            if len(row) == width:
+                yield row
+            elif row:  # the csv module gives [] for an empty line
+                raise TableError(
+                    f"{self.path}:{reader.line_num}: the row has {len(row)} fields, the header {width}; "
+                    "complete or remove it"
+                )
+
+
+def _delimiter(header: str) -> str:
+    return next((mark for mark in (",", ";", "\t", "|") if mark in header), ",")
+
+
+def _is_number(text: str) -> bool:
+    return _number(text) is not None
+
+
+def _number(text: str) -> float | None:
+    """The number in a field, NaN for a missing one, None for anything else."""
+    plain = text.strip().lower()
+    if plain in _MISSING:
+        return math.nan
+    if plain in _TRUTH:
+        return _TRUTH[plain]
+    if "_" in plain:  # Python reads 1_000 as a number, no other program does
+        return None
+    try:
+        return float(plain)
+    except ValueError:
+        return None
+
+
+def _numbers(rows: list[list[str]], place: int) -> Numbers:
+    values = (_number(row[place]) for row in rows)
+    return np.fromiter((math.nan if value is None else value for value in values), np.float64, len(rows))
+
+
+def _texts(rows: list[list[str]], place: int) -> Texts:
+    return [row[place] or None for row in rows]
+
+
+@contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UnicodeDecodeError as exc:
+        raise TableError(f"{path}: is not UTF-8 text; convert it, or check that it is CSV") from exc
+    except OSError as exc:
+        raise TableError(
+            f"{path}: cannot be read: {exc.strerror}; check the path and its permissions"
+        ) from exc
+
+
+# === Parquet ===
+
+
+@dataclass(frozen=True)
+class _Parquet:
+    """A Parquet file, through pyarrow."""
+
+    path: Path
+    file: Any
+    kinds: Mapping[str, Kind]
+
+    @classmethod
+    def open(cls, path: Path, columns: Sequence[str] | None) -> "_Parquet":
+        arrow, parquet = _pyarrow(path)
+        with _reporting_arrow(path, arrow):
+            file = parquet.ParquetFile(path)
+            schema = file.schema_arrow
+        chosen = _chosen(path, schema.names, columns)
+        return cls(path, file, {name: _kind(path, schema.field(name), arrow) for name in chosen})
+
+    def chunks(self) -> Iterator[Chunk]:
+        arrow, _ = _pyarrow(self.path)
+        with _reporting_arrow(self.path, arrow):
+            for batch in self.file.iter_batches(CHUNK_ROWS, columns=list(self.kinds)):
+                yield {name: _values(batch.column(name), kind, arrow) for name, kind in self.kinds.items()}
+
+
+def _pyarrow(path: Path) -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as exc:
+        raise TableError(
+            f"{path}: reading Parquet needs pyarrow; run: pip install 'pilotfish[parquet]'"
+        ) from exc
+    return pyarrow, parquet
+
+
+def _kind(path: Path, field: Any, arrow: Any) -> Kind:
+    is_a = arrow.types
+    kind = field.type.value_type if is_a.is_dictionary(field.type) else field.type
+    if any(test(kind) for test in (is_a.is_floating, is_a.is_integer, is_a.is_boolean, is_a.is_decimal)):
+        return "numbers"
+    if any(
+        test(kind) for test in (is_a.is_string, is_a.is_large_string, is_a.is_binary, is_a.is_large_binary)
+    ):
+        return "texts"
+    raise TableError(
+        f"{path}: the column {field.name!r} is of type {field.type}, neither numbers nor texts; "
+        "choose others with --columns"
+    )
+
+
+def _values(column: Any, kind: Kind, arrow: Any) -> Numbers | Texts:
+    if arrow.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if kind == "texts":
+        return list(column.to_pylist())
+    if arrow.types.is_decimal(column.type):
+        return np.array(
+            [math.nan if item is None else float(item) for item in column.to_pylist()], np.float64
+        )
+    # Nulls become NaN; large integers are rounded as every float64 is, which `safe` would refuse.
+    numbers = column.cast(arrow.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(numbers, np.float64)
+
+
+@contextmanager
+def _reporting_arrow(path: Path, arrow: Any) -> Iterator[None]:
+    try:
+        yield
+    except arrow.ArrowException as exc:
+        what = str(exc).splitlines()[0].rstrip(".")
+        raise TableError(f"{path}: is not a Parquet file that can be read: {what}; check the file") from exc
+    except OSError as exc:
+        raise TableError(f"{path}: cannot be read: {exc}; check the path and its permissions") from exc
