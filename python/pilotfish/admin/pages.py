@@ -111,8 +111,8 @@ class Pages:
         if version not in versions:
             return f"no version {version!r}; the configuration has {', '.join(sorted(versions)) or 'none'}"
         return (
-            f"version {version!r} has learned no profile (yet): a version without a configured profile learns one "
-            "from its first monitor.learn_rows live rows"
+            f"version {version!r} has learned no profile yet: a version without a configured profile learns "
+            "one from its first monitor.learn_rows live rows"
         )
 
 

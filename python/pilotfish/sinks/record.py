@@ -7,19 +7,18 @@ when asked for and cut at a limit. Building a record never fails, whatever a cli
 import hashlib
 import itertools
 import os
-import re
 import threading
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TypedDict
 
+from pilotfish import traceparent
 from pilotfish.call import KeptCall
 from pilotfish.metadata import allowed
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _CODES = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND",
     "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED",
@@ -142,10 +141,10 @@ def code_name(code: int) -> str:
     return _CODES[code] if 0 <= code < len(_CODES) else f"CODE_{code}"
 
 
-def trace_id(traceparent: str | None) -> str | None:
-    """Trace id of a W3C ``traceparent``, or None when there is none or it is not one."""
-    match = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return match[1] if match and match[1] != "0" * 32 else None
+def trace_id(header: str | None) -> str | None:
+    """Trace id of a W3C ``traceparent`` as 32 hexadecimal digits, or None when there is none."""
+    parent = traceparent.parse(header)
+    return None if parent is None else f"{parent.trace_id:032x}"
 
 
 def rfc3339(unix_ns: int) -> str:
