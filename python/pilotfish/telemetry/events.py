@@ -1,0 +1,44 @@
+"""Alarm events of the core -> OpenTelemetry events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilotfish.telemetry import names
+
+
+@dataclass(frozen=True)
+class Event:
+    """What :meth:`pilotfish.telemetry.Telemetry.event` takes."""
+
+    name: str
+    attributes: Mapping[str, str | int | float]
+    body: str
+
+
+def from_alarm(alarm: Mapping[str, Any]) -> Event:
+    """The event of an alarm that was raised or cleared, from the JSON of ``Engine.alarms``."""
+    name = "pilotfish.drift.detected" if alarm["state"] == "raised" else "pilotfish.drift.cleared"
+    attributes = {
+        names.MODEL: alarm["model"],
+        names.VERSION: alarm["version"],
+        names.FEATURE: alarm["feature"],
+        names.FEATURE_DIRECTION: alarm["direction"],
+        names.DRIFT_METHOD: alarm["method"],
+        names.DRIFT_SCORE: alarm["score"],
+        names.DRIFT_THRESHOLD: alarm["threshold"],
+        names.DRIFT_NOISE: alarm.get("noise"),
+        names.DRIFT_ROW: alarm["row"],
+        names.CHANGE_ROW: alarm.get("change_row"),
+    }
+    present = {key: value for key, value in attributes.items() if value is not None}
+    return Event(name, present, _body(alarm))
+
+
+def _body(alarm: Mapping[str, Any]) -> str:
+    what = (
+        f"{alarm['feature']} of {alarm['model']}/{alarm['version']}: {alarm['method']} {alarm['score']:.3g}"
+    )
+    if alarm["state"] == "raised":
+        return f"drift in {what}, above {alarm['threshold']:.3g}"
+    return f"drift has gone from {what}, threshold {alarm['threshold']:.3g}"

@@ -1,0 +1,91 @@
+"""Destinations -> exporters of the OpenTelemetry SDK."""
+
+import sys
+from collections.abc import Sequence
+
+from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
+
+from pilotfish.telemetry import compat
+from pilotfish.telemetry.backlog import Backlog
+from pilotfish.telemetry.environment import Destination
+from pilotfish.telemetry.reader import PortionedExporter
+
+
+def metric_exporter(to: Destination) -> MetricExporter:
+    """An exporter of metrics, in portions."""
+    if to.kind == "console":
+        return ConsoleMetricExporter(out=sys.stdout)
+    make = GrpcMetricExporter if to.protocol == "grpc" else HttpMetricExporter
+    return PortionedExporter(make(endpoint=to.endpoint, timeout=to.timeout_seconds))
+
+
+def span_exporter(to: Destination) -> SpanExporter:
+    """An exporter of spans."""
+    if to.kind == "console":
+        return ConsoleSpanExporter(out=sys.stdout)
+    make = GrpcSpanExporter if to.protocol == "grpc" else HttpSpanExporter
+    return make(endpoint=to.endpoint, timeout=to.timeout_seconds)
+
+
+def log_exporter(to: Destination) -> compat.LogRecordExporter:
+    """An exporter of log records."""
+    if to.kind == "console":
+        return compat.ConsoleLogRecordExporter(out=sys.stdout)
+    make = compat.GrpcLogExporter if to.protocol == "grpc" else compat.HttpLogExporter
+    return make(endpoint=to.endpoint, timeout=to.timeout_seconds)
+
+
+class CountedSpans(SpanExporter):
+    """Reports the fate of every span to a backlog."""
+
+    def __init__(self, exporter: SpanExporter, backlog: Backlog) -> None:
+        self._exporter = exporter
+        self._backlog = backlog
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export, and count."""
+        result = SpanExportResult.FAILURE
+        try:
+            result = self._exporter.export(spans)
+        finally:
+            self._backlog.settle(len(spans), result is SpanExportResult.SUCCESS)
+        return result
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held back here."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Shut the real exporter down."""
+        self._exporter.shutdown()
+
+
+class CountedLogs(compat.LogRecordExporter):
+    """Reports the fate of every log record to a backlog."""
+
+    def __init__(self, exporter: compat.LogRecordExporter, backlog: Backlog) -> None:
+        self._exporter = exporter
+        self._backlog = backlog
+
+    def export(self, batch: Sequence[compat.ReadableLogRecord]) -> compat.LogRecordExportResult:
+        """Export, and count."""
+        result = compat.LogRecordExportResult.FAILURE
+        try:
+            result = self._exporter.export(batch)
+        finally:
+            self._backlog.settle(len(batch), result is compat.LogRecordExportResult.SUCCESS)
+        return result
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing is held back here."""
+        return self._exporter.force_flush(timeout_millis)
+
+    def shutdown(self) -> None:
+        """Shut the real exporter down."""
+        self._exporter.shutdown()  # type: ignore[no-untyped-call]

@@ -1,0 +1,69 @@
+"""The models of a snapshot -> families: rows, values of features, drift.
+
+Features are the many: a model of a thousand columns gives thousands of series, which is why counts that are
+usually zero appear only once they are not.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pilotfish.telemetry import names
+from pilotfish.telemetry.histogram import Exponential
+from pilotfish.telemetry.series import AttributeValue, Collection
+
+_METHODS = ("psi", "jensen_shannon", "ks")
+_DEFECTS = {
+    "nan": "nan",
+    "pos_inf": "pos_inf",
+    "neg_inf": "neg_inf",
+    "unseen": "unseen_category",
+    "under": "below_range",
+    "over": "above_range",
+}
+
+
+def read_models(models: Sequence[Mapping[str, Any]], into: Collection) -> None:
+    """Add everything the models of a snapshot say."""
+    for model in models:
+        of: dict[str, AttributeValue] = {names.MODEL: model["model"], names.VERSION: model["version"]}
+        _model(model, of, into)
+        for feature in model["features"]:
+            _feature(feature, of, into)
+
+
+def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Collection) -> None:
+    into.add("pilotfish.model.calls", model["calls"], of)
+    into.add("pilotfish.model.rows", model["rows"], of)
+    into.add("pilotfish.model.missing_values", model["missing"], of)
+    if model["rows"]:
+        for aggregation in ("min", "max", "mean"):
+            size = model["batch"][aggregation]
+            into.add("pilotfish.model.batch_size", size, {**of, names.AGGREGATION: aggregation})
+    raised = [feature["alarm"]["method"] for feature in model["features"] if feature["alarm"]]
+    for method in _METHODS:
+        # Zero is exported too: an alert rule needs a series before the first alarm.
+        into.add("pilotfish.drift.alert.active", raised.count(method), {**of, names.DRIFT_METHOD: method})
+
+
+def _feature(feature: Mapping[str, Any], model: Mapping[str, AttributeValue], into: Collection) -> None:
+    of = {**model, names.FEATURE: feature["name"], names.FEATURE_DIRECTION: feature["direction"]}
+    into.add("pilotfish.tensor.values", feature["count"], of)
+    for defect, count in _defects(feature).items():
+        into.add("pilotfish.tensor.invalid_values", count, {**of, names.DEFECT: defect})
+    if feature.get("histogram"):
+        into.add("pilotfish.tensor.observation", Exponential.from_json(feature["histogram"]), of)
+    drift = feature["drift"] or {}
+    for method in _METHODS:
+        by = {**of, names.DRIFT_METHOD: method}
+        into.add("pilotfish.drift.score", drift.get(method), by)
+        into.add("pilotfish.drift.expected_noise", drift.get(f"{method}_noise"), by)
+    bins = feature.get("bins") or {}
+    for label, count in zip(bins.get("labels") or (), bins.get("window") or (), strict=False):
+        into.add("pilotfish.category.count", count, {**of, names.CATEGORY: str(label)})
+
+
+def _defects(feature: Mapping[str, Any]) -> dict[str, int]:
+    found = {defect: feature[cell] for cell, defect in _DEFECTS.items()}
+    # `missing` counts NaN too, which is already a defect of its own.
+    found["null"] = max(feature["missing"] - feature["nan"], 0)
+    return {defect: count for defect, count in found.items() if count}

@@ -1,0 +1,1 @@
+"""Public fakes: a model server, an OpenTelemetry receiver, a captured journal; for tests of what uses pilotfish."""
