@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
+from google.protobuf.internal import api_implementation
 from google.protobuf.message import DecodeError
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
@@ -291,6 +292,11 @@ def field(number: int, body: bytes) -> bytes:
 
 # === tests ===
 
+like_other_languages = pytest.mark.skipif(
+    api_implementation.Type() == "python",
+    reason="protobuf's pure Python parser alone takes overlong tags for unknown fields, and accepts 64-bit tags",
+)
+
 
 @given(messages("input"))
 def test_a_request_reads_as_protobuf_reads_it(message: bytes) -> None:
@@ -343,6 +349,7 @@ def test_every_datatype_gives_its_elements_back(array: tuple[str, list[int], lis
         np.testing.assert_array_equal(np.asarray(tensor["values"], float), np.asarray(values, float))
 
 
+@like_other_languages
 @given(st.data(), st.sampled_from(["input", "output"]))
 def test_damaged_messages_read_as_protobuf_reads_them(data: st.DataObject, direction: Direction) -> None:
     message = bytearray(data.draw(messages(direction)))
@@ -352,6 +359,7 @@ def test_damaged_messages_read_as_protobuf_reads_them(data: st.DataObject, direc
     compare(bytes(message), direction)
 
 
+@like_other_languages
 @given(st.binary(max_size=200), st.sampled_from(["input", "output"]))
 @example(b"\x2a\x05\x1a\x03\xff\xff\xff", "input")
 @example(b"\x0e", "output")
