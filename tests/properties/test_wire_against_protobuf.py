@@ -294,7 +294,7 @@ def field(number: int, body: bytes) -> bytes:
 
 like_other_languages = pytest.mark.skipif(
     api_implementation.Type() == "python",
-    reason="protobuf's pure Python parser alone takes overlong tags for unknown fields, and accepts 64-bit tags",
+    reason="protobuf's pure Python parser alone takes overlong tags for unknown, and 64-bit tags",
 )
 
 
