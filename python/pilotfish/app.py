@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 import structlog
 
-from pilotfish import __version__, _core, alarms, log, profile
+from pilotfish import __version__, _core, alarms, log, port, profile
 from pilotfish.admin import Admin, Health
 from pilotfish.alarms import AlarmWatch
 from pilotfish.call import Keep, KeptCall
@@ -92,6 +92,7 @@ class Sidecar:
 
     async def _start(self) -> None:
         settings, engine = self.settings, self.engine
+        port.check_free(settings.listen)
         self._later("engine", engine.close)
 
         upstreams = {name: version.upstream for name, version in settings.versions.items()}

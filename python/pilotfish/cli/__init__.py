@@ -31,8 +31,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
-    help="A gRPC sidecar for machine-learning models: it forwards every call untouched, decides which version "
-    "of the model answers, and says when the data drift.",
+    help="A gRPC sidecar for machine-learning models: it forwards every call untouched, decides which "
+    "version of the model answers, and says when the data drift.",
     epilog="Begin with:  pilotfish run --upstream HOST:PORT   and point your client at 127.0.0.1:9000.\n\n"
     "Exit codes: 0 done, 1 failed, 2 usage or configuration.",
 )

@@ -29,20 +29,21 @@ def report(snapshot: Snapshot, features: int) -> Iterator[RenderableType]:
     yield _accounting(snapshot)
 
 
-def quantile(histogram: Snapshot, q: float) -> float | None:
-    """The upper edge of the bucket in which the quantile lies; None when nothing was counted.
+def mean(histogram: Snapshot) -> str:
+    """The exact mean of a histogram of durations."""
+    return seconds(histogram["sum"] / histogram["count"] if histogram["count"] else None)
 
-    Above the last bound the largest value seen stands in for the edge.
-    """
-    total = histogram["count"]
-    if not total:
-        return None
-    wanted, seen = q * total, 0
-    for bound, count in zip(histogram["bounds"], histogram["counts"], strict=False):
+
+def bound(histogram: Snapshot, share: float) -> str:
+    """What this share of the durations does not exceed: the edge of its bucket, or the largest value."""
+    if not histogram["count"]:
+        return "-"
+    seen = 0
+    for edge, count in zip(histogram["bounds"], histogram["counts"], strict=False):
         seen += count
-        if seen >= wanted:
-            return float(min(bound, histogram["max"]))
-    return float(histogram["max"])
+        if seen >= share * histogram["count"] and edge < histogram["max"]:
+            return f"≤ {seconds(edge)}"
+    return f"≤ {seconds(histogram['max'])}"
 
 
 def seconds(value: float | None) -> str:
@@ -83,11 +84,10 @@ def _table(title: str, *columns: str) -> Table:
 
 def _calls(snapshot: Snapshot) -> Table:
     calls = snapshot["calls"]
-    added = (
-        f"{seconds(quantile(calls['overhead'], 0.5))} at the median" if calls["overhead"]["count"] else "-"
-    )
-    title = f"Calls: {calls['total']}, {calls['active']} under way; added by pilotfish: {added}"
-    table = _table(title, "method", "version", "role", "status", "calls", "p50", "p99")
+    overhead = calls["overhead"]
+    added = f"{mean(overhead)} on average, {bound(overhead, 0.99)} for 99 %"
+    title = f"Calls: {calls['total']}, {calls['active']} under way; pilotfish added {added}"
+    table = _table(title, "method", "version", "role", "status", "calls", "mean", "99 %", "max")
     for series in calls["series"]:
         duration = series["duration"]
         table.add_row(
@@ -96,8 +96,9 @@ def _calls(snapshot: Snapshot) -> Table:
             series["role"],
             Text(series["code"], style="" if series["code"] == "OK" else "red"),
             str(series["count"]),
-            seconds(quantile(duration, 0.5)),
-            seconds(quantile(duration, 0.99)),
+            mean(duration),
+            bound(duration, 0.99),
+            seconds(duration["max"] if duration["count"] else None),
         )
     return table
 

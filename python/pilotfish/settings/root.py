@@ -43,7 +43,7 @@ class Settings(Section):
     """Where health, metrics and the HTTP API are served. Keep it on the loopback interface: it asks nobody
     for a password."""
     plane: Literal["grpcio", "native"] = "grpcio"
-    """The data plane that forwards calls."""
+    """The data plane that forwards calls. `native` is a name kept free: this version has `grpcio`."""
     versions: dict[Name, Version] = Field(min_length=1, max_length=64)
     """The versions of the model, by name."""
     routes: tuple[Route, ...] = Field(default=(), max_length=1000)
