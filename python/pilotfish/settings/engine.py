@@ -28,7 +28,9 @@ def engine_configuration(settings: "Settings") -> str:
                 else _nanoseconds(sampling.slower_than),
                 "canary": sampling.canary,
             },
-            "monitor": monitor.model_dump(exclude={"queue", "queue_bytes"}),
+            "monitor": monitor.model_dump(exclude={"enabled", "queue", "queue_bytes"})
+            if monitor.enabled
+            else None,
             "queue": {"messages": monitor.queue, "bytes": monitor.queue_bytes},
         }
     )

@@ -65,6 +65,8 @@ class AlarmSettings(Section):
 class MonitorSettings(Section):
     """The statistics of features and predictions."""
 
+    enabled: Flag = True
+    """Off, messages are not read: calls are still routed, counted, sampled and journalled."""
     pane_rows: Whole = Field(default=500, ge=10, le=10_000_000)
     """Rows after which the distances are computed anew."""
     window_panes: Whole = Field(default=4, ge=1, le=1000)
