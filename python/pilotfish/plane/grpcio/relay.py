@@ -53,7 +53,7 @@ class Relay:
     def observe(
         self,
         decision: Decision,
-        context: "aio.ServicerContext[bytes, bytes]",
+        peer: str,
         path: str,
         metadata: Metadata,
         code: int,
@@ -65,7 +65,7 @@ class Relay:
         request_bytes: int,
         response_bytes: int,
     ) -> None:
-        """Second crossing. ``started_ns`` is monotonic; to be called while grpcio still holds ``context``."""
+        """Second crossing. ``started_ns`` is monotonic; ``peer`` is the client's address."""
         now = time.monotonic_ns()
         duration = now - started_ns
         reason = self.engine.observe(
@@ -93,7 +93,7 @@ class Relay:
                 response_bytes=response_bytes,
                 metadata=metadata,
                 traceparent=decision.traceparent,
-                peer=context.peer(),
+                peer=peer,
                 upstream=self.upstreams[decision.version].address,
             )
             self._keep(kept)

@@ -49,6 +49,7 @@ class _StreamCall:
         "_loop",
         "_metadata",
         "_path",
+        "_peer",
         "_received_bytes",
         "_relay",
         "_sent_bytes",
@@ -70,6 +71,7 @@ class _StreamCall:
         self._relay = relay
         self._loop = loop
         self._context = context
+        self._peer = context.peer()  # now: asked for after the call has ended, grpcio crashes
         self._metadata: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs
         self._decision = relay.engine.decide(path, self._metadata, getrandbits(64))
         self._upstream = relay.upstreams[self._decision.version]
@@ -164,7 +166,7 @@ class _StreamCall:
     def _ended(self, status: Status, waited: int) -> None:
         self._relay.observe(
             self._decision,
-            self._context,
+            self._peer,
             self._path,
             self._metadata,
             status.code,

@@ -43,6 +43,7 @@ class UnaryMethod:
         """Forward one call; what it returns is the reply."""
         relay = self._relay
         started = _monotonic_ns()
+        peer = context.peer()  # now: asked for after the call has ended, grpcio crashes
         metadata: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs, as received
         decision = relay.engine.decide(self._path, metadata, getrandbits(64))
         upstream = relay.upstreams[decision.version]
@@ -54,23 +55,24 @@ class UnaryMethod:
         except BaseException:  # every decided call is observed once, or it would count as active for ever
             waited = _monotonic_ns() - sent
             reply = _given_up(context)
-            self._loop.call_soon(self._ended, decision, context, metadata, request, reply, started, waited)
+            self._loop.call_soon(self._ended, decision, peer, metadata, request, reply, started, waited)
             raise
         waited = _monotonic_ns() - sent
         response = reply.response
         if reply.code != OK or response is None:
-            await self._fail(decision, context, metadata, request, reply, started, waited, upstream)
+            await self._fail(decision, peer, context, metadata, request, reply, started, waited, upstream)
         if reply.trailing:
             context.set_trailing_metadata(relay.filter.carriable(reply.trailing))
         if reply.initial:
-            await self._send_initial(decision, context, metadata, request, reply, started, waited)
-        self._loop.call_soon(self._ended, decision, context, metadata, request, reply, started, waited)
+            await self._send_initial(decision, peer, context, metadata, request, reply, started, waited)
+        self._loop.call_soon(self._ended, decision, peer, metadata, request, reply, started, waited)
         assert response is not None
         return response
 
     async def _send_initial(
         self,
         decision: Decision,
+        peer: str,
         context: "aio.ServicerContext[bytes, bytes]",
         metadata: Metadata,
         request: bytes,
@@ -81,12 +83,13 @@ class UnaryMethod:
         try:
             await context.send_initial_metadata(self._relay.filter.carriable(reply.initial))
         except BaseException:  # the client has gone meanwhile; the call is counted all the same
-            self._loop.call_soon(self._ended, decision, context, metadata, request, reply, started, waited)
+            self._loop.call_soon(self._ended, decision, peer, metadata, request, reply, started, waited)
             raise
 
     async def _fail(
         self,
         decision: Decision,
+        peer: str,
         context: "aio.ServicerContext[bytes, bytes]",
         metadata: Metadata,
         request: bytes,
@@ -102,15 +105,15 @@ class UnaryMethod:
             reply = reply._replace(message=message, response=None)
         carriable = self._relay.filter.carriable
         if reply.initial:
-            await self._send_initial(decision, context, metadata, request, reply, started, waited)
-        self._loop.call_soon(self._ended, decision, context, metadata, request, reply, started, waited)
+            await self._send_initial(decision, peer, context, metadata, request, reply, started, waited)
+        self._loop.call_soon(self._ended, decision, peer, metadata, request, reply, started, waited)
         # Not `set_code`: that would send an empty message before the trailers.
         await context.abort(CODES[reply.code], reply.message, carriable(reply.trailing))
 
     def _ended(
         self,
         decision: Decision,
-        context: "aio.ServicerContext[bytes, bytes]",
+        peer: str,
         metadata: Metadata,
         request: bytes,
         reply: Reply,
@@ -121,7 +124,7 @@ class UnaryMethod:
         response = reply.response
         relay.observe(
             decision,
-            context,
+            peer,
             self._path,
             metadata,
             reply.code,

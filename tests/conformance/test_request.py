@@ -1,0 +1,174 @@
+"""What the backend sees of a request."""
+
+import base64
+
+import pytest
+
+from conformance.http2 import Backend, connected, values
+
+
+@pytest.mark.guarantee("path")
+@pytest.mark.parametrize("path", ["/weird", "/a/b/c?x=1", "/Pkg.Svc/MiXed", "/p.S/M%20x"])
+async def test_any_path_arrives_verbatim(relay: int, backend: Backend, path: str) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"hello", path=path)
+    assert answer.status == "0"
+    assert values(backend.call.headers, ":path") == [path]
+
+
+@pytest.mark.guarantee("authority")
+async def test_authority_arrives_verbatim(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"")
+    assert values(backend.call.headers, ":authority") == ["model.example:8001"]
+
+
+@pytest.mark.guarantee("te")
+async def test_te_trailers_is_sent(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"")
+    assert values(backend.call.headers, "te") == ["trailers"]
+
+
+@pytest.mark.guarantee("content-type")
+async def test_content_type_suffix_survives_both_ways(relay: int, backend: Backend) -> None:
+    async def script(call) -> None:
+        await call.until_over()
+        await call.reply(b"", headers=[(":status", "200"), ("content-type", "application/grpc+json")])
+
+    backend.script = script
+    async with connected(relay) as client:
+        answer = await client.unary(b"", [("content-type", "application/grpc+json")])
+    assert values(backend.call.headers, "content-type") == ["application/grpc+json"]
+    assert values(answer.headers, "content-type") == ["application/grpc+json"]
+
+
+@pytest.mark.guarantee("user-agent")
+async def test_user_agent_arrives_verbatim(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"", [("user-agent", "grpc-go/1.70.0")])
+    assert values(backend.call.headers, "user-agent") == ["grpc-go/1.70.0"]
+
+
+@pytest.mark.guarantee("accept-encoding")
+async def test_the_encodings_a_client_accepts_arrive_verbatim(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"", [("grpc-accept-encoding", "zstd,br")])
+    assert values(backend.call.headers, "grpc-accept-encoding") == ["zstd,br"]
+
+
+@pytest.mark.guarantee("timeout")
+@pytest.mark.parametrize(("sent", "seconds"), [("1S", 1.0), ("2500m", 2.5), ("30S", 30.0), ("1H", 3600.0)])
+async def test_the_deadline_arrives_and_grows_by_rounding_at_most(
+    relay: int, backend: Backend, sent: str, seconds: float
+) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"", [("grpc-timeout", sent)])
+    (arrived,) = values(backend.call.headers, "grpc-timeout")
+    units = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+    assert seconds * 0.5 < int(arrived[:-1]) * units[arrived[-1]] <= seconds * 1.02
+    assert len(arrived) <= 9
+
+
+@pytest.mark.guarantee("timeout-longest")
+async def test_the_longest_deadline_does_not_expire_at_once(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", [("grpc-timeout", "99999999H")])
+    assert (answer.status, answer.messages) == ("0", [b"x"])
+    (arrived,) = values(backend.call.headers, "grpc-timeout")
+    assert arrived.endswith("H")
+    assert int(arrived[:-1]) > 500
+
+
+@pytest.mark.guarantee("metadata")
+async def test_metadata_arrives_with_duplicates_in_order(relay: int, backend: Backend) -> None:
+    sent = [
+        ("x-a", "1"),
+        ("x-b", "other"),
+        ("x-a", "2"),
+        ("x-a", "1"),
+        ("x-empty", ""),
+        ("x-punct", 'a,b;c="d" ~'),
+    ]
+    async with connected(relay) as client:
+        await client.unary(b"", sent)
+    for key in {key for key, _ in sent}:
+        assert values(backend.call.headers, key) == values(sent, key)
+
+
+@pytest.mark.guarantee("metadata-odd")
+@pytest.mark.parametrize("value", ["caf\xc3\xa9", "a\tb"], ids=["utf8", "tab"])
+async def test_values_outside_printable_ascii_arrive(relay: int, backend: Backend, value: str) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", [("x-odd", value)])
+    assert answer.status == "0"
+    assert values(backend.call.headers, "x-odd") == [value]
+
+
+@pytest.mark.guarantee("metadata-binary")
+@pytest.mark.parametrize("padding", ["", "="], ids=["unpadded", "padded"])
+async def test_binary_metadata_arrives_with_the_same_bytes(
+    relay: int, backend: Backend, padding: str
+) -> None:
+    sent = [bytes(range(256)) * 1 + b"\x00\xff", b"\x01\x02\x03\x04\x05"]
+    headers = [("x-blob-bin", base64.b64encode(value).decode().rstrip("=")) for value in sent]
+    if padding:
+        headers = [("x-blob-bin", base64.b64encode(value).decode()) for value in sent]
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", headers)
+    assert answer.status == "0"
+    arrived = values(backend.call.headers, "x-blob-bin")
+    assert [base64.b64decode(value + "=" * (-len(value) % 4)) for value in arrived] == sent
+
+
+@pytest.mark.guarantee("metadata-binary-joined")
+async def test_joined_binary_values_arrive(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", [("x-blob-bin", "AQ,Ag")])
+    assert answer.status == "0"
+    assert ",".join(values(backend.call.headers, "x-blob-bin")) == "AQ,Ag"
+
+
+@pytest.mark.guarantee("trace-context")
+async def test_w3c_trace_context_arrives_verbatim(relay: int, backend: Backend) -> None:
+    parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with connected(relay) as client:
+        await client.unary(b"", [("traceparent", parent), ("tracestate", "vendor=1")])
+    assert values(backend.call.headers, "traceparent") == [parent]
+    assert values(backend.call.headers, "tracestate") == ["vendor=1"]
+
+
+@pytest.mark.guarantee("trace-binary")
+@pytest.mark.parametrize("key", ["grpc-trace-bin", "grpc-tags-bin"])
+async def test_census_context_arrives(relay: int, backend: Backend, key: str) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"", [(key, "AAECAw")])
+    assert values(backend.call.headers, key) == ["AAECAw"]
+
+
+@pytest.mark.guarantee("retry-attempts")
+async def test_the_number_of_previous_attempts_arrives(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"", [("grpc-previous-rpc-attempts", "2")])
+    assert values(backend.call.headers, "grpc-previous-rpc-attempts") == ["2"]
+
+
+@pytest.mark.guarantee("header-size")
+@pytest.mark.parametrize("size", [8_000, 16_500, 60_000])
+async def test_large_metadata_arrives_both_ways(relay: int, backend: Backend, size: int) -> None:
+    async def script(call) -> None:
+        await call.until_over()
+        await call.reply(b"", [("grpc-status", "0"), ("x-large", "t" * size)])
+
+    backend.script = script
+    async with connected(relay) as client:
+        answer = await client.unary(b"", [("x-large", "r" * size)])
+    assert values(backend.call.headers, "x-large") == ["r" * size]
+    assert values(answer.trailers, "x-large") == ["t" * size]
+
+
+@pytest.mark.guarantee("no-push")
+async def test_server_push_is_switched_off(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"")
+    assert backend.call.peer.connection.remote_settings.enable_push == 0
