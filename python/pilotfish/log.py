@@ -6,6 +6,7 @@ span id.
 """
 
 import logging
+import math
 import re
 import sys
 import threading
@@ -39,6 +40,7 @@ def configure(
     out = stream if stream is not None else sys.stderr
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_name,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
         add_trace,
@@ -49,7 +51,7 @@ def configure(
     structlog.configure(
         processors=[*shared, _to_mirrors, *renderer],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(out),
+        logger_factory=lambda *names: NamedLogger(out, *names),
         cache_logger_on_first_use=False,
     )
     _configure_libraries(
@@ -71,7 +73,22 @@ def unmirror(to: Mirror) -> None:
         _mirrors.remove(to)
 
 
+class NamedLogger(structlog.WriteLogger):
+    """A logger that remembers the name it was asked for."""
+
+    def __init__(self, stream: TextIO, name: str = "pilotfish") -> None:
+        super().__init__(stream)
+        self.name = name
+
+
 # === processors ===
+
+
+def add_name(logger: object, _method: str, line: Line) -> Line:
+    """Add ``logger``, the name of the part that speaks."""
+    if isinstance(logger, NamedLogger):
+        line["logger"] = logger.name
+    return line
 
 
 def add_trace(_logger: object, _method: str, line: Line) -> Line:
@@ -123,6 +140,8 @@ def _redacted(value: Any, name: str, depth: int) -> Any:
         return MASK
     if isinstance(value, str):
         return _USER_INFO.sub(MASK, _CREDENTIALS.sub(rf"\1 {MASK}", value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)  # JSON has no such numbers
     if depth and isinstance(value, Mapping):
         return {key: _redacted(held, str(key), depth - 1) for key, held in value.items()}
     if depth and isinstance(value, (list, tuple)):
@@ -147,9 +166,14 @@ def _renderers(form: Literal["json", "console"]) -> list[structlog.typing.Proces
     if form == "json":
         # json.dumps escapes control characters, and with ensure_ascii also those that change the direction
         # of text.
-        return [structlog.processors.JSONRenderer(ensure_ascii=True, default=repr), _end_line]
+        return [_in_order, structlog.processors.JSONRenderer(ensure_ascii=True, default=repr)]
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-    return [_texts, escape, console, _end_line]
+    return [_texts, escape, console]
+
+
+def _in_order(_logger: object, _method: str, line: Line) -> Line:
+    first = {name: line[name] for name in ("timestamp", "level", "logger", "event") if name in line}
+    return {**first, **line}
 
 
 def _texts(_logger: object, _method: str, line: Line) -> Line:
@@ -157,10 +181,6 @@ def _texts(_logger: object, _method: str, line: Line) -> Line:
         name: value if isinstance(value, (int, float, str)) or value is None else repr(value)
         for name, value in line.items()
     }
-
-
-def _end_line(_logger: object, _method: str, line: Any) -> str:
-    return f"{line}\n"
 
 
 # === libraries ===
@@ -190,7 +210,6 @@ class Repeats(logging.Filter):
 
 def _configure_libraries(level: str, out: TextIO, processors: list[structlog.typing.Processor]) -> None:
     handler = logging.StreamHandler(out)
-    handler.terminator = ""  # the renderer ends the line
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, structlog.stdlib.ExtraAdder()],

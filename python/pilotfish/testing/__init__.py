@@ -1,1 +1,1 @@
-"""Public fakes: a model server, an OpenTelemetry receiver, a captured journal; for tests of what uses pilotfish."""
+"""Public fakes for tests: a model server, an OpenTelemetry receiver, a captured journal."""

@@ -74,7 +74,7 @@ class Collector:
         self._logs: deque[LogRecord] = deque(maxlen=remember)
         self._requests = 0
         self._grpc, self._grpc_port = self._start_grpc()
-        self._http = self._start_http()
+        self._http: ThreadingHTTPServer | None = None
 
     def __enter__(self) -> "Collector":
         return self
@@ -87,8 +87,9 @@ class Collector:
     def close(self) -> None:
         """Stop receiving. What arrived can still be read."""
         self._grpc.stop(grace=0).wait()
-        self._http.shutdown()
-        self._http.server_close()
+        if self._http is not None:
+            self._http.shutdown()
+            self._http.server_close()
 
     # === where ===
 
@@ -99,7 +100,10 @@ class Collector:
 
     @property
     def http_endpoint(self) -> str:
-        """URL for the protocol ``http``, without the path of a signal."""
+        """URL for the protocol ``http``, without the path of a signal; its server starts when first asked."""
+        with self._changed:
+            if self._http is None:
+                self._http = self._start_http()
         return f"http://{self._host}:{self._http.server_address[1]}"
 
     # === what arrived ===
@@ -196,7 +200,9 @@ class Collector:
                 collector.receive(request)
 
         server = ThreadingHTTPServer((self._host, 0), Handler)
-        threading.Thread(target=server.serve_forever, name="collector-http", daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, args=(0.05,), name="collector-http", daemon=True
+        ).start()
         return server
 
 

@@ -1,0 +1,661 @@
+"""Telemetry against a receiver that really decodes: what is sent is what the snapshot says."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+from telemetry_snapshot import FakeEngine, exponential
+
+from pilotfish import _core, log
+from pilotfish.call import KeptCall
+from pilotfish.settings.reporting import TelemetrySettings
+from pilotfish.telemetry import Telemetry
+from pilotfish.telemetry.names import registry
+from pilotfish.testing.collector import Collector
+from pilotfish.testing.otlp import Buckets, Point
+
+NEVER = 3600.0  # an interval that no test lives to see: the export at shutdown is the only one
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as collector:
+        yield collector
+
+
+def settings(endpoint: str | None, protocol: str = "grpc", **changes: Any) -> TelemetrySettings:
+    otlp = {"endpoint": endpoint, "protocol": protocol, "timeout": changes.pop("timeout", 2.0)}
+    return TelemetrySettings.model_validate({"otlp": otlp, "interval": NEVER} | changes)
+
+
+def exported(collector: Collector, engine: Any = None, **changes: Any) -> Telemetry:
+    """Start, let everything be exported once, and stop."""
+    telemetry = Telemetry(
+        settings(collector.grpc_endpoint, **changes),
+        engine or FakeEngine(),
+        upstreams={"v1": "127.0.0.1:8001", "v2": "unix:/run/v2.sock"},
+    )
+    telemetry.start()
+    assert telemetry.shutdown(10.0)
+    return telemetry
+
+
+def kept(**changes: Any) -> KeptCall:
+    values: dict[str, Any] = {
+        "call_id": "call-1",
+        "reason": "error",
+        "route": "default",
+        "version": "v2",
+        "role": "canary",
+        "strategy": "canary",
+        "method": "/inference.GRPCInferenceService/ModelInfer",
+        "code": 0,
+        "message": "",
+        "started_unix_ns": 1_000_000_000,
+        "duration_ns": 10_000_000,
+        "upstream_ns": 8_000_000,
+        "request": b"secret payload",
+        "response": None,
+        "request_bytes": 14,
+        "response_bytes": 20,
+        "metadata": (("authorization", "Bearer abc"), ("tracestate", "vendor=1")),
+        "traceparent": None,
+        "peer": "ipv4:10.0.0.9:5000",
+        "upstream": "127.0.0.1:8002",
+    }
+    return KeptCall(**(values | changes))
+
+
+def spans_of(collector: Collector, *calls: KeptCall, **changes: Any) -> dict[str, Any]:
+    telemetry = Telemetry(settings(collector.grpc_endpoint, **changes), FakeEngine())
+    telemetry.start()
+    for call in calls:
+        telemetry.keep(call)
+    assert telemetry.shutdown(10.0)
+    return {span.kind: span for span in collector.spans}
+
+
+# === metrics ===
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_metrics_arrive_over_both_protocols(collector: Collector, protocol: str) -> None:
+    endpoint = collector.grpc_endpoint if protocol == "grpc" else collector.http_endpoint
+    telemetry = Telemetry(settings(endpoint, protocol, interval=0.05), FakeEngine())
+    telemetry.start()
+    active = collector.wait(lambda c: c.latest("pilotfish.call.active"))
+    assert (active.value, active.kind, active.monotonic) == (2, "sum", False)
+    assert telemetry.shutdown(10.0)
+
+
+def test_every_metric_that_arrives_is_registered_with_its_kind_unit_and_attributes(
+    collector: Collector,
+) -> None:
+    exported(collector)
+    assert collector.points
+    for point in collector.points:
+        registered = registry().metrics[point.name]
+        required = {name for name, level in registered.attributes.items() if level == "required"}
+        assert required <= set(point.attributes) <= set(registered.attributes), point.name
+        assert (point.unit, point.description) == (registered.unit, registered.description)
+        assert _instrument(point) == registered.instrument, point.name
+        if registered.instrument == "histogram":
+            assert len(point.distribution.bounds) == len(registered.buckets) or "overhead" in point.name
+        for name, value in point.attributes.items():
+            assert isinstance(value, _TYPES[registry().attributes[name].type]), name
+
+
+def test_every_registered_metric_arrives(collector: Collector) -> None:
+    exported(collector)
+    assert {point.name for point in collector.points} == set(registry().metrics)
+
+
+_TYPES = {"string": str, "int": int, "double": float, "boolean": bool}
+
+
+def _instrument(point: Point) -> str:
+    if point.kind == "sum":
+        return "counter" if point.monotonic else "updowncounter"
+    return point.kind
+
+
+def test_calls_are_summed_over_versions_for_the_server_and_kept_apart_for_the_client(
+    collector: Collector,
+) -> None:
+    exported(collector)
+    ok = collector.latest("rpc.server.call.duration", rpc_response_status_code="OK")
+    failed = collector.latest("rpc.server.call.duration", rpc_response_status_code="UNAVAILABLE")
+    assert ok is not None
+    assert failed is not None
+    assert ok.distribution.counts[:3] == (5, 4, 0)
+    assert "error.type" not in ok.attributes
+    assert failed.attributes["error.type"] == "UNAVAILABLE"
+    assert ok.attributes["rpc.method"] == "inference.GRPCInferenceService/ModelInfer"
+    canary = collector.latest("rpc.client.call.duration", pilotfish_model_version="v2")
+    primary = collector.latest(
+        "rpc.client.call.duration", pilotfish_model_version="v1", rpc_response_status_code="OK"
+    )
+    assert canary is not None
+    assert primary is not None
+    assert (canary.distribution.count, canary.attributes["pilotfish.upstream.role"]) == (3, "canary")
+    assert canary.attributes["server.address"] == "/run/v2.sock"
+    assert (primary.attributes["server.address"], primary.attributes["server.port"]) == ("127.0.0.1", 8001)
+
+
+def test_an_exponential_histogram_arrives_bit_for_bit(collector: Collector) -> None:
+    exported(collector)
+    point = collector.latest("pilotfish.tensor.observation", pilotfish_feature_name="x[0]")
+    assert point is not None
+    assert (point.distribution.scale, point.distribution.zero_count, point.distribution.count) == (3, 2, 6)
+    assert point.distribution.positive == Buckets(-4, (1, 0, 3))
+    assert point.distribution.negative == Buckets(0, ())
+    assert (point.distribution.min, point.distribution.max) == (0.0, 16.0)
+
+
+def test_totals_begin_when_the_core_began(collector: Collector) -> None:
+    before = time.time_ns()
+    exported(collector)
+    point = collector.latest("pilotfish.journal.observed")
+    assert point is not None
+    assert before - 13e9 < point.start_unix_ns < time.time_ns() - 12e9
+    assert before <= point.time_unix_ns <= time.time_ns()
+
+
+def test_the_accounts_add_up_at_every_export(collector: Collector) -> None:
+    exported(collector)
+
+    def total(name: str) -> float:
+        return sum(point.value for point in collector.points if point.name == name)
+
+    assert total("pilotfish.journal.observed") == 12
+    assert total("pilotfish.journal.records") + total("pilotfish.journal.queue.size") == 12
+    assert total("pilotfish.statistics.messages") + total("pilotfish.statistics.queue.size") == 24
+    assert {p.value for p in collector.points if p.name == "pilotfish.accounting.difference"} == {0}
+
+
+def test_an_account_that_does_not_add_up_is_seen(collector: Collector) -> None:
+    engine = FakeEngine()
+    engine.state["journal"]["kept"] -= 1
+    exported(collector, engine)
+    point = collector.latest("pilotfish.accounting.difference", pilotfish_accounting_ledger="journal")
+    assert point is not None
+    assert point.value == 1
+
+
+def test_invalid_values_are_told_apart_and_nan_is_not_counted_twice(collector: Collector) -> None:
+    exported(collector)
+    defects = {
+        (point.attributes["pilotfish.feature.name"], point.attributes["pilotfish.tensor.defect"]): point.value
+        for point in collector.points
+        if point.name == "pilotfish.tensor.invalid_values"
+    }
+    assert defects == {
+        ("x[0]", "nan"): 3,
+        ("x[0]", "null"): 2,
+        ("x[0]", "pos_inf"): 1,
+        ("x[0]", "below_range"): 2,
+        ("class", "unseen_category"): 4,
+    }
+
+
+def test_a_distance_that_is_not_known_has_no_point(collector: Collector) -> None:
+    exported(collector)
+    scores = {
+        point.attributes["pilotfish.drift.method"]: point.value
+        for point in collector.points
+        if point.name == "pilotfish.drift.score"
+    }
+    assert scores == {"psi": 0.31, "jensen_shannon": 0.1}
+    active = {
+        point.attributes["pilotfish.drift.method"]: point.value
+        for point in collector.points
+        if point.name == "pilotfish.drift.alert.active"
+    }
+    assert active == {"psi": 1, "jensen_shannon": 0, "ks": 0}
+
+
+def test_the_classes_of_a_window_are_counted_by_name(collector: Collector) -> None:
+    exported(collector)
+    counts = {
+        point.attributes["pilotfish.category.name"]: point.value
+        for point in collector.points
+        if point.name == "pilotfish.category.count"
+    }
+    assert counts == {"cat": 7, "dog": 3}
+
+
+def test_deltas_are_sent_to_who_prefers_them(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+    engine = FakeEngine()
+    telemetry = Telemetry(settings(collector.grpc_endpoint, interval=0.05), engine)
+    telemetry.start()
+    first = collector.wait(lambda c: c.latest("pilotfish.journal.observed"))
+    collector.wait(lambda c: c.requests > 2 or None)
+    with engine.lock:
+        engine.state["journal"] |= {"observed": 15, "kept": 6}
+        engine.state["models"][0]["features"][0]["histogram"] = exponential(
+            -2, 2, 4, scale=2, zero=2, total=2.5
+        )
+    second = collector.wait(lambda c: _another(c, "pilotfish.journal.observed", first))
+    values = collector.wait(
+        lambda c: _another(
+            c, "pilotfish.tensor.observation", c.points[_index(c, "pilotfish.tensor.observation")]
+        )
+    )
+    assert telemetry.shutdown(10.0)
+    assert (first.temporality, first.value) == ("delta", 12)
+    assert second.value == 3
+    assert second.start_unix_ns >= first.time_unix_ns
+    # Buckets -4, -2 of scale 3 are -2, -1 of scale 2: (1, 3) was there, (2, 4) is, one each is new.
+    assert values.distribution.scale == 2
+    assert values.distribution.positive == Buckets(-2, (1, 1))
+    assert (values.distribution.count, values.distribution.zero_count) == (2, 0)
+    assert values.distribution.sum == pytest.approx(1.5)
+    active = collector.latest("pilotfish.call.active")
+    assert active is not None
+    assert (active.temporality, active.value) == ("cumulative", 2)
+    # 15 calls in all, however the deltas were cut.
+    assert sum(p.value for p in collector.points if p.name == "pilotfish.journal.observed") == 15
+
+
+def _another(collector: Collector, name: str, than: Point) -> Point | None:
+    found = collector.latest(name)
+    return found if found != than else None
+
+
+def _index(collector: Collector, name: str) -> int:
+    return next(index for index, point in enumerate(collector.points) if point.name == name)
+
+
+def test_what_exceeds_the_cardinality_limit_shares_one_series_and_is_counted(collector: Collector) -> None:
+    engine = FakeEngine()
+    one = engine.state["models"][0]["features"][0]
+    engine.state["models"][0]["features"] = [one | {"name": f"x[{i}]"} for i in range(2500)]
+    exported(collector, engine)
+    values = [point for point in collector.points if point.name == "pilotfish.tensor.values"]
+    overflow = [point for point in values if point.attributes.get("otel.metric.overflow") is True]
+    assert len(values) == 2000
+    assert [point.value for point in overflow] == [501 * 900]
+    counted = collector.latest(
+        "pilotfish.telemetry.overflows", pilotfish_telemetry_stream="pilotfish.tensor.values"
+    )
+    assert counted is not None
+    assert counted.value == 501
+    merged = collector.latest("pilotfish.tensor.observation", otel_metric_overflow=True)
+    assert merged is not None
+    assert merged.distribution.positive == Buckets(-4, (501, 0, 1503))
+
+
+def test_large_exports_are_sent_in_portions(collector: Collector) -> None:
+    engine = FakeEngine()
+    one = engine.state["models"][0]["features"][0]
+    engine.state["models"][0]["features"] = [one | {"name": f"x[{i}]"} for i in range(300)]
+    exported(collector, engine)
+    names = [
+        p.attributes["pilotfish.feature.name"]
+        for p in collector.points
+        if p.name == "pilotfish.tensor.values"
+    ]
+    assert sorted(names) == sorted(f"x[{i}]" for i in range(300))
+    assert collector.requests > len(collector.points) // 256
+
+
+def test_a_snapshot_that_cannot_be_read_leaves_the_process_metrics(collector: Collector) -> None:
+    engine = FakeEngine()
+    telemetry = Telemetry(settings(collector.grpc_endpoint), engine)
+    telemetry.start()
+    with engine.lock:
+        engine.state.pop("calls")
+    assert telemetry.shutdown(10.0)
+    assert {point.name.partition(".")[0] for point in collector.points} == {"process"}
+
+
+# === who asks for what ===
+
+
+def test_nothing_is_sent_unless_something_asks_for_it() -> None:
+    threads = threading.active_count()
+    telemetry = Telemetry(TelemetrySettings(), FakeEngine())
+    telemetry.start()
+    telemetry.keep(kept())
+    telemetry.event("pilotfish.drift.detected", {}, "")
+    assert threading.active_count() == threads
+    assert telemetry.shutdown(0.0)
+
+
+def test_the_environment_wins_over_the_settings(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.http_endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "shop")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=prod,team=a")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "50")
+    telemetry = Telemetry(settings("http://127.0.0.1:1", resource={"team": "b", "zone": "z"}), FakeEngine())
+    telemetry.start()
+    point = collector.wait(lambda c: c.latest("process.uptime"))
+    assert telemetry.shutdown(10.0)
+    assert point.resource["service.name"] == "shop"
+    assert point.resource["deployment.environment.name"] == "prod"
+    assert (point.resource["team"], point.resource["zone"]) == ("a", "z")
+
+
+def test_the_resource_names_this_instance(collector: Collector) -> None:
+    exported(collector)
+    resource = collector.points[0].resource
+    assert resource["service.name"] == "pilotfish"
+    assert resource["service.version"] == _core.__version__
+    assert resource["service.instance.id"]
+
+
+def test_a_signal_can_be_switched_off(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    spans = spans_of(collector, kept(), logs=False)
+    assert set(spans) == {"server", "client"}
+    assert collector.points == []
+
+
+def test_the_sdk_can_be_disabled(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    telemetry = exported(collector)
+    assert collector.requests == 0
+    assert b"pilotfish_call_active 2" in telemetry.prometheus()
+
+
+def test_the_console_exporter_prints_to_standard_output(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "console")
+    telemetry = Telemetry(TelemetrySettings(), FakeEngine())
+    telemetry.start()
+    assert telemetry.shutdown(10.0)
+    names = [
+        metric["name"]
+        for resource in json.loads(capsys.readouterr().out)["resource_metrics"]
+        for scope in resource["scope_metrics"]
+        for metric in scope["metrics"]
+    ]
+    assert "pilotfish.call.active" in names
+
+
+# === traces ===
+
+
+def test_a_kept_call_becomes_a_server_span_with_a_client_child(collector: Collector) -> None:
+    spans = spans_of(collector, kept(traceparent=TRACEPARENT))
+    server, client = spans["server"], spans["client"]
+    assert server.trace_id == client.trace_id == "0af7651916cd43dd8448eb211c80319c"
+    assert server.parent_span_id == "b7ad6b7169203331"
+    assert server.trace_state == "vendor=1"
+    assert client.parent_span_id == server.span_id
+    assert server.name == client.name == "inference.GRPCInferenceService/ModelInfer"
+    assert (server.start_unix_ns, server.end_unix_ns) == (1_000_000_000, 1_010_000_000)
+    assert (client.start_unix_ns, client.end_unix_ns) == (1_001_000_000, 1_009_000_000)
+    assert (client.attributes["server.address"], client.attributes["server.port"]) == ("127.0.0.1", 8002)
+    assert server.attributes["network.peer.address"] == "10.0.0.9"
+    assert server.status == "unset"
+
+
+def test_spans_have_the_registered_attributes_and_no_payload_or_metadata(collector: Collector) -> None:
+    spans = spans_of(collector, kept(code=14, message="down", method="/x.Y/Z"), kept(code=14))
+    for span in collector.spans:
+        registered = registry().spans[span.kind].attributes
+        required = {name for name, level in registered.items() if level == "required"}
+        assert required <= set(span.attributes) <= set(registered)
+    assert "secret" not in repr(collector.spans)
+    assert "Bearer" not in repr(collector.spans)
+    assert set(spans) == {"server", "client"}
+
+
+def test_a_failed_call_is_an_error_with_its_status(collector: Collector) -> None:
+    server = spans_of(collector, kept(code=14, message="m" * 5000, upstream_ns=0))["server"]
+    assert (server.status, server.attributes["error.type"]) == ("error", "UNAVAILABLE")
+    assert server.attributes["rpc.response.status_code"] == "UNAVAILABLE"
+    assert len(server.message) == 1024
+    assert [span.kind for span in collector.spans] == ["server"]
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "nonsense", "00-" + "0" * 32 + "-b7ad6b7169203331-01", "ff" + TRACEPARENT[2:]]
+)
+def test_without_a_valid_traceparent_a_call_begins_its_own_trace(
+    collector: Collector, header: str | None
+) -> None:
+    server = spans_of(collector, kept(traceparent=header))["server"]
+    assert server.parent_span_id == ""
+    assert len(server.trace_id) == 32
+    assert server.trace_id != "0" * 32
+
+
+def test_a_method_nobody_implements_does_not_become_a_name(collector: Collector) -> None:
+    server = spans_of(collector, kept(method="/made.Up/Name17", code=12))["server"]
+    assert server.attributes["rpc.method"] == "_OTHER"
+    assert server.attributes["rpc.method_original"] == "made.Up/Name17"
+    assert server.name == "grpc"
+
+
+def test_kept_calls_are_traced_unless_the_sampler_of_the_environment_objects(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_on")
+    spans_of(collector, kept(traceparent=TRACEPARENT[:-2] + "00"), kept(traceparent=TRACEPARENT))
+    assert [span.kind for span in collector.spans] == ["server", "client"]
+
+
+def test_when_too_many_spans_wait_the_rest_are_dropped_and_counted(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    telemetry = Telemetry(settings("http://127.0.0.1:1", timeout=0.05), FakeEngine())
+    telemetry.start()
+    for _ in range(100):
+        telemetry.keep(kept())
+    text = telemetry.prometheus().decode()
+    telemetry.shutdown(0.1)
+    dropped = next(
+        line for line in text.splitlines() if 'outcome="dropped"' in line and 'signal="traces"' in line
+    )
+    assert int(dropped.split()[-1]) >= 100  # most of 200 spans; how many, the speed of failing decides
+
+
+def test_keeping_a_call_never_raises(monkeypatch: pytest.MonkeyPatch, collector: Collector) -> None:
+    telemetry = Telemetry(settings(collector.grpc_endpoint), FakeEngine())
+    telemetry.start()
+    telemetry.keep(kept(duration_ns=None))
+    telemetry.keep(kept())
+    assert telemetry.shutdown(10.0)
+    assert len(collector.spans) == 2
+
+
+# === logs ===
+
+
+def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Collector) -> None:
+    telemetry = Telemetry(settings(collector.grpc_endpoint), FakeEngine())
+    telemetry.start()
+    alarm = {
+        "sequence": 1, "state": "raised", "model": "digits", "version": "v1", "feature": "x.brightness",
+        "direction": "input", "method": "psi", "score": 0.41, "threshold": 0.2, "noise": 0.03, "row": 5500,
+        "change_row": 4500, "call": 5400, "at_ns": 1,
+    }  # fmt: skip
+    telemetry.alarm(alarm)
+    telemetry.alarm(alarm | {"state": "cleared", "score": 0.1, "change_row": None})
+    assert telemetry.shutdown(10.0)
+    raised, cleared = collector.logs
+    assert (raised.event_name, raised.severity) == ("pilotfish.drift.detected", "WARN")
+    assert (cleared.event_name, cleared.severity) == ("pilotfish.drift.cleared", "INFO")
+    assert raised.attributes["pilotfish.feature.name"] == "x.brightness"
+    assert raised.attributes["pilotfish.drift.change_row"] == 4500
+    for record in collector.logs:
+        registered = registry().events[record.event_name].attributes
+        required = {name for name, level in registered.items() if level == "required"}
+        assert required <= set(record.attributes) <= set(registered)
+
+
+def test_log_lines_arrive_with_their_trace_and_without_secrets(
+    collector: Collector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log.configure("info", "json")
+    telemetry = Telemetry(settings(collector.grpc_endpoint), FakeEngine())
+    telemetry.start()
+    structlog.get_logger("pilotfish.plane").warning("upstream.lost", traceparent=TRACEPARENT, token="t0p")
+    structlog.get_logger("pilotfish.plane").warning("drift.raised", event_name="pilotfish.drift.detected")
+    assert telemetry.shutdown(10.0)
+    structlog.get_logger("pilotfish.plane").warning("after the end")
+    [record] = collector.logs
+    assert (record.body, record.severity, record.event_name) == ("upstream.lost", "WARN", "")
+    assert (record.trace_id, record.span_id) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
+    assert record.attributes["logger"] == "pilotfish.plane"
+    assert "t0p" not in repr(record)
+
+
+# === a receiver that is gone ===
+
+
+@pytest.fixture
+def dead_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return int(held.getsockname()[1])
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """Accepts connections, reads nothing, answers nothing."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        yield int(listening.getsockname()[1])
+
+
+def _pull(telemetry: Telemetry) -> None:
+    telemetry.keep(kept())
+    telemetry.event("pilotfish.drift.detected", {}, "x")
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("where", ["dead_port", "black_hole"])
+def test_a_receiver_that_is_gone_costs_a_bounded_time_at_the_end(
+    request: pytest.FixtureRequest, where: str, protocol: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = request.getfixturevalue(where)
+    telemetry = Telemetry(settings(f"http://127.0.0.1:{port}", protocol, timeout=0.3), FakeEngine())
+    started = time.monotonic()
+    telemetry.start()
+    for _ in range(2000):
+        _pull(telemetry)
+    assert (
+        time.monotonic() - started < 2.0
+    )  # 2,000 calls kept and as many events: nobody waited for the network
+    began = time.monotonic()
+    telemetry.shutdown(0.5)
+    assert time.monotonic() - began < 1.0
+
+
+def test_parts_are_stopped_at_the_same_time_and_late_ones_are_cut_off() -> None:
+    from pilotfish.telemetry.stopping import Part, stop_together
+
+    together = threading.Barrier(3)
+    cut = threading.Event()
+
+    def waits() -> None:
+        cut.wait(30.0)
+
+    def fails() -> None:
+        together.wait(5.0)
+        raise RuntimeError("cannot be sent")
+
+    def ends() -> None:
+        together.wait(5.0)
+
+    parts = [Part(ends, ends), Part(ends, ends), Part(fails, ends)]
+    assert stop_together(parts, 10.0)
+    assert not stop_together([Part(waits, cut.set)], 0.05)
+    assert cut.wait(5.0)
+
+
+# === the real engine ===
+
+
+def _real_engine() -> _core.Engine:
+    route = {"name": "default", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 300_000}]}
+    configuration = {
+        "plane": "grpcio",
+        "versions": ["v1", "v2"],
+        "routes": [route],
+        "sampling": {"share_ppm": 500_000, "errors": True},
+        "monitor": {"pane_rows": 50, "learn_rows": 100},
+        "queue": {"messages": 4096, "bytes": 1 << 26},
+    }
+    return _core.Engine(json.dumps(configuration), {}, time.monotonic_ns())
+
+
+def test_what_the_real_engine_says_is_exported_as_registered(
+    collector: Collector, model_request: Callable[[float], bytes]
+) -> None:
+    engine = _real_engine()
+    telemetry = Telemetry(settings(collector.grpc_endpoint), engine)
+    telemetry.start()
+    for i in range(400):
+        decision = engine.decide("/inference.GRPCInferenceService/ModelInfer", (), i)
+        message = model_request(float(i % 7))
+        reason = engine.observe(
+            decision,
+            0 if i % 10 else 14,
+            3_000_000,
+            2_000_000,
+            time.monotonic_ns(),
+            message,
+            None,
+            len(message),
+            9,
+        )
+        if reason is not None:
+            engine.settle(None if i % 2 else "queue_full")
+    assert engine.flush(10.0)
+    page = telemetry.prometheus().decode()
+    assert telemetry.shutdown(10.0)
+    engine.close()
+    for point in collector.points:
+        registered = registry().metrics[point.name]
+        required = {name for name, level in registered.attributes.items() if level == "required"}
+        assert required <= set(point.attributes) <= set(registered.attributes), point.name
+        if registered.buckets:
+            assert point.distribution.bounds == pytest.approx(registered.buckets)
+    assert {p.value for p in collector.points if p.name == "pilotfish.accounting.difference"} == {0}
+    observed = collector.latest("pilotfish.journal.observed")
+    assert observed is not None
+    assert observed.value == 400
+    values = [p.distribution for p in collector.points if p.name == "pilotfish.tensor.observation"]
+    assert sum(value.count for value in values) == 400
+    assert sum(value.sum for value in values) == pytest.approx(sum(i % 7 for i in range(400)))
+    assert 'pilotfish_accounting_difference{pilotfish_accounting_ledger="journal"} 0' in page
+
+
+@pytest.fixture
+def model_request() -> Callable[[float], bytes]:
+    """A ModelInfer request with one FP64 value named x."""
+    import struct
+
+    def build(value: float) -> bytes:
+        raw = struct.pack("<d", value)
+        tensor = b"\x0a\x01x\x12\x04FP64\x1a\x02\x01\x01"
+        return b"\x0a\x01m" + b"\x2a" + bytes([len(tensor)]) + tensor + b"\x3a" + bytes([len(raw)]) + raw
+
+    return build
