@@ -128,10 +128,7 @@ impl Datatype {
 
     /// Whether the values are whole numbers (so that classes and counts get one bin per value).
     pub fn is_integer(self) -> bool {
-        !matches!(
-            self,
-            Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 | Datatype::Bytes
-        )
+        !matches!(self, Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 | Datatype::Bytes)
     }
 }
 
@@ -259,10 +256,7 @@ mod tests {
 
     #[test]
     fn a_shape_that_does_not_fit_is_refused() {
-        assert_eq!(
-            Tensor::new("x", Datatype::Fp32, vec![3], Data::Raw(&[0; 8])),
-            Err(Defect::ShapeMismatch)
-        );
+        assert_eq!(Tensor::new("x", Datatype::Fp32, vec![3], Data::Raw(&[0; 8])), Err(Defect::ShapeMismatch));
         assert_eq!(
             Tensor::new("x", Datatype::Fp32, vec![2], Data::Raw(&[0; 7])),
             Err(Defect::MalformedContents)
