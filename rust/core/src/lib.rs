@@ -6,6 +6,8 @@
 
 pub mod detect;
 pub mod distance;
+pub mod feature;
+pub mod monitor;
 pub mod profile;
 pub mod sketch;
 pub mod tensor;

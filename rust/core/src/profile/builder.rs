@@ -36,7 +36,7 @@ impl ProfileBuilder {
         direction: Direction,
         values: &[f64],
     ) -> Result<(), ProfileError> {
-        let plan = Plan { bins: self.bins.into(), integral: false, buffer: BUFFER_ROWS };
+        let plan = Plan { bins: self.bins.into(), integral: false, buffer: BUFFER_ROWS, every: 1 };
         let Column::Numbers(numbers) = self.column(name, direction, || Column::Numbers(Numbers::new(plan)))
         else {
             return Err(ProfileError::KindConflict { name: name.to_owned() });

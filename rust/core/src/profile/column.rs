@@ -26,6 +26,8 @@ pub struct Plan {
     pub integral: bool,
     /// Values that are kept until the bins are drawn from them; further ones are only counted.
     pub buffer: usize,
+    /// Only every so many values are looked at: more than one where a single row holds thousands of them.
+    pub every: usize,
 }
 
 /// A feature being learned.
@@ -40,6 +42,8 @@ pub enum Column {
 pub struct Numbers {
     plan: Plan,
     stage: Stage,
+    /// Values to pass over before the next one is looked at.
+    skip: usize,
     specials: Specials,
     moments: Moments,
 }
@@ -68,6 +72,7 @@ impl Numbers {
         Numbers {
             plan,
             stage: Stage::Buffer(Vec::new()),
+            skip: 0,
             specials: Specials::default(),
             moments: Moments::default(),
         }
@@ -76,6 +81,16 @@ impl Numbers {
     /// Adds finite values.
     pub fn update(&mut self, finite: &[f64]) {
         finite.chunks(BLOCK).for_each(|block| self.moments.update(block));
+        if self.plan.every <= 1 {
+            self.count(finite);
+            return;
+        }
+        let thinned: Vec<f64> = finite.iter().skip(self.skip).step_by(self.plan.every).copied().collect();
+        self.skip = (self.skip + thinned.len() * self.plan.every).saturating_sub(finite.len());
+        self.count(&thinned);
+    }
+
+    fn count(&mut self, finite: &[f64]) {
         match &mut self.stage {
             Stage::Bins(bins) => bins.update(finite),
             Stage::Buffer(values) => {
@@ -148,6 +163,14 @@ impl Labels {
 // === impl Column ===
 
 impl Column {
+    /// Counts values that are not finite numbers; of strings, only those that are missing.
+    pub fn add_specials(&mut self, specials: &Specials) {
+        match self {
+            Column::Numbers(numbers) => numbers.add_specials(specials),
+            Column::Labels(labels) => labels.missing += specials.missing,
+        }
+    }
+
     /// What was learned; `None` when nothing was added.
     pub fn finish(self, name: &str, direction: Direction) -> Option<Reference> {
         let (bins, moments) = match self {
@@ -168,13 +191,25 @@ mod tests {
 
     #[test]
     fn values_behind_the_buffer_are_counted_exactly() {
-        let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000 });
+        let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000, every: 1 });
         let values: Vec<f64> = (0..5_000).map(|i| f64::from(i % 1_000) + 0.5).collect();
         for chunk in values.chunks(37) {
             numbers.update(chunk);
         }
         let bins = learned(Column::Numbers(numbers));
         assert_eq!((bins.total(), bins.bins()), (5_000, &[1_250u64; 4][..]));
+    }
+
+    #[test]
+    fn thinning_takes_every_nth_value_however_they_are_chunked() {
+        let values: Vec<f64> = (0..1_000).map(f64::from).collect();
+        for chunk in [1, 5, 7, 64, 1_000] {
+            let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000, every: 7 });
+            values.chunks(chunk).for_each(|chunk| numbers.update(chunk));
+            let Stage::Buffer(kept) = &numbers.stage else { unreachable!("143 values fit into the buffer") };
+            assert!(kept.iter().enumerate().all(|(i, &value)| value == f64::from(i as u32 * 7)), "{chunk}");
+            assert_eq!((kept.len(), numbers.moments.count()), (143, 1_000));
+        }
     }
 
     #[test]
@@ -204,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_column_without_values_is_no_reference() {
-        let plan = Plan { bins: 4, integral: false, buffer: 10 };
+        let plan = Plan { bins: 4, integral: false, buffer: 10, every: 1 };
         assert!(Column::Numbers(Numbers::new(plan)).finish("x", Direction::Input).is_none());
     }
 }
