@@ -4,4 +4,11 @@
 //! same calls always give the same decisions and the same numbers, whichever data plane hands them in.
 #![forbid(unsafe_code)]
 
+pub mod detect;
+pub mod distance;
+pub mod feature;
+pub mod monitor;
+pub mod profile;
+pub mod sketch;
 pub mod tensor;
+pub mod window;

@@ -1,0 +1,42 @@
+//! Counts calls and rows of one direction, and says when a pane is full. Time in the statistics is rows, not seconds.
+
+use crate::detect::Mark;
+
+/// Traffic of one direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    pub calls: u64,
+    pub rows: u64,
+    /// Fewest and most rows of a call, and how many calls had any tensors.
+    pub batch_min: u64,
+    pub batch_max: u64,
+    pub batches: u64,
+    /// Closed panes.
+    pub panes: u64,
+    /// When the open pane began.
+    pub start: Mark,
+}
+
+// === impl Clock ===
+
+impl Clock {
+    /// A call with so many rows begins; `None` when it has no tensors.
+    pub fn call(&mut self, rows: Option<u64>) {
+        self.calls += 1;
+        if let Some(rows) = rows {
+            self.batch_min = if self.batches == 0 { rows } else { self.batch_min.min(rows) };
+            self.batch_max = self.batch_max.max(rows);
+            self.batches += 1;
+        }
+    }
+
+    /// Rows in the open pane.
+    pub fn open_rows(&self) -> u64 {
+        self.rows - self.start.row
+    }
+
+    /// The open pane begins here and now; `calls` is how many the model has had.
+    pub fn restart(&mut self, calls: u64) {
+        self.start = Mark { row: self.rows, call: calls };
+    }
+}

@@ -1,0 +1,135 @@
+//! How a model is watched.
+
+use crate::feature::TensorConfig;
+use crate::sketch::binning::BINS_MAX;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How the traffic of a model version is watched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MonitorConfig {
+    /// Rows in a pane.
+    pub pane_rows: u32,
+    /// Closed panes that are kept.
+    pub window_panes: u32,
+    /// Ranges per numeric feature, 2 to 64.
+    pub bins: u16,
+    /// Most features of a model; further columns are pooled, further tensors are not read.
+    pub max_features: u32,
+    /// Rows from which a reference is learned when no profile is given; 0: never.
+    pub learn_rows: u64,
+    /// What is known of tensors, by name.
+    pub tensors: BTreeMap<String, TensorConfig>,
+    pub alarm: AlarmConfig,
+}
+
+/// When an alarm is raised. A distance without a threshold is computed, but raises none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlarmConfig {
+    pub psi: Option<f64>,
+    pub jensen_shannon: Option<f64>,
+    pub ks: Option<f64>,
+    /// Panes in a row at or above the threshold before the alarm is raised.
+    pub raise_after: u32,
+    /// Panes in a row below `clear_ratio` of the threshold before it is cleared.
+    pub clear_after: u32,
+    pub clear_ratio: f64,
+}
+
+// === impl MonitorConfig ===
+
+impl Default for MonitorConfig {
+    fn default() -> MonitorConfig {
+        MonitorConfig {
+            pane_rows: 500,
+            window_panes: 4,
+            bins: 32,
+            max_features: 4_096,
+            learn_rows: 2_000,
+            tensors: BTreeMap::new(),
+            alarm: AlarmConfig::default(),
+        }
+    }
+}
+
+impl MonitorConfig {
+    /// Whether every value makes sense.
+    ///
+    /// # Errors
+    /// A sentence that names the value and the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        within("pane_rows", self.pane_rows, 1, u32::MAX)?;
+        within("window_panes", self.window_panes, 1, 10_000)?;
+        within("bins", u32::from(self.bins), 2, BINS_MAX as u32)?;
+        within("max_features", self.max_features, 1, 1_000_000)?;
+        within("alarm.raise_after", self.alarm.raise_after, 1, 1_000_000)?;
+        within("alarm.clear_after", self.alarm.clear_after, 1, 1_000_000)?;
+        let AlarmConfig { psi, jensen_shannon, ks, clear_ratio, .. } = self.alarm;
+        for (name, threshold) in [("psi", psi), ("jensen_shannon", jensen_shannon), ("ks", ks)] {
+            if let Some(threshold) = threshold.filter(|&threshold| !threshold.is_finite() || threshold <= 0.0)
+            {
+                return Err(format!(
+                    "alarm.{name} is {threshold}; use a number above 0, or null for no alarm"
+                ));
+            }
+        }
+        if !(clear_ratio > 0.0 && clear_ratio <= 1.0) {
+            return Err(format!("alarm.clear_ratio is {clear_ratio}; use a number above 0 and up to 1"));
+        }
+        Ok(())
+    }
+}
+
+fn within(name: &str, value: u32, least: u32, most: u32) -> Result<(), String> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(format!("{name} is {value}; use a whole number from {least} to {most}"))
+}
+
+// === impl AlarmConfig ===
+
+impl Default for AlarmConfig {
+    fn default() -> AlarmConfig {
+        AlarmConfig {
+            psi: Some(0.2),
+            jensen_shannon: None,
+            ks: None,
+            raise_after: 2,
+            clear_after: 2,
+            clear_ratio: 0.8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_configured_is_the_default() {
+        let config: MonitorConfig = serde_json::from_str("{}").unwrap();
+        assert_eq!(config, MonitorConfig::default());
+        assert_eq!(config.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_misspelt_setting_is_refused() {
+        assert!(serde_json::from_str::<MonitorConfig>(r#"{"alarm": {"spi": 0.1}}"#).is_err());
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_its_remedy() {
+        for (json, words) in [
+            (r#"{"pane_rows": 0}"#, "pane_rows is 0"),
+            (r#"{"bins": 65}"#, "bins is 65; use a whole number from 2 to 64"),
+            (r#"{"alarm": {"psi": -1}}"#, "alarm.psi is -1"),
+            (r#"{"alarm": {"clear_ratio": 1.5}}"#, "alarm.clear_ratio is 1.5"),
+        ] {
+            let config: MonitorConfig = serde_json::from_str(json).unwrap();
+            assert!(config.check().unwrap_err().contains(words), "{json}");
+        }
+    }
+}

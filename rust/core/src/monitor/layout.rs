@@ -1,0 +1,190 @@
+//! Where the elements of a tensor go. Worked out when a tensor is first seen, so that later messages cost no look-up.
+
+use super::watch::Watch;
+use crate::feature::stage::Stage;
+use crate::feature::summary::{Row, Summary};
+use crate::feature::values;
+use crate::sketch::BLOCK;
+use crate::tensor::{Data, Datatype, Direction, Tensor};
+use std::ops::Range;
+
+/// A tensor of one name and width, and the features its elements belong to.
+#[derive(Debug)]
+pub struct Layout {
+    direction: Direction,
+    name: String,
+    /// Elements per row; `None` fits any.
+    columns: Option<usize>,
+    strings: bool,
+    route: Route,
+}
+
+/// The features (by number) that elements are counted in.
+#[derive(Debug)]
+pub enum Route {
+    Nothing,
+    /// Every column its own, then the summary; all of them wait in the stage.
+    Columns {
+        stage: Stage,
+        summary: Summary,
+    },
+    /// All elements in one; only the summary waits in the stage.
+    Pooled {
+        all: u32,
+        stage: Stage,
+        summary: Summary,
+    },
+    /// One per column, or one for all columns; either may be empty.
+    Strings {
+        categories: Vec<u32>,
+        lengths: Vec<u32>,
+    },
+}
+
+// === impl Layout ===
+
+impl Layout {
+    /// For tensors like `tensor`, or, if `ragged`, like it but of any width.
+    pub fn new(direction: Direction, tensor: &Tensor<'_>, ragged: bool, route: Route) -> Layout {
+        Layout {
+            direction,
+            name: tensor.name.to_owned(),
+            columns: (!ragged).then(|| tensor.columns()),
+            strings: tensor.datatype == Datatype::Bytes,
+            route,
+        }
+    }
+
+    /// Whether the elements of `tensor` belong here.
+    #[inline]
+    pub fn fits(&self, direction: Direction, tensor: &Tensor<'_>) -> bool {
+        self.columns.is_none_or(|columns| columns == tensor.columns())
+            && self.is_named(direction, tensor.name)
+            && self.strings == (tensor.datatype == Datatype::Bytes)
+    }
+
+    /// Whether it belongs to tensors of this name.
+    pub fn is_named(&self, direction: Direction, name: &str) -> bool {
+        self.direction == direction && self.name == name
+    }
+
+    /// Counts a range of the rows of `tensor`.
+    pub fn observe(&mut self, tensor: &Tensor<'_>, rows: Range<usize>, features: &mut [Watch]) {
+        match &mut self.route {
+            Route::Nothing => {}
+            Route::Columns { stage, summary: Summary::Nothing } => stage_rows(stage, tensor, rows, features),
+            Route::Columns { stage, summary } => rows.for_each(|row| {
+                stage_row(stage, *summary, tensor, row, features);
+            }),
+            Route::Pooled { all, stage, summary } => rows.for_each(|row| {
+                let summarised = pool_row(*all as usize, *summary, tensor, row, features);
+                summarised.finish(room_for(stage, 1, features));
+            }),
+            Route::Strings { categories, lengths } => {
+                let Data::Bytes(elements) = &tensor.data else { return };
+                let columns = tensor.columns();
+                let wanted = elements.get(rows.start * columns..rows.end * columns).unwrap_or_default();
+                for (position, element) in wanted.iter().enumerate() {
+                    let column = position % columns;
+                    count_string(element, at(categories, column), at(lengths, column), features);
+                }
+            }
+        }
+    }
+
+    /// Counts rows of a tensor that came without elements.
+    pub fn observe_missing(&self, rows: u64, features: &mut [Watch]) {
+        let mut add =
+            |slots: &[u32]| slots.iter().for_each(|&slot| features[slot as usize].add_missing(rows));
+        match &self.route {
+            Route::Nothing => {}
+            Route::Columns { stage, .. } => add(stage.slots()),
+            Route::Pooled { all, stage, .. } => {
+                add(&[*all]);
+                add(stage.slots());
+            }
+            Route::Strings { categories, lengths } => {
+                add(categories);
+                add(lengths);
+            }
+        }
+    }
+
+    /// Counts the rows that wait, if they are of `direction`.
+    pub fn drain(&mut self, direction: Direction, features: &mut [Watch]) {
+        if self.direction == direction
+            && let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &mut self.route
+        {
+            stage.drain(|slot, values| features[slot].update(values));
+        }
+    }
+
+    /// Shows the values that wait, by feature.
+    pub fn visit(&self, visit: impl FnMut(usize, &[f64])) {
+        if let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &self.route {
+            stage.visit(visit);
+        }
+    }
+}
+
+/// Room for so many rows in the stage, which is drained first when it has none. `rows` is at most the stage's size.
+fn room_for<'a>(stage: &'a mut Stage, rows: usize, features: &mut [Watch]) -> &'a mut [f64] {
+    if stage.room() < rows {
+        stage.drain(|slot, values| features[slot].update(values));
+    }
+    stage.add(rows)
+}
+
+fn stage_rows(stage: &mut Stage, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [Watch]) {
+    let columns = tensor.columns();
+    while !rows.is_empty() {
+        if stage.room() == 0 {
+            stage.drain(|slot, values| features[slot].update(values));
+        }
+        let taken = rows.len().min(stage.room());
+        values::read(tensor, rows.start * columns, stage.add(taken));
+        rows.start += taken;
+    }
+}
+
+fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
+    let columns = tensor.columns();
+    let (elements, derived) = room_for(stage, 1, features).split_at_mut(columns);
+    values::read(tensor, row * columns, elements);
+    let mut summarised = Row::new(summary);
+    summarised.update(elements);
+    summarised.finish(derived);
+}
+
+fn pool_row(all: usize, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) -> Row {
+    let columns = tensor.columns();
+    let mut summarised = Row::new(summary);
+    let mut block = [0.0; BLOCK];
+    for start in (0..columns).step_by(BLOCK) {
+        let block = &mut block[..BLOCK.min(columns - start)];
+        values::read(tensor, row * columns + start, block);
+        summarised.update(block);
+        features[all].update(block);
+    }
+    summarised
+}
+
+/// The feature of a column, or the one of all columns.
+fn at(slots: &[u32], column: usize) -> Option<usize> {
+    slots.get(column).or(slots.first()).map(|&slot| slot as usize)
+}
+
+fn count_string(element: &[u8], category: Option<usize>, length: Option<usize>, features: &mut [Watch]) {
+    if let Some(slot) = category {
+        match element {
+            [] => features[slot].add_missing(1),
+            _ => features[slot].add_label(element),
+        }
+    }
+    if let Some(slot) = length {
+        match element {
+            [] => features[slot].add_missing(1),
+            _ => features[slot].update(&[element.len() as f64]),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What a monitor shows of itself: plain data, ready to be serialised.
+
+use crate::detect::Alarm;
+use crate::sketch::binning::Kind;
+use crate::sketch::exponential::ExponentialSnapshot;
+use crate::tensor::Direction;
+use serde::Serialize;
+
+/// One model version.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MonitorSnapshot {
+    pub state: MonitorState,
+    pub profile: Option<ProfileSnapshot>,
+    /// Input messages.
+    pub calls: u64,
+    /// Rows of the inputs (of the outputs, where no input was ever seen).
+    pub rows: u64,
+    pub batch: BatchSnapshot,
+    /// Values that were absent or NaN, over all elements.
+    pub missing: u64,
+    /// Closed panes.
+    pub panes: u64,
+    /// In order of direction and name.
+    pub features: Vec<FeatureSnapshot>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MonitorState {
+    /// The reference is being learned from live rows.
+    Learning,
+    /// Panes are compared with the profile, if there is one.
+    Watching,
+}
+
+/// The profile that the features are compared with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProfileSnapshot {
+    pub hash: String,
+    pub rows: u64,
+    /// Features of the profile that have not been seen live.
+    pub absent: u64,
+    /// Live features that the profile does not know: counted, but not compared.
+    pub unprofiled: u64,
+}
+
+/// Rows per call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct BatchSnapshot {
+    pub min: u64,
+    pub max: u64,
+    pub mean: f64,
+}
+
+/// One feature; all counts are since the start.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FeatureSnapshot {
+    pub name: String,
+    pub direction: Direction,
+    pub kind: Kind,
+    /// Values seen, those that are missing or infinite included.
+    pub count: u64,
+    /// Absent or NaN.
+    pub missing: u64,
+    pub nan: u64,
+    pub pos_inf: u64,
+    pub neg_inf: u64,
+    /// Below and above all of the reference, and between its discrete values or categories.
+    pub under: u64,
+    pub over: u64,
+    pub unseen: u64,
+    /// Of the finite values.
+    pub mean: Option<f64>,
+    pub std: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+    /// The pane closed last against the reference.
+    pub drift: Option<DriftSnapshot>,
+    pub alarm: Option<Alarm>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bins: Option<BinsSnapshot>,
+    /// Only with detail, where it is null for a feature without numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<Option<ExponentialSnapshot>>,
+}
+
+/// Distances of a pane from the reference, each with what chance alone exceeds in less than one pane of a thousand,
+/// over all features of the model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DriftSnapshot {
+    pub psi: f64,
+    pub psi_noise: f64,
+    pub jensen_shannon: f64,
+    pub jensen_shannon_noise: f64,
+    /// Null for categories, which have no order.
+    pub ks: Option<f64>,
+    pub ks_noise: Option<f64>,
+    /// Values in the pane.
+    pub pane_rows: u64,
+    /// The first distance with a threshold, else PSI.
+    pub score: f64,
+}
+
+/// The bins of a feature: `edges` of ranges, or `labels` of values and categories.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BinsSnapshot {
+    pub edges: Vec<f64>,
+    pub labels: Vec<String>,
+    pub reference: Vec<u64>,
+    /// Of the panes kept and the open one.
+    pub window: Vec<u64>,
+}

@@ -1,0 +1,373 @@
+//! One feature being watched: its totals, and its panes against the reference.
+
+use super::config::AlarmConfig;
+use super::snapshot::{BinsSnapshot, DriftSnapshot, FeatureSnapshot};
+use crate::detect::threshold::{Limits, Threshold};
+use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
+use crate::distance::{Chance, Distance, Sizes};
+use crate::feature::Spec;
+use crate::profile::{Column, Reference};
+use crate::sketch::binning::{self, Kind};
+use crate::sketch::bins::Bins;
+use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
+use crate::sketch::moments::Moments;
+use crate::sketch::screen::{Specials, screen};
+use crate::sketch::{BLOCK, Sketch};
+use crate::tensor::Direction;
+use crate::window::Window;
+use std::sync::Arc;
+
+/// A feature of a monitor.
+#[derive(Debug)]
+pub struct Watch {
+    spec: Spec,
+    direction: Direction,
+    /// Since the start, whatever the stage.
+    moments: Moments,
+    buckets: Buckets,
+    specials: Specials,
+    /// Strings seen.
+    labels: u64,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The reference is being learned.
+    Learning(Box<Column>),
+    /// Panes are compared with the reference.
+    Compared(Box<Comparison>),
+    /// There is no reference: only the totals are kept.
+    Unprofiled,
+}
+
+#[derive(Debug)]
+struct Comparison {
+    reference: Arc<Reference>,
+    window: Window<Bins>,
+    /// All panes closed so far.
+    past: Bins,
+    drift: Option<DriftSnapshot>,
+    detectors: Vec<(Distance, Threshold)>,
+}
+
+/// What closing a pane needs to know beyond the counts.
+#[derive(Debug)]
+pub struct Closing<'a> {
+    pub alarm: &'a AlarmConfig,
+    pub chance: Chance,
+    /// When the pane began.
+    pub start: Mark,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// A feature whose reference is being learned.
+    pub fn learning(spec: Spec, direction: Direction, column: Column) -> Watch {
+        Watch::new(spec, direction, Stage::Learning(Box::new(column)))
+    }
+
+    /// A feature without a reference.
+    pub fn unprofiled(spec: Spec, direction: Direction) -> Watch {
+        Watch::new(spec, direction, Stage::Unprofiled)
+    }
+
+    fn new(spec: Spec, direction: Direction, stage: Stage) -> Watch {
+        Watch {
+            spec,
+            direction,
+            moments: Moments::default(),
+            buckets: Buckets::default(),
+            specials: Specials::default(),
+            labels: 0,
+            stage,
+        }
+    }
+
+    /// From now on, compares with `reference`; with nothing when that is none, or strings where numbers are seen.
+    pub fn compare_with(&mut self, reference: Option<&Arc<Reference>>, panes: usize, alarm: &AlarmConfig) {
+        let is_category = |kind: Kind| kind == Kind::Category;
+        let fits = |reference: &&Arc<Reference>| {
+            is_category(reference.bins.binning().kind()) == is_category(self.spec.kind)
+        };
+        self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
+            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), panes, alarm)))
+        });
+    }
+
+    /// Ends learning; what was learned, if anything.
+    pub fn learned(&mut self) -> Option<Reference> {
+        match std::mem::replace(&mut self.stage, Stage::Unprofiled) {
+            Stage::Learning(column) => column.finish(&self.spec.name, self.direction),
+            other => {
+                self.stage = other;
+                None
+            }
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    pub fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// Whether there is a reference to compare with.
+    pub fn is_compared(&self) -> bool {
+        matches!(self.stage, Stage::Compared(_))
+    }
+
+    /// Values absent or NaN, those `waiting` to be counted included; none of a feature that is computed from others.
+    pub fn missing(&self, waiting: u64) -> u64 {
+        if self.spec.derived { 0 } else { self.specials.missing + self.specials.nan + waiting }
+    }
+
+    /// Whether an alarm is raised.
+    pub fn is_alarmed(&self) -> bool {
+        matches!(&self.stage, Stage::Compared(comparison) if comparison.alarm().is_some())
+    }
+
+    /// Counts numbers, at most [`BLOCK`] at a time.
+    #[inline]
+    pub fn update(&mut self, values: &[f64]) {
+        let mut scratch = [0.0; BLOCK];
+        let (finite, specials) = screen(values, &mut scratch);
+        if finite.len() < values.len() {
+            self.add_specials(&specials);
+        }
+        self.moments.update(finite);
+        self.buckets.update(finite);
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.window.open_mut().update(finite),
+            Stage::Learning(column) => {
+                if let Column::Numbers(numbers) = column.as_mut() {
+                    numbers.update(finite);
+                }
+            }
+            Stage::Unprofiled => {}
+        }
+    }
+
+    /// Counts values that are absent altogether.
+    pub fn add_missing(&mut self, times: u64) {
+        self.add_specials(&Specials { missing: times, ..Specials::default() });
+    }
+
+    #[cold]
+    fn add_specials(&mut self, specials: &Specials) {
+        self.specials.merge(specials);
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.window.open_mut().add_specials(specials),
+            Stage::Learning(column) => column.add_specials(specials),
+            Stage::Unprofiled => {}
+        }
+    }
+
+    /// Counts one string, which is not empty.
+    pub fn add_label(&mut self, label: &[u8]) {
+        self.labels += 1;
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.window.open_mut().add_label(label, 1),
+            Stage::Learning(column) => {
+                if let Column::Labels(labels) = column.as_mut() {
+                    labels.add(Some(label));
+                }
+            }
+            Stage::Unprofiled => {}
+        }
+    }
+
+    /// Closes the pane; tells `report` of every alarm that is raised or cleared by it.
+    pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&str, &'static str, Change)) {
+        if let Stage::Compared(comparison) = &mut self.stage {
+            comparison.close(closing, |method, change| report(&self.spec.name, method, change));
+        }
+    }
+
+    /// What is seen of the feature; `staged` are values not handed to [`Watch::update`] yet.
+    pub fn snapshot(&self, staged: &[f64], detail: bool) -> FeatureSnapshot {
+        let mut totals = Totals { moments: self.moments.clone(), specials: self.specials, counts: None };
+        let mut buckets = detail.then(|| self.buckets.clone());
+        let comparison = match &self.stage {
+            Stage::Compared(comparison) => Some(comparison),
+            Stage::Learning(_) | Stage::Unprofiled => None,
+        };
+        let mut open = comparison.map(|comparison| comparison.window.open().clone());
+        let mut scratch = [0.0; BLOCK];
+        for block in staged.chunks(BLOCK) {
+            let (finite, specials) = screen(block, &mut scratch);
+            totals.moments.update(finite);
+            totals.specials.merge(&specials);
+            buckets.iter_mut().for_each(|buckets| buckets.update(finite));
+            open.iter_mut().for_each(|open| open.update(finite));
+        }
+        let bins = comparison.zip(open).and_then(|(comparison, open)| {
+            let mut all = comparison.past.clone();
+            all.merge(&open);
+            totals.counts = Some(all);
+            detail.then(|| comparison.bins(open))
+        });
+        let histogram = buckets.map(|buckets| totals.histogram(&buckets));
+        self.assemble(totals, comparison.map(Box::as_ref), bins, histogram)
+    }
+
+    fn assemble(
+        &self,
+        totals: Totals,
+        comparison: Option<&Comparison>,
+        bins: Option<BinsSnapshot>,
+        histogram: Option<Option<ExponentialSnapshot>>,
+    ) -> FeatureSnapshot {
+        let Totals { moments, specials, counts } = totals;
+        let of_counts = |count: fn(&Bins) -> u64| counts.as_ref().map_or(0, count);
+        FeatureSnapshot {
+            name: self.spec.name.clone(),
+            direction: self.direction,
+            kind: comparison.map_or(self.spec.kind, |comparison| comparison.reference.bins.binning().kind()),
+            count: moments.count() + specials.total() + self.labels,
+            missing: specials.missing + specials.nan,
+            nan: specials.nan,
+            pos_inf: specials.pos_inf,
+            neg_inf: specials.neg_inf,
+            under: of_counts(Bins::under),
+            over: of_counts(Bins::over),
+            unseen: of_counts(Bins::unseen),
+            mean: moments.mean(),
+            std: moments.std(),
+            min: moments.min(),
+            max: moments.max(),
+            drift: comparison.and_then(|comparison| comparison.drift.clone()),
+            alarm: comparison.and_then(Comparison::alarm).cloned(),
+            bins,
+            histogram,
+        }
+    }
+}
+
+/// Everything a feature has counted, staged values included.
+struct Totals {
+    moments: Moments,
+    specials: Specials,
+    counts: Option<Bins>,
+}
+
+impl Totals {
+    fn histogram(&self, buckets: &Buckets) -> Option<ExponentialSnapshot> {
+        buckets.snapshot(self.moments.sum(), self.moments.min()?, self.moments.max()?)
+    }
+}
+
+// === impl Comparison ===
+
+impl Comparison {
+    fn new(reference: Arc<Reference>, panes: usize, alarm: &AlarmConfig) -> Comparison {
+        let empty = Bins::new(Arc::clone(reference.bins.binning()));
+        Comparison {
+            reference,
+            window: Window::new(empty.clone(), panes),
+            past: empty,
+            drift: None,
+            detectors: alarm.detectors(),
+        }
+    }
+
+    fn alarm(&self) -> Option<&Alarm> {
+        self.detectors.iter().find_map(|(_, detector)| detector.alarm())
+    }
+
+    fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&'static str, Change)) {
+        self.window.close();
+        let Some(pane) = self.window.last() else { return };
+        self.past.merge(pane);
+        let Some(drift) = measured(&self.reference.bins, pane, closing) else { return };
+        for (distance, detector) in &mut self.detectors {
+            let Some((score, noise)) = drift.of(*distance) else { continue };
+            let (reference, pane) = (self.reference.bins.cells(), pane.cells());
+            let evidence = Evidence { reference, pane, score, noise, start: closing.start };
+            if let Some(change) = detector.step(&evidence) {
+                report(detector.method(), change);
+            }
+        }
+        self.drift = Some(drift);
+    }
+
+    fn bins(&self, open: Bins) -> BinsSnapshot {
+        let mut window = open;
+        window.merge(self.window.sum());
+        let binning = self.reference.bins.binning();
+        let values = binning.values().iter().map(f64::to_string);
+        let labels = binning.labels().iter().map(|label| String::from_utf8_lossy(label).into_owned());
+        BinsSnapshot {
+            edges: binning.edges(),
+            labels: values.chain(labels).collect(),
+            reference: self.reference.bins.bins().to_vec(),
+            window: window.bins().to_vec(),
+        }
+    }
+}
+
+/// The distances of a pane; `None` when it or the reference is empty.
+fn measured(reference: &Bins, pane: &Bins, closing: &Closing<'_>) -> Option<DriftSnapshot> {
+    let with_noise = |distance: Distance, from: usize| {
+        let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
+        let noise = distance.noise(&closing.chance, &Sizes::of(reference, pane)?);
+        Some((distance.between(reference, pane)?, noise))
+    };
+    let (psi, psi_noise) = with_noise(Distance::Psi, 0)?;
+    let (jensen_shannon, jensen_shannon_noise) = with_noise(Distance::JensenShannon, 0)?;
+    let ordered = reference.binning().kind() != Kind::Category;
+    let (ks, ks_noise) = ordered.then(|| with_noise(Distance::Ks, binning::NEG_INF)).flatten().unzip();
+    let mut drift = DriftSnapshot {
+        psi,
+        psi_noise,
+        jensen_shannon,
+        jensen_shannon_noise,
+        ks,
+        ks_noise,
+        pane_rows: pane.total(),
+        score: psi,
+    };
+    let first = closing.alarm.thresholds().next().and_then(|(distance, _)| drift.of(distance));
+    drift.score = first.map_or(psi, |(score, _)| score);
+    Some(drift)
+}
+
+// === impl DriftSnapshot ===
+
+impl DriftSnapshot {
+    /// Score and noise floor of a distance.
+    fn of(&self, distance: Distance) -> Option<(f64, f64)> {
+        match distance {
+            Distance::Psi => Some((self.psi, self.psi_noise)),
+            Distance::JensenShannon => Some((self.jensen_shannon, self.jensen_shannon_noise)),
+            Distance::Ks => self.ks.zip(self.ks_noise),
+        }
+    }
+}
+
+// === impl AlarmConfig ===
+
+impl AlarmConfig {
+    /// The distances that may raise an alarm, with their thresholds.
+    fn thresholds(&self) -> impl Iterator<Item = (Distance, f64)> + use<> {
+        [(Distance::Psi, self.psi), (Distance::JensenShannon, self.jensen_shannon), (Distance::Ks, self.ks)]
+            .into_iter()
+            .filter_map(|(distance, threshold)| Some((distance, threshold?)))
+    }
+
+    fn detectors(&self) -> Vec<(Distance, Threshold)> {
+        let detector = |(distance, threshold): (Distance, f64)| {
+            let limits = Limits {
+                threshold,
+                raise_after: self.raise_after,
+                clear_after: self.clear_after,
+                clear_ratio: self.clear_ratio,
+            };
+            (distance, Threshold::new(distance.name(), limits))
+        };
+        self.thresholds().map(detector).collect()
+    }
+}

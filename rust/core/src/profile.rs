@@ -1,0 +1,169 @@
+//! The reference profile: what a model's inputs and outputs looked like when all was well.
+//!
+//! Made once, from training data or from the first live rows, and from then on fixed: it decides where the bins lie
+//! and is what every pane is compared with. Its hash travels with every number that was computed from it.
+
+mod builder;
+mod column;
+mod edges;
+mod error;
+mod file;
+
+pub use builder::ProfileBuilder;
+pub use column::{Column, LABEL_BYTES_MAX, Labels, Numbers, Plan};
+pub use error::ProfileError;
+
+use crate::sketch::binning::Kind;
+use crate::sketch::bins::Bins;
+use crate::sketch::moments::Moments;
+use crate::tensor::Direction;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The reference of one model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    model: String,
+    rows: u64,
+    /// In order of direction and name.
+    references: Vec<Arc<Reference>>,
+    hash: String,
+}
+
+/// The reference of one feature.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    pub name: String,
+    pub direction: Direction,
+    pub bins: Bins,
+    /// Of the finite values; empty for categories.
+    pub moments: Moments,
+}
+
+/// What a profile holds, for people.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Description {
+    pub model: String,
+    pub rows: u64,
+    pub hash: String,
+    pub features: Vec<FeatureDescription>,
+}
+
+/// One feature of a [`Description`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FeatureDescription {
+    pub name: String,
+    pub direction: Direction,
+    pub kind: Kind,
+    pub rows: u64,
+    /// Rows without a value, NaN included.
+    pub missing: u64,
+    pub bins: usize,
+    pub mean: Option<f64>,
+    pub std: Option<f64>,
+    pub min: Option<f64>,
+    pub max: Option<f64>,
+}
+
+// === impl Profile ===
+
+impl Profile {
+    /// A profile of these features.
+    ///
+    /// # Errors
+    /// [`ProfileError::Empty`] when no feature has a row; [`ProfileError::Malformed`] when two have the same direction
+    /// and name.
+    pub fn new(model: &str, mut references: Vec<Reference>) -> Result<Profile, ProfileError> {
+        references.sort_by(|a, b| a.key().cmp(&b.key()));
+        if let Some(pair) = references.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
+            return Err(ProfileError::Malformed {
+                reason: format!("feature {:?} occurs twice", pair[0].name),
+            });
+        }
+        let rows = references.iter().map(|reference| reference.bins.total()).max().unwrap_or(0);
+        if rows == 0 {
+            return Err(ProfileError::Empty);
+        }
+        let references = references.into_iter().map(Arc::new).collect();
+        let mut profile = Profile { model: model.to_owned(), rows, references, hash: String::new() };
+        profile.hash = prefixed(&file::checksum(&profile));
+        Ok(profile)
+    }
+
+    /// Reads a profile file.
+    ///
+    /// # Errors
+    /// Any [`ProfileError`] about files: not a profile, truncated, malformed, newer, altered.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
+        file::from_bytes(bytes)
+    }
+
+    /// The profile file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        file::to_bytes(self)
+    }
+
+    /// `sha256:` and 64 hexadecimal digits: the identity of what the profile holds.
+    pub fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// Name of the model it was made for; may be empty.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Most rows of any feature.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// All features, in order of direction and name.
+    pub fn references(&self) -> &[Arc<Reference>] {
+        &self.references
+    }
+
+    /// One feature.
+    pub fn get(&self, direction: Direction, name: &str) -> Option<&Arc<Reference>> {
+        let found = self.references.binary_search_by(|reference| reference.key().cmp(&(direction, name)));
+        found.ok().map(|position| &self.references[position])
+    }
+
+    /// What the profile holds, for people.
+    pub fn describe(&self) -> Description {
+        Description {
+            model: self.model.clone(),
+            rows: self.rows,
+            hash: self.hash.clone(),
+            features: self.references.iter().map(|reference| reference.describe()).collect(),
+        }
+    }
+}
+
+fn prefixed(checksum: &str) -> String {
+    format!("sha256:{checksum}")
+}
+
+// === impl Reference ===
+
+impl Reference {
+    fn key(&self) -> (Direction, &str) {
+        (self.direction, &self.name)
+    }
+
+    fn describe(&self) -> FeatureDescription {
+        let specials = self.bins.specials();
+        FeatureDescription {
+            name: self.name.clone(),
+            direction: self.direction,
+            kind: self.bins.binning().kind(),
+            rows: self.bins.total(),
+            missing: specials.missing + specials.nan,
+            bins: self.bins.binning().bins(),
+            mean: self.moments.mean(),
+            std: self.moments.std(),
+            min: self.moments.min(),
+            max: self.moments.max(),
+        }
+    }
+}

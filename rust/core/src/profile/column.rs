@@ -1,0 +1,245 @@
+//! Learns the reference of one feature from its values, in one pass and bounded memory.
+
+use super::Reference;
+use super::edges;
+use crate::sketch::binning::{BINS_MAX, Binning};
+use crate::sketch::bins::Bins;
+use crate::sketch::moments::Moments;
+use crate::sketch::screen::Specials;
+use crate::sketch::{BLOCK, Sketch};
+use crate::tensor::Direction;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Most different categories that are told apart while learning; further ones are counted together.
+const LABELS_MAX: usize = 4_096;
+
+/// Longest category, in bytes. Longer strings are texts or images rather than categories, and are counted together.
+pub const LABEL_BYTES_MAX: usize = 64;
+
+/// How a numeric feature is to be binned.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Ranges wanted.
+    pub bins: usize,
+    /// Whether the values are classes or counts.
+    pub integral: bool,
+    /// Values that are kept until the bins are drawn from them; further ones are only counted.
+    pub buffer: usize,
+    /// Only every so many values are looked at: more than one where a single row holds thousands of them.
+    pub every: usize,
+}
+
+/// A feature being learned.
+#[derive(Clone, Debug)]
+pub enum Column {
+    Numbers(Numbers),
+    Labels(Labels),
+}
+
+/// A numeric feature being learned.
+#[derive(Clone, Debug)]
+pub struct Numbers {
+    plan: Plan,
+    stage: Stage,
+    /// Values to pass over before the next one is looked at.
+    skip: usize,
+    specials: Specials,
+    moments: Moments,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Values are kept; their bins are not drawn yet.
+    Buffer(Vec<f64>),
+    /// Bins are drawn; values are counted.
+    Bins(Box<Bins>),
+}
+
+/// A categorical feature being learned.
+#[derive(Clone, Debug, Default)]
+pub struct Labels {
+    counts: BTreeMap<Box<[u8]>, u64>,
+    /// Categories too long or too many to be told apart.
+    others: u64,
+    missing: u64,
+}
+
+// === impl Numbers ===
+
+impl Numbers {
+    pub fn new(plan: Plan) -> Numbers {
+        Numbers {
+            plan,
+            stage: Stage::Buffer(Vec::new()),
+            skip: 0,
+            specials: Specials::default(),
+            moments: Moments::default(),
+        }
+    }
+
+    /// Adds finite values.
+    pub fn update(&mut self, finite: &[f64]) {
+        finite.chunks(BLOCK).for_each(|block| self.moments.update(block));
+        if self.plan.every <= 1 {
+            self.count(finite);
+            return;
+        }
+        let thinned: Vec<f64> = finite.iter().skip(self.skip).step_by(self.plan.every).copied().collect();
+        self.skip = (self.skip + thinned.len() * self.plan.every).saturating_sub(finite.len());
+        self.count(&thinned);
+    }
+
+    fn count(&mut self, finite: &[f64]) {
+        match &mut self.stage {
+            Stage::Bins(bins) => bins.update(finite),
+            Stage::Buffer(values) => {
+                let (kept, counted) = finite.split_at(finite.len().min(self.plan.buffer - values.len()));
+                values.extend_from_slice(kept);
+                if values.len() == self.plan.buffer {
+                    let mut bins = drawn(&self.plan, values);
+                    bins.update(counted);
+                    self.stage = Stage::Bins(Box::new(bins));
+                }
+            }
+        }
+    }
+
+    pub fn add_specials(&mut self, specials: &Specials) {
+        self.specials.merge(specials);
+    }
+
+    fn finish(self) -> (Bins, Moments) {
+        let mut bins = match self.stage {
+            Stage::Buffer(mut values) => drawn(&self.plan, &mut values),
+            Stage::Bins(bins) => *bins,
+        };
+        bins.add_specials(&self.specials);
+        (bins, self.moments)
+    }
+}
+
+fn drawn(plan: &Plan, values: &mut [f64]) -> Bins {
+    let mut bins = Bins::new(Arc::new(edges::choose(values, plan.bins, plan.integral)));
+    bins.update(values);
+    bins
+}
+
+// === impl Labels ===
+
+impl Labels {
+    /// Adds one category; none is a missing value.
+    pub fn add(&mut self, label: Option<&[u8]>) {
+        let Some(label) = label else {
+            self.missing += 1;
+            return;
+        };
+        if let Some(count) = self.counts.get_mut(label) {
+            *count += 1;
+        } else if label.len() <= LABEL_BYTES_MAX && self.counts.len() < LABELS_MAX {
+            self.counts.insert(label.into(), 1);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// The most frequent ones get a bin each, the rest is "unseen", as an unknown category will be.
+    fn finish(self) -> Bins {
+        let mut by_count: Vec<(Box<[u8]>, u64)> = self.counts.into_iter().collect();
+        by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: equal counts stay in order of bytes
+        let rest = by_count.split_off(by_count.len().min(BINS_MAX - 1));
+        let labels = by_count.iter().map(|(label, _)| label.clone()).collect();
+        let binning = Binning::category(labels).expect("at most 63 different labels");
+        let mut bins = Bins::new(Arc::new(binning));
+        for (label, count) in &by_count {
+            bins.add_label(label, *count);
+        }
+        bins.add_unseen(self.others + rest.iter().map(|(_, count)| count).sum::<u64>());
+        bins.add_specials(&Specials { missing: self.missing, ..Specials::default() });
+        bins
+    }
+}
+
+// === impl Column ===
+
+impl Column {
+    /// Counts values that are not finite numbers; of strings, only those that are missing.
+    pub fn add_specials(&mut self, specials: &Specials) {
+        match self {
+            Column::Numbers(numbers) => numbers.add_specials(specials),
+            Column::Labels(labels) => labels.missing += specials.missing,
+        }
+    }
+
+    /// What was learned; `None` when nothing was added.
+    pub fn finish(self, name: &str, direction: Direction) -> Option<Reference> {
+        let (bins, moments) = match self {
+            Column::Numbers(numbers) => numbers.finish(),
+            Column::Labels(labels) => (labels.finish(), Moments::default()),
+        };
+        (bins.total() > 0).then(|| Reference { name: name.to_owned(), direction, bins, moments })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learned(column: Column) -> Bins {
+        column.finish("x", Direction::Input).unwrap().bins
+    }
+
+    #[test]
+    fn values_behind_the_buffer_are_counted_exactly() {
+        let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000, every: 1 });
+        let values: Vec<f64> = (0..5_000).map(|i| f64::from(i % 1_000) + 0.5).collect();
+        for chunk in values.chunks(37) {
+            numbers.update(chunk);
+        }
+        let bins = learned(Column::Numbers(numbers));
+        assert_eq!((bins.total(), bins.bins()), (5_000, &[1_250u64; 4][..]));
+    }
+
+    #[test]
+    fn thinning_takes_every_nth_value_however_they_are_chunked() {
+        let values: Vec<f64> = (0..1_000).map(f64::from).collect();
+        for chunk in [1, 5, 7, 64, 1_000] {
+            let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000, every: 7 });
+            values.chunks(chunk).for_each(|chunk| numbers.update(chunk));
+            let Stage::Buffer(kept) = &numbers.stage else { unreachable!("143 values fit into the buffer") };
+            assert!(kept.iter().enumerate().all(|(i, &value)| value == f64::from(i as u32 * 7)), "{chunk}");
+            assert_eq!((kept.len(), numbers.moments.count()), (143, 1_000));
+        }
+    }
+
+    #[test]
+    fn the_most_frequent_categories_get_bins_and_the_rest_is_unseen() {
+        let mut labels = Labels::default();
+        for i in 0..100u32 {
+            for _ in 0..=i {
+                labels.add(Some(format!("label {i:03}").as_bytes()));
+            }
+        }
+        labels.add(None);
+        labels.add(Some(&[b'x'; LABEL_BYTES_MAX + 1]));
+        let bins = learned(Column::Labels(labels));
+        assert_eq!(bins.binning().bins(), 63);
+        assert_eq!(bins.binning().labels()[0].as_ref(), b"label 037");
+        assert_eq!((bins.unseen(), bins.specials().missing), ((1..=37).sum::<u64>() + 1, 1));
+        assert_eq!(bins.total(), 5_052);
+    }
+
+    #[test]
+    fn a_flood_of_categories_stays_in_bounds() {
+        let mut labels = Labels::default();
+        (0..10_000u32).for_each(|i| labels.add(Some(&i.to_le_bytes())));
+        assert_eq!(labels.counts.len(), LABELS_MAX);
+        assert_eq!(learned(Column::Labels(labels)).total(), 10_000);
+    }
+
+    #[test]
+    fn a_column_without_values_is_no_reference() {
+        let plan = Plan { bins: 4, integral: false, buffer: 10, every: 1 };
+        assert!(Column::Numbers(Numbers::new(plan)).finish("x", Direction::Input).is_none());
+    }
+}

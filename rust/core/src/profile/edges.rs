@@ -1,0 +1,130 @@
+//! Where to put the bins of a feature, given values of the reference.
+
+use crate::sketch::binning::{BINS_MAX, Binning};
+
+/// Rows of the reference that a bin should hold at least; fewer make its share too uncertain to compare with.
+const ROWS_PER_BIN: usize = 10;
+
+/// Bins for a feature: one per value when there are few values, else about `bins` ranges that hold equal shares.
+///
+/// `integral` says that the values are known to be classes or counts, so that few rows are no reason to think that
+/// more values exist. Sorts `values`, all of them finite.
+pub fn choose(values: &mut [f64], bins: usize, integral: bool) -> Binning {
+    values.sort_unstable_by(f64::total_cmp);
+    let unique = first_uniques(values);
+    let repeated = integral || unique.len() * ROWS_PER_BIN <= values.len() || unique.len() < 2;
+    let bins = bins.clamp(2, BINS_MAX).min((values.len() / ROWS_PER_BIN).max(2));
+    let discrete = || Binning::discrete(unique.get(..BINS_MAX).unwrap_or(&unique));
+    let binning = if unique.len() <= BINS_MAX && repeated {
+        discrete()
+    } else {
+        Binning::numeric(&quantile_edges(values, bins)).or_else(discrete)
+    };
+    binning.expect("ascending finite values make bins")
+}
+
+/// The distinct values of a sorted slice, up to one more than there can be bins.
+fn first_uniques(sorted: &[f64]) -> Vec<f64> {
+    let mut unique: Vec<f64> = Vec::new();
+    for &value in sorted {
+        if unique.last() != Some(&value) {
+            unique.push(value + 0.0); // -0.0 becomes 0.0
+            if unique.len() > BINS_MAX {
+                break;
+            }
+        }
+    }
+    unique
+}
+
+/// Edges at equal steps of probability. A value so frequent that several edges fall on it gets a bin of its own.
+fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
+    let quantiles: Vec<f64> = (0..=bins).map(|step| quantile(sorted, step, bins)).collect();
+    let max = quantiles[bins];
+    let mut edges: Vec<f64> = Vec::with_capacity(bins + 1);
+    for run in quantiles.chunk_by(|a, b| a == b) {
+        let value = run[0];
+        if edges.last() != Some(&value) {
+            edges.push(value);
+        }
+        if run.len() > 1 {
+            edges.push(if value == max { value } else { value.next_up() });
+        }
+    }
+    edges
+}
+
+/// The value below which `step` of `steps` equal shares lie, by linear interpolation (NumPy's default).
+fn quantile(sorted: &[f64], step: usize, steps: usize) -> f64 {
+    let position = step as f64 * (sorted.len() - 1) as f64 / steps as f64;
+    let below = (position.floor() as usize).min(sorted.len() - 1);
+    let above = (below + 1).min(sorted.len() - 1);
+    let share = position - below as f64;
+    let between = sorted[below] * (1.0 - share) + sorted[above] * share;
+    between.clamp(sorted[below], sorted[above]) + 0.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sketch::binning::Kind;
+    use proptest::prelude::*;
+
+    #[test]
+    fn few_repeated_values_get_a_bin_each() {
+        let mut values: Vec<f64> = (0..200).map(|i| f64::from(i % 17)).collect();
+        let binning = choose(&mut values, 32, false);
+        assert_eq!((binning.kind(), binning.bins()), (Kind::Discrete, 17));
+    }
+
+    #[test]
+    fn few_rows_of_a_continuous_feature_are_not_taken_for_discrete_ones() {
+        let mut values: Vec<f64> = (0..50).map(f64::from).collect();
+        let binning = choose(&mut values, 32, false);
+        assert_eq!((binning.kind(), binning.bins()), (Kind::Numeric, 5));
+        assert_eq!(choose(&mut values, 32, true).kind(), Kind::Discrete);
+    }
+
+    #[test]
+    fn ranges_hold_equal_shares() {
+        let mut values: Vec<f64> = (0..=1000).map(|i| f64::from(i) * 0.5).collect();
+        let edges = choose(&mut values, 4, false).edges();
+        assert_eq!(edges, [0.0, 125.0, 250.0, 375.0, 500.0]);
+    }
+
+    #[test]
+    fn a_frequent_value_gets_a_bin_of_its_own() {
+        for frequent in [0.0, 500.0, 1000.0] {
+            let mut values: Vec<f64> =
+                (0..2000).map(|i| if i % 2 == 0 { frequent } else { f64::from(i) / 2.0 }).collect();
+            let binning = choose(&mut values, 8, false);
+            let mut cells = vec![0; binning.cells()];
+            binning.count(&values, &mut cells);
+            assert_eq!(
+                cells.iter().max(),
+                Some(&values.iter().filter(|&&v| v == frequent).count().try_into().unwrap())
+            );
+        }
+    }
+
+    #[test]
+    fn a_constant_and_nothing_at_all_have_bins_too() {
+        assert_eq!(choose(&mut [3.0], 32, false).values(), [3.0]);
+        assert_eq!(choose(&mut [], 32, false).bins(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_of_the_reference_falls_into_a_bin(
+            mut values in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), -5f64..5.0], 1..500),
+            bins in 2usize..64, integral: bool,
+        ) {
+            let binning = choose(&mut values, bins, integral);
+            let mut cells = vec![0; binning.cells()];
+            binning.count(&values, &mut cells);
+            let beside = cells[..crate::sketch::binning::FIRST].iter().sum::<u64>() + cells[binning.over()];
+            // Among up to 64 unique values, integral or not, none is left out; beyond that ranges take over.
+            prop_assert_eq!(beside, 0);
+        }
+    }
+}

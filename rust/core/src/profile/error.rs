@@ -1,0 +1,60 @@
+//! Why a profile cannot be read or built.
+
+use std::fmt;
+
+/// A profile cannot be used. The message says what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProfileError {
+    /// Some other file.
+    NotAProfile,
+    /// The file ends too early.
+    Truncated,
+    /// The file is JSON, but not what a profile holds.
+    Malformed { reason: String },
+    /// Written by a later pilotfish.
+    Newer { found: u64, known: u64 },
+    /// The content does not match its checksum.
+    Altered { expected: String, found: String },
+    /// There was nothing to build it from.
+    Empty,
+    /// A column was added as numbers and as categories.
+    KindConflict { name: String },
+}
+
+// === impl ProfileError ===
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ProfileError::NotAProfile => {
+                write!(f, "this is not a pilotfish profile; make one with `pilotfish profile build`")
+            }
+            ProfileError::Truncated => {
+                write!(
+                    f,
+                    "the profile is truncated; copy it again or rebuild it with `pilotfish profile build`"
+                )
+            }
+            ProfileError::Malformed { reason } => {
+                write!(f, "the profile is malformed ({reason}); rebuild it with `pilotfish profile build`")
+            }
+            ProfileError::Newer { found, known } => write!(
+                f,
+                "the profile has format version {found}, this pilotfish reads up to {known}; \
+                 upgrade pilotfish or rebuild the profile with this version"
+            ),
+            ProfileError::Altered { expected, found } => write!(
+                f,
+                "the profile was altered after it was built (its checksum says {expected}, its content is {found}); \
+                 restore the original or rebuild it with `pilotfish profile build`"
+            ),
+            ProfileError::Empty => write!(f, "a profile needs at least one row; nothing was added"),
+            ProfileError::KindConflict { name } => write!(
+                f,
+                "column {name:?} was added both as numbers and as categories; add all of its rows the same way"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ProfileError {}

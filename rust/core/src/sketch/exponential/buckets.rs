@@ -1,0 +1,345 @@
+//! The counters of an exponential histogram, and the arithmetic that finds a value's bucket.
+//!
+//! The index is first computed at the finest scale from the bits of the float: exponent, plus a table look-up for the
+//! mantissa. Coarser scales are a shift to the right, because their boundaries are a subset.
+
+use super::boundaries::FLOORS;
+use super::{BucketRange, ExponentialSnapshot};
+use crate::sketch::Sketch;
+
+/// Most buckets per sign: OpenTelemetry's default.
+pub const BUCKETS: usize = 160;
+
+/// The scale a histogram starts with: 256 buckets per doubling, 0.14 % relative error. (The SDKs start at 20; values
+/// so close to each other that it would matter are told apart by the profile's bins.)
+const SCALE_MAX: i32 = 8;
+
+/// Cell of zero, behind the positive and the negative buckets.
+const ZERO: usize = 2 * BUCKETS;
+
+const SIGN: u64 = 1 << 63;
+const MANTISSA_BITS: u32 = 52;
+const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
+const EXPONENT_BIAS: i32 = 1023;
+
+/// Twice as many linear slots as buckets per doubling, so that a slot holds at most one boundary.
+const SLOT_BITS: u32 = 9;
+
+/// For each linear slot of the mantissa, the bucket in which it begins.
+const SLOTS: [u8; 1 << SLOT_BITS] = slots();
+
+/// Lower ends by bucket; behind the last one, what no mantissa reaches.
+const ENDS: [u64; FLOORS.len() + 1] = ends();
+
+/// Counts by bucket.
+#[derive(Clone, Debug, Default)]
+pub struct Buckets {
+    count: u64,
+    /// How far the scale has fallen from [`SCALE_MAX`].
+    shift: u32,
+    /// Index of the first bucket, positive and negative.
+    base: [i32; 2],
+    /// Positive buckets, negative buckets, zero; empty until the first value.
+    cells: Vec<u64>,
+}
+
+const fn slots() -> [u8; 1 << SLOT_BITS] {
+    let mut slots = [0; 1 << SLOT_BITS];
+    let mut bucket = 0;
+    let mut slot = 0;
+    while slot < slots.len() {
+        let start = (slot as u64) << (MANTISSA_BITS - SLOT_BITS);
+        while bucket + 1 < FLOORS.len() && FLOORS[bucket + 1] <= start {
+            bucket += 1;
+        }
+        slots[slot] = bucket as u8;
+        slot += 1;
+    }
+    slots
+}
+
+const fn ends() -> [u64; FLOORS.len() + 1] {
+    let mut ends = [u64::MAX; FLOORS.len() + 1];
+    let mut bucket = 0;
+    while bucket < FLOORS.len() {
+        ends[bucket] = FLOORS[bucket];
+        bucket += 1;
+    }
+    ends
+}
+
+/// Bucket at the finest scale of the float that follows `before`, given by its bits and normal.
+///
+/// Going one float back turns "above the lower end, up to and including the upper" into a plain comparison.
+#[inline]
+fn index_after(before: u64) -> i32 {
+    let exponent = (before >> MANTISSA_BITS) as i32 - EXPONENT_BIAS;
+    let mantissa = before & MANTISSA;
+    let start = SLOTS[(mantissa >> (MANTISSA_BITS - SLOT_BITS)) as usize] as usize;
+    let bucket = start + usize::from(mantissa >= ENDS[start + 1]);
+    (exponent << SCALE_MAX) + bucket as i32
+}
+
+/// Bucket at the finest scale of any magnitude above zero, subnormal ones included.
+fn index_of(magnitude: f64) -> i32 {
+    if magnitude > f64::MIN_POSITIVE {
+        return index_after(magnitude.to_bits() - 1);
+    }
+    let scaled =
+        magnitude * f64::from_bits(u64::from(MANTISSA_BITS + EXPONENT_BIAS as u32 + 2) << MANTISSA_BITS);
+    index_after(scaled.to_bits() - 1) - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
+}
+
+// === impl Buckets ===
+
+impl Buckets {
+    /// How many values were counted.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Buckets per doubling of the value, as a power of two.
+    pub fn scale(&self) -> i32 {
+        SCALE_MAX - self.shift as i32
+    }
+
+    /// The OpenTelemetry data point, with a sum and extremes that the caller keeps; `None` when empty.
+    pub fn snapshot(&self, sum: f64, min: f64, max: f64) -> Option<ExponentialSnapshot> {
+        (self.count > 0).then(|| ExponentialSnapshot {
+            scale: self.scale(),
+            count: self.count,
+            sum,
+            min,
+            max,
+            zero_count: self.cells[ZERO],
+            positive: self.range(0),
+            negative: self.range(1),
+        })
+    }
+
+    fn range(&self, sign: usize) -> BucketRange {
+        self.used(sign).map_or_else(BucketRange::default, |(low, high)| BucketRange {
+            offset: low,
+            counts: self.side(sign)[(low - self.base[sign]) as usize..=(high - self.base[sign]) as usize]
+                .to_vec(),
+        })
+    }
+
+    fn side(&self, sign: usize) -> &[u64] {
+        &self.cells[sign * BUCKETS..][..BUCKETS]
+    }
+
+    /// First and last index that is not empty.
+    fn used(&self, sign: usize) -> Option<(i32, i32)> {
+        let side = self.side(sign);
+        let first = side.iter().position(|&count| count > 0)? as i32;
+        let last = side.iter().rposition(|&count| count > 0)? as i32;
+        Some((self.base[sign] + first, self.base[sign] + last))
+    }
+
+    /// Adds `times` to a bucket given at the finest scale, making room for it first.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, sign: usize, finest: i32, times: u64) {
+        if self.cells.is_empty() {
+            self.cells = vec![0; ZERO + 1];
+        }
+        loop {
+            let index = finest >> self.shift;
+            let (low, high) =
+                self.used(sign).map_or((index, index), |(low, high)| (low.min(index), high.max(index)));
+            let needed = (high - low) as usize + 1;
+            if needed <= BUCKETS {
+                self.rebase(sign, low - ((BUCKETS - needed) / 2) as i32);
+                self.cells[sign * BUCKETS + (index - self.base[sign]) as usize] += times;
+                return;
+            }
+            self.halve();
+        }
+    }
+
+    /// Moves the counters of one sign so that the first one has index `base`.
+    fn rebase(&mut self, sign: usize, base: i32) {
+        let used = self.used(sign);
+        let old = self.side(sign).to_vec();
+        let new = &mut self.cells[sign * BUCKETS..][..BUCKETS];
+        new.fill(0);
+        if let Some((low, high)) = used {
+            let from = (low - self.base[sign]) as usize..=(high - self.base[sign]) as usize;
+            let length = from.end() - from.start() + 1;
+            new[(low - base) as usize..][..length].copy_from_slice(&old[from]);
+        }
+        self.base[sign] = base;
+    }
+
+    /// Lowers the scale by one: buckets 2i and 2i+1 become bucket i.
+    fn halve(&mut self) {
+        for sign in 0..2 {
+            let old = self.side(sign).to_vec();
+            let base = self.base[sign] >> 1;
+            let new = &mut self.cells[sign * BUCKETS..][..BUCKETS];
+            new.fill(0);
+            for (position, count) in old.into_iter().enumerate() {
+                new[(((self.base[sign] + position as i32) >> 1) - base) as usize] += count;
+            }
+            self.base[sign] = base;
+        }
+        self.shift += 1;
+    }
+}
+
+impl Sketch for Buckets {
+    #[inline]
+    fn update(&mut self, finite: &[f64]) {
+        self.count += finite.len() as u64;
+        if self.cells.is_empty() {
+            self.cells = vec![0; ZERO + 1];
+        }
+        for &value in finite {
+            let bits = value.to_bits();
+            let magnitude = bits & !SIGN;
+            let sign = (bits >> 63) as usize;
+            let is_zero = magnitude == 0;
+            // Zero borrows the bits of 1.0 for the arithmetic, whose result it then ignores: cheaper than a branch.
+            let before = if is_zero { 1.0f64.to_bits() } else { magnitude } - 1;
+            let index = index_after(before) >> self.shift;
+            let bucket = index.wrapping_sub(self.base[sign]) as u32 as usize;
+            let cell = if is_zero { ZERO } else { sign * BUCKETS + bucket };
+            if is_zero | ((bucket < BUCKETS) & (before > MANTISSA)) {
+                self.cells[cell] += 1;
+            } else {
+                self.make_room(sign, index_of(value.abs()), 1);
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Buckets) {
+        if other.count == 0 {
+            return;
+        }
+        if self.cells.is_empty() {
+            *self = other.clone();
+            return;
+        }
+        while self.shift < other.shift {
+            self.halve();
+        }
+        self.count += other.count;
+        self.cells[ZERO] += other.cells[ZERO];
+        for sign in 0..2 {
+            for (position, &times) in other.side(sign).iter().enumerate().filter(|(_, times)| **times > 0) {
+                self.make_room(sign, (other.base[sign] + position as i32) << other.shift, times);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn buckets(values: &[f64]) -> Buckets {
+        let mut result = Buckets::default();
+        for block in values.chunks(64) {
+            result.update(block);
+        }
+        result
+    }
+
+    fn seen(buckets: &Buckets) -> Option<ExponentialSnapshot> {
+        buckets.snapshot(0.0, 0.0, 0.0)
+    }
+
+    /// The definition, in logarithms: exact enough away from the boundaries.
+    fn by_logarithm(value: f64, scale: i32) -> i32 {
+        (value.abs().log2() * f64::from(scale).exp2()).ceil() as i32 - 1
+    }
+
+    #[test]
+    fn a_power_of_two_closes_the_bucket_below_it() {
+        for exponent in [-1022, -300, -1, 0, 1, 10, 1023] {
+            let power = 2f64.powi(exponent);
+            assert_eq!(index_of(power), exponent * 256 - 1, "2^{exponent}");
+            assert_eq!(index_of(power.next_up()), exponent * 256, "just above 2^{exponent}");
+        }
+    }
+
+    #[test]
+    fn an_irrational_boundary_parts_two_neighbouring_floats() {
+        for (bucket, &floor) in FLOORS.iter().enumerate().skip(1) {
+            let below = f64::from_bits(floor | 1023 << MANTISSA_BITS);
+            assert_eq!(index_of(below), bucket as i32 - 1);
+            assert_eq!(index_of(below.next_up()), bucket as i32);
+        }
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_floats_have_buckets() {
+        assert_eq!(index_of(f64::from_bits(1)), -1074 * 256 - 1);
+        assert_eq!(index_of(f64::from_bits(3)), by_logarithm(3.0, 8) - 1074 * 256);
+        let extremes = buckets(&[f64::from_bits(1), f64::MAX, -1.0, 0.0]);
+        let snapshot = seen(&extremes).unwrap();
+        assert_eq!((snapshot.count, snapshot.zero_count), (4, 1));
+        assert_eq!(snapshot.positive.counts.iter().sum::<u64>(), 2);
+        assert!(snapshot.positive.counts.len() <= BUCKETS);
+        assert!(snapshot.scale >= -4);
+    }
+
+    #[test]
+    fn the_scale_stays_as_fine_as_the_values_allow() {
+        assert_eq!(buckets(&[1.0, 1.5]).scale(), 8);
+        // 10 doublings in 160 buckets: 16 of each.
+        assert_eq!(buckets(&[1.01, 1000.0]).scale(), 4);
+    }
+
+    fn any_value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => -100.0f64..100.0,
+            2 => (-1070i32..1023).prop_map(|exponent| 2f64.powi(exponent)),
+            1 => Just(0.0),
+            1 => Just(-0.0),
+            2 => any::<f64>().prop_filter("finite", |value| value.is_finite()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_lies_in_its_bucket(values in prop::collection::vec(any_value(), 1..200)) {
+            let snapshot = seen(&buckets(&values)).unwrap();
+            let mut expected = std::collections::BTreeMap::new();
+            let shift = 8 - snapshot.scale;
+            for &value in values.iter().filter(|value| **value != 0.0) {
+                *expected.entry((value < 0.0, index_of(value.abs()) >> shift)).or_insert(0u64) += 1;
+            }
+            for (negative, range) in [(false, &snapshot.positive), (true, &snapshot.negative)] {
+                for (position, &count) in range.counts.iter().enumerate() {
+                    let key = (negative, range.offset + position as i32);
+                    prop_assert_eq!(count, expected.remove(&key).unwrap_or(0));
+                }
+            }
+            prop_assert!(expected.is_empty());
+        }
+
+        #[test]
+        fn the_bits_agree_with_the_logarithm(value in 1e-300f64..1e300, scale in 0i32..8) {
+            let exact = value.log2() * f64::from(scale).exp2();
+            prop_assume!((exact - exact.round()).abs() > 1e-9);
+            prop_assert_eq!(index_of(value) >> (8 - scale), by_logarithm(value, scale));
+        }
+
+        #[test]
+        fn any_split_in_any_order_gives_the_same_histogram(
+            values in prop::collection::vec(any_value(), 1..200), cut in 0usize..200,
+        ) {
+            let (a, b) = values.split_at(cut.min(values.len()));
+            let whole = seen(&buckets(&values));
+            let (mut left, mut right) = (buckets(a), buckets(b));
+            let first = left.clone();
+            left.merge(&right);
+            right.merge(&first);
+            prop_assert_eq!(seen(&left), whole.clone());
+            prop_assert_eq!(seen(&right), whole);
+        }
+    }
+}
