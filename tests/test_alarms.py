@@ -1,14 +1,10 @@
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import structlog.testing
-import yaml
 
-from pilotfish.alarms import Alarm, AlarmWatch, log, sentence, to_telemetry
-
-REGISTRY = Path(__file__).parent.parent / "python/pilotfish/telemetry/registry.yaml"
+from pilotfish.alarms import Alarm, AlarmWatch, log, sentence
 
 
 def alarm(sequence: int, **changes: Any) -> Alarm:
@@ -130,23 +126,3 @@ def test_the_log_line_names_the_feature_and_where_the_change_began() -> None:
         "digits v1: input x.brightness has drifted: psi 0.41 above 0.2, since about row 4500"
     )
     assert "is back" in sentence(alarm(2, state="cleared"))
-
-
-def test_telemetry_events_are_the_registered_ones() -> None:
-    registered = {
-        event["name"]: event["attributes"] for event in yaml.safe_load(REGISTRY.read_text())["events"]
-    }
-    sent: list[tuple[str, dict[str, Any]]] = []
-
-    class Receiver:
-        def event(self, name: str, attributes: dict[str, Any], body: str) -> None:
-            sent.append((name, attributes))
-
-    publish = to_telemetry(Receiver())
-    publish(alarm(1))
-    publish(alarm(2, state="cleared", noise=None))
-    assert [name for name, _ in sent] == ["pilotfish.drift.detected", "pilotfish.drift.cleared"]
-    for name, attributes in sent:
-        required = {attribute for attribute, level in registered[name].items() if level == "required"}
-        assert required <= set(attributes) <= set(registered[name])
-    assert "pilotfish.drift.noise" not in sent[1][1]

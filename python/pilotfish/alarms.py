@@ -20,19 +20,6 @@ Alarm: TypeAlias = dict[str, Any]
 
 Publisher: TypeAlias = Callable[[Alarm], None]
 
-_ATTRIBUTES = {
-    "model": "pilotfish.model.name",
-    "version": "pilotfish.model.version",
-    "feature": "pilotfish.feature.name",
-    "direction": "pilotfish.feature.direction",
-    "method": "pilotfish.drift.method",
-    "score": "pilotfish.drift.score",
-    "threshold": "pilotfish.drift.threshold",
-    "noise": "pilotfish.drift.noise",
-    "row": "pilotfish.drift.row",
-    "change_row": "pilotfish.drift.change_row",
-}
-
 _log = structlog.get_logger("pilotfish.alarms")
 
 
@@ -41,13 +28,6 @@ class Engine(Protocol):
 
     def alarms(self, after: int) -> bytes:
         """JSON array of the events after a sequence number, oldest first."""
-
-
-class Telemetry(Protocol):
-    """Where the events go as log records."""
-
-    def event(self, name: str, attributes: dict[str, Any], body: str) -> None:
-        """Send one event."""
 
 
 class AlarmWatch:
@@ -110,18 +90,6 @@ class AlarmWatch:
         while not self._wait(self._period):
             self.poll()
         self.poll()
-
-
-def to_telemetry(telemetry: Telemetry) -> Publisher:
-    """Publisher: one OpenTelemetry event, ``pilotfish.drift.detected`` or ``pilotfish.drift.cleared``."""
-
-    def publish(alarm: Alarm) -> None:
-        name = "pilotfish.drift.detected" if alarm["state"] == "raised" else "pilotfish.drift.cleared"
-        attributes = {attribute: alarm.get(key) for key, attribute in _ATTRIBUTES.items()}
-        known = {attribute: value for attribute, value in attributes.items() if value is not None}
-        telemetry.event(name, known, sentence(alarm))
-
-    return publish
 
 
 def sentence(alarm: Alarm) -> str:

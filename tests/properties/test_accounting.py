@@ -1,14 +1,21 @@
 """The accounting identity: whatever sinks and callers do, every kept call is settled exactly once."""
 
 import errno
+import json
+import tempfile
 import threading
+import time
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilotfish._core import Engine
 from pilotfish.journal import Journal
-from pilotfish.settings import JournalSettings
+from pilotfish.settings import JournalSettings, Settings
+from pilotfish.sinks import open_sinks
+from pilotfish.sinks.reader import read
 from pilotfish.testing.journal import Ledger, ScriptedSink, kept_call
 
 FAULTS = {
@@ -39,7 +46,7 @@ class Faulty(ScriptedSink):
 
 
 @settings(deadline=None, max_examples=60)
-@given(script=st.lists(step, max_size=12), queue=st.integers(1, 60), started=st.booleans())
+@given(script=st.lists(step, min_size=3, max_size=20), queue=st.integers(1, 60), started=st.booleans())
 def test_every_kept_call_is_settled_exactly_once(
     script: list[tuple[str, object]], queue: int, started: bool
 ) -> None:
@@ -106,3 +113,93 @@ def test_the_identity_survives_many_callers_and_a_close_among_them(
     journal.close(10.0)
     assert (ledger.queued, ledger.refused) == (0, 0)
     assert ledger.observed == callers * each == ledger.kept + sum(ledger.dropped.values())
+
+
+# === with the real engine and real files ===
+
+
+def engine(**sampling: Any) -> Engine:
+    chosen = Settings.model_validate({"versions": {"v1": {"upstream": "127.0.0.1:1"}}, "sampling": sampling})
+    return Engine(chosen.engine_configuration(), {}, time.monotonic_ns())
+
+
+def account(core: Engine) -> dict[str, Any]:
+    """The journal's part of the snapshot, once it has been checked to add up."""
+    journal: dict[str, Any] = json.loads(core.snapshot(time.monotonic_ns()))["journal"]
+    dropped = sum(journal["dropped"].values())
+    assert journal["observed"] == journal["kept"] + journal["sampled_out"] + journal["queued"] + dropped
+    assert sum(journal["reasons"].values()) == journal["kept"] + journal["queued"] + dropped
+    return journal
+
+
+def call(core: Engine, journal: Journal, number: int, code: int) -> None:
+    """One call as a data plane ends it."""
+    decision = core.decide("/package.Service/Method", [("x-request-id", f"call-{number}")], number)
+    reason = core.observe(decision, code, 2_000_000, 1_500_000, time.monotonic_ns(), b"in", b"out", 2, 3)
+    if reason is not None:
+        journal.keep(kept_call(call_id=decision.call_id, reason=reason, code=code))
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    calls=st.integers(0, 400),
+    error_every=st.integers(2, 50),
+    share=st.sampled_from([0, 200_000, 1_000_000]),
+    queue=st.integers(5, 500),
+    faults=st.lists(fault, min_size=1, max_size=4),
+)
+def test_the_engine_s_account_is_that_of_the_files(
+    calls: int, error_every: int, share: int, queue: int, faults: list[str | None]
+) -> None:
+    core, now, other = engine(share_ppm=share), [0.0], Faulty("other")
+    with tempfile.TemporaryDirectory() as name:
+        chosen = JournalSettings(
+            directory=Path(name), queue=queue, flush_interval=0.01, rotate_bytes=4096, keep_files=1000
+        )
+        files = open_sinks(
+            chosen.directory, ["jsonl"], rotate_bytes=chosen.rotate_bytes, keep_files=chosen.keep_files
+        )
+        journal = Journal(chosen, core, sinks=[*files, other], clock=lambda: now[0])
+        journal.start()
+        for number in range(calls):
+            other.fault = faults[number * len(faults) // calls]
+            now[0] += 1
+            call(core, journal, number, 0 if number % error_every else 14)
+            account(core)
+        journal.close(10.0)
+
+        final = account(core)
+        assert (final["queued"], final["observed"]) == (0, calls)
+        assert final["kept"] == len(other.records)
+        assert {record["call_id"] for record in other.records} <= {
+            record["call_id"] for record in read(chosen.directory)
+        }
+        if share == 0:
+            assert final["reasons"] == ({"error": -(-calls // error_every)} if calls else {})
+        if share == 1_000_000:
+            assert final["sampled_out"] == 0
+    core.close()
+
+
+def test_the_account_holds_while_many_callers_race_with_the_end() -> None:
+    core, sink = engine(share_ppm=1_000_000), ScriptedSink()
+    journal = Journal(
+        JournalSettings(directory=Path("unused"), queue=50, flush_interval=0.01), core, sinks=[sink]
+    )
+    journal._thread.start()
+
+    def calls(caller: int) -> None:
+        for number in range(500):
+            call(core, journal, caller * 500 + number, 0)
+
+    threads = [threading.Thread(target=calls, args=(caller,)) for caller in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(50):
+        account(core)
+    journal.close(10.0)
+    for thread in threads:
+        thread.join()
+    final = account(core)
+    assert (final["observed"], final["queued"], final["kept"]) == (2000, 0, len(sink.records))
+    core.close()
