@@ -105,6 +105,9 @@ impl Monitor {
 
     /// Counts one message. `now` (monotonic nanoseconds) is only passed on to alarm events.
     pub fn observe(&mut self, direction: Direction, tensors: &[Tensor<'_>], now: u64) {
+        if self.phase == Phase::Learning && self.has_learned(direction) {
+            self.finish_learning();
+        }
         let rows = tensors.first().map(Tensor::rows);
         self.clock_mut(direction).call(rows.map(|rows| rows as u64));
         let Some(rows) = rows else { return };
@@ -126,7 +129,8 @@ impl Monitor {
                 break;
             }
         }
-        if self.phase == Phase::Learning && self.rows() >= self.config.learn_rows {
+        let both = self.has_learned(Direction::Input) && self.has_learned(Direction::Output);
+        if self.phase == Phase::Learning && both {
             self.finish_learning();
         }
     }
@@ -195,6 +199,13 @@ impl Monitor {
 
     // === rows and panes ===
 
+    fn clock(&self, direction: Direction) -> &Clock {
+        match direction {
+            Direction::Input => &self.inputs,
+            Direction::Output => &self.outputs,
+        }
+    }
+
     fn clock_mut(&mut self, direction: Direction) -> &mut Clock {
         match direction {
             Direction::Input => &mut self.inputs,
@@ -207,17 +218,13 @@ impl Monitor {
         if self.inputs.batches > 0 { &self.inputs } else { &self.outputs }
     }
 
-    fn rows(&self) -> u64 {
-        self.inputs.rows.max(self.outputs.rows)
-    }
-
     /// Rows that the open pane can still take.
-    fn pane_room(&mut self, direction: Direction) -> usize {
+    fn pane_room(&self, direction: Direction) -> usize {
         if self.phase == Phase::Learning {
             return usize::MAX;
         }
         let pane_rows = u64::from(self.config.pane_rows.max(1));
-        pane_rows.saturating_sub(self.clock_mut(direction).open_rows()) as usize
+        pane_rows.saturating_sub(self.clock(direction).open_rows()) as usize
     }
 
     fn close_pane(&mut self, direction: Direction, now: u64) {
@@ -245,6 +252,12 @@ impl Monitor {
     }
 
     // === learning ===
+
+    /// Whether a direction has seen its rows. Learning ends when both have, or when one that has sees another message:
+    /// so the answer to a large first batch is learned from, and a model without readable answers does not wait.
+    fn has_learned(&self, direction: Direction) -> bool {
+        self.clock(direction).rows >= self.config.learn_rows
+    }
 
     fn finish_learning(&mut self) {
         self.drain(Direction::Input);
@@ -411,3 +424,6 @@ fn remember(events: &mut VecDeque<AlarmEvent>, event: AlarmEvent) {
     }
     events.push_back(event);
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@
 
 use crate::sketch::BLOCK;
 
-/// Most values that wait: 512 KiB.
-const VALUES_MAX: usize = 65_536;
+/// Most values that wait: 2 MiB, a tenth of what the counters of so many features take.
+const VALUES_MAX: usize = 262_144;
 
 /// Fewest rows that are worth waiting for.
 const ROWS_MIN: usize = 8;
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn wide_rows_wait_in_smaller_blocks() {
-        assert_eq!(Stage::new(vec![0; 4_096]).room(), 16);
+        assert_eq!(Stage::new(vec![0; 8_192]).room(), 32);
         assert_eq!(Stage::new(vec![0; 100_000]).room(), ROWS_MIN);
     }
 

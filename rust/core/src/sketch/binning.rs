@@ -177,7 +177,7 @@ impl Binning {
         for step in (0..STEPS).rev() {
             for lane in 0..LANES {
                 let next = bins[lane] + (1 << step);
-                bins[lane] = if self.lower[next % BINS_MAX] <= values[lane] { next } else { bins[lane] };
+                bins[lane] += usize::from(self.lower[next % BINS_MAX] <= values[lane]) << step;
             }
         }
         let mut cells = [0usize; LANES];
