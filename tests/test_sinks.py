@@ -248,9 +248,11 @@ def test_a_deleted_directory_is_made_again(tmp_path: Path, kind: Kind) -> None:
 def test_files_are_not_for_everyone_to_read(tmp_path: Path, kind: Kind) -> None:
     sink = kind(tmp_path / "journal", MIB, 8)
     sink.write(records(1))
-    [path] = (tmp_path / "journal").iterdir()
-    assert path.stat().st_mode & 0o007 == 0
+    [written] = (tmp_path / "journal").iterdir()
+    assert written.stat().st_mode & 0o007 == 0
     sink.close()
+    [finished] = (tmp_path / "journal").iterdir()
+    assert finished.stat().st_mode & 0o007 == 0
 
 
 class Disk:

@@ -25,6 +25,8 @@ QUEUE_FULL = "queue_full"
 SHUTDOWN = "shutdown"
 
 _QUEUE_BYTES = 64 * 1024**2
+_SMALL_BYTES = 1024
+"""Messages below it stay with a queued call even if they are not written: time is dearer than that memory."""
 _BATCH_CALLS = 256
 _BATCH_BYTES = 1024**2
 
@@ -131,7 +133,7 @@ class Journal:
     # === the callers' side ===
 
     def _enqueue(self, call: KeptCall) -> str | None:
-        size = _size(call)
+        size = self._cost(call)
         with self._lock:
             if self._closing:
                 return SHUTDOWN
@@ -145,6 +147,10 @@ class Journal:
         ):  # else the thread comes by itself: to wake it for every call costs more than the queue does
             self._wake.set()
         return None
+
+    def _cost(self, call: KeptCall) -> int:
+        """Bytes a queued call counts for: those it holds only to be written."""
+        return _size(call) if self._settings.payloads else 0
 
     def _abandon(self) -> int:
         with self._lock:
@@ -175,7 +181,7 @@ class Journal:
         with self._lock:
             while self._queue and len(batch) < _BATCH_CALLS and size < _BATCH_BYTES:
                 call = self._queue.popleft()
-                size += _size(call)
+                size += self._cost(call)
                 batch.append(call)
             self._queued_bytes -= size
             self._writing = len(batch)

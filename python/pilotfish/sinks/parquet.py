@@ -140,6 +140,7 @@ def _convert(stream: Path) -> None:
 
 def _write_row_groups(stream: Path, partial: Path) -> int:
     rows = 0
+    partial.touch(mode=0o640)  # as the stream: Arrow would make it for everyone to read
     with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for table in _grouped(_batches(stream)):
             writer.write_table(table, row_group_size=table.num_rows)
