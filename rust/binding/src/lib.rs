@@ -1,11 +1,27 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
+mod decision;
+mod engine;
+mod error;
+mod message;
+mod metadata;
+mod profile;
+
 use pyo3::prelude::*;
 
 /// `pilotfish._core`.
 #[pymodule]
 mod _core {
     use super::*;
+
+    #[pymodule_export]
+    use super::{
+        decision::Decision,
+        engine::Engine,
+        error::{ConfigurationError, ProfileError},
+        message::{decode, distance},
+        profile::{ProfileBuilder, describe_profile},
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

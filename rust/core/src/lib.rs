@@ -4,11 +4,24 @@
 //! same calls always give the same decisions and the same numbers, whichever data plane hands them in.
 #![forbid(unsafe_code)]
 
+pub mod bucket;
+pub mod call;
+pub mod compare;
 pub mod detect;
 pub mod distance;
+pub mod engine;
+pub mod error;
 pub mod feature;
+pub mod fleet;
+pub mod histogram;
+pub mod ledger;
 pub mod monitor;
 pub mod profile;
+pub mod route;
+pub mod sample;
+pub mod shadow;
 pub mod sketch;
+pub mod snapshot;
 pub mod tensor;
+pub mod traffic;
 pub mod window;

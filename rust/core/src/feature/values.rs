@@ -8,6 +8,7 @@ use half::{bf16, f16};
 pub fn read(tensor: &Tensor<'_>, start: usize, out: &mut [f64]) {
     match &tensor.data {
         Data::Raw(raw) => read_raw(tensor.datatype, raw, start, out),
+        Data::Owned(raw) => read_raw(tensor.datatype, raw, start, out),
         Data::Signed(values) => fill(out, values.iter().skip(start).map(|&value| value as f64)),
         Data::Unsigned(values) => fill(out, values.iter().skip(start).map(|&value| value as f64)),
         Data::Bytes(_) => {}

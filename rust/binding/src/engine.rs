@@ -1,0 +1,184 @@
+//! The engine and its observer, as Python sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilotfish_core::call::{Nanos, Outcome, VersionId};
+use pilotfish_core::engine;
+use pilotfish_core::engine::EngineConfig;
+use pilotfish_core::profile::Profile;
+use pilotfish_core::tensor::Direction;
+use pilotfish_observe::{Job, Messages, Observer};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use serde::Serialize;
+
+use crate::decision::Decision;
+use crate::error::Error;
+use crate::message::direction_named;
+use crate::metadata::Pairs;
+
+#[pyclass(frozen, module = "pilotfish._core")]
+#[derive(Debug)]
+pub struct Engine {
+    inner: Arc<engine::Engine>,
+    observer: Observer<PyBackedBytes>,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    fn new(
+        configuration: &str,
+        profiles: BTreeMap<String, PyBackedBytes>,
+        now_ns: Nanos,
+    ) -> PyResult<Engine> {
+        let config = EngineConfig::from_json(configuration).map_err(Error::from)?;
+        let queue = config.queue;
+        let profiles = profiles
+            .into_iter()
+            .map(|(version, bytes)| Ok((version, Profile::from_bytes(&bytes)?)))
+            .collect::<Result<_, Error>>()?;
+        let inner = Arc::new(engine::Engine::new(config, profiles, now_ns).map_err(Error::from)?);
+        let observer = Observer::start(Arc::clone(&inner), queue).map_err(Error::from)?;
+        Ok(Engine { inner, observer })
+    }
+
+    fn decide(&self, method: &str, metadata: &Bound<'_, PyAny>, seed: u64) -> Decision {
+        Decision { inner: self.inner.decide(method, &Pairs(metadata), seed), engine: Arc::clone(&self.inner) }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one crossing per call: a struct would cost a second one")]
+    fn observe(
+        &self,
+        decision: &Decision,
+        code: u32,
+        duration_ns: Nanos,
+        upstream_ns: Nanos,
+        now_ns: Nanos,
+        request: Option<PyBackedBytes>,
+        response: Option<PyBackedBytes>,
+        request_bytes: u64,
+        response_bytes: u64,
+    ) -> Option<&'static str> {
+        let outcome =
+            Outcome { code, duration: duration_ns, upstream: upstream_ns, request_bytes, response_bytes };
+        let reason = self.inner.ended(&decision.inner, &outcome);
+        let messages = Messages::Call { request, response };
+        self.offer(decision, decision.inner.version, code == 0, now_ns, messages);
+        reason.map(|reason| reason.name())
+    }
+
+    fn observe_message(
+        &self,
+        decision: &Decision,
+        direction: &str,
+        message: PyBackedBytes,
+        now_ns: Nanos,
+    ) -> PyResult<()> {
+        let direction = direction_named(direction)?;
+        // A message from the model server is its answer; one from the client may still be refused.
+        let messages = Messages::One(direction, message);
+        self.offer(decision, decision.inner.version, direction == Direction::Output, now_ns, messages);
+        Ok(())
+    }
+
+    #[pyo3(signature = (outcome))]
+    fn settle(&self, outcome: Option<&str>) -> PyResult<()> {
+        if self.inner.settle(outcome) {
+            Ok(())
+        } else {
+            Err(PyRuntimeError::new_err("no kept call is waiting: each may be settled once"))
+        }
+    }
+
+    fn admit_shadow(&self, decision: &Decision) -> bool {
+        self.inner.admit_shadow(&decision.inner)
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one crossing per shadow call: a struct would cost a second one"
+    )]
+    fn observe_shadow(
+        &self,
+        decision: &Decision,
+        code: u32,
+        now_ns: Nanos,
+        response: Option<PyBackedBytes>,
+        primary_code: u32,
+        primary_response: Option<PyBackedBytes>,
+    ) {
+        let comparable = self.inner.shadow_ended(&decision.inner, code, primary_code);
+        let (true, Some(version)) = (comparable, decision.inner.shadow) else { return };
+        let route = decision.inner.route;
+        let queued = match (primary_response, response) {
+            (Some(primary), Some(shadow)) => {
+                let messages = Messages::Shadow { route, primary, shadow };
+                self.offer(decision, version, true, now_ns, messages)
+            }
+            _ => false,
+        };
+        if !queued {
+            self.inner.compare_shadow(route, None);
+        }
+    }
+
+    #[pyo3(signature = (now_ns, detail = false))]
+    fn snapshot<'py>(&self, py: Python<'py>, now_ns: Nanos, detail: bool) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, || self.inner.snapshot(now_ns, detail))
+    }
+
+    fn alarms<'py>(&self, py: Python<'py>, after: u64) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, || self.inner.alarms(after))
+    }
+
+    fn learned_profile<'py>(&self, py: Python<'py>, version: &str) -> Option<Bound<'py, PyBytes>> {
+        let bytes = py.detach(|| self.inner.learned(version).map(|profile| profile.to_bytes()))?;
+        Some(PyBytes::new(py, &bytes))
+    }
+
+    fn flush(&self, py: Python<'_>, timeout: f64) -> bool {
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or(Duration::ZERO);
+        py.detach(|| self.observer.flush(timeout))
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.observer.close());
+    }
+}
+
+impl Engine {
+    fn offer(
+        &self,
+        decision: &Decision,
+        version: VersionId,
+        answered: bool,
+        now: Nanos,
+        messages: Messages<PyBackedBytes>,
+    ) -> bool {
+        self.inner.watching()
+            && self.observer.offer(Job {
+                method: Arc::clone(&decision.inner.method),
+                version,
+                answered,
+                now,
+                messages,
+            })
+    }
+}
+
+/// Gathers and encodes without the GIL, so that no call waits for a reader.
+fn json<'py, T: Serialize>(
+    py: Python<'py>,
+    gather: impl FnOnce() -> T + Send,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let encoded = py.detach(|| serde_json::to_vec(&gather()));
+    match encoded {
+        Ok(bytes) => Ok(PyBytes::new(py, &bytes)),
+        Err(error) => Err(PyRuntimeError::new_err(format!("the snapshot could not be encoded: {error}"))),
+    }
+}

@@ -1,0 +1,45 @@
+//! Errors of the core as Python exceptions, each mapped here and nowhere else.
+
+use pilotfish_core::{error, profile};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::prelude::*;
+
+create_exception!(_core, ConfigurationError, PyValueError, "The engine's configuration cannot be used.");
+create_exception!(_core, ProfileError, PyValueError, "A profile cannot be read or built.");
+
+/// Everything that can go wrong behind the binding.
+#[derive(Debug)]
+pub enum Error {
+    Configuration(error::ConfigurationError),
+    Profile(profile::ProfileError),
+    Thread(std::io::Error),
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> PyErr {
+        match error {
+            Error::Configuration(error) => ConfigurationError::new_err(error.to_string()),
+            Error::Profile(error) => ProfileError::new_err(error.to_string()),
+            Error::Thread(error) => PyOSError::new_err(format!("no thread for the observer: {error}")),
+        }
+    }
+}
+
+impl From<error::ConfigurationError> for Error {
+    fn from(error: error::ConfigurationError) -> Error {
+        Error::Configuration(error)
+    }
+}
+
+impl From<profile::ProfileError> for Error {
+    fn from(error: profile::ProfileError) -> Error {
+        Error::Profile(error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Error {
+        Error::Thread(error)
+    }
+}

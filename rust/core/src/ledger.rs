@@ -1,0 +1,153 @@
+//! The two accounts that must always balance, each changed only under its own lock.
+//!
+//! Journal, by call: `observed = kept + sampled_out + dropped{reason} + queued`. Statistics, by message:
+//! `offered = decoded + unreadable{reason} + dropped{reason} + queued`. Whoever reads a snapshot can check both; what
+//! was lost is always a number with a reason.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::sample::Reason;
+
+/// Reasons beyond this many are counted as `other`: the set is ours, but a label set is never unbounded.
+const MOST_REASONS: usize = 32;
+
+/// What became of the calls that ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JournalAccount {
+    pub observed: u64,
+    pub kept: u64,
+    pub sampled_out: u64,
+    pub queued: u64,
+    pub dropped: BTreeMap<String, u64>,
+    /// Why calls were chosen, whether or not they could be written.
+    pub reasons: BTreeMap<&'static str, u64>,
+}
+
+/// What became of the messages that were offered to the statistics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StatisticsAccount {
+    pub offered: u64,
+    pub decoded: u64,
+    pub unreadable: BTreeMap<&'static str, u64>,
+    pub dropped: BTreeMap<&'static str, u64>,
+    pub queued: u64,
+    /// Tensors inside decoded messages that could not be observed.
+    pub defects: BTreeMap<&'static str, u64>,
+}
+
+// === impl JournalAccount ===
+
+impl JournalAccount {
+    /// A call ended; it is kept for `reason` or sampled out.
+    pub fn ended(&mut self, reason: Option<Reason>) {
+        self.observed += 1;
+        match reason {
+            None => self.sampled_out += 1,
+            Some(reason) => {
+                *self.reasons.entry(reason.name()).or_default() += 1;
+                self.queued += 1;
+            }
+        }
+    }
+
+    /// A kept call reached the journal (`None`) or was dropped. False when no kept call is waiting, which is a
+    /// mistake of the caller and changes nothing.
+    pub fn settle(&mut self, dropped: Option<&str>) -> bool {
+        if self.queued == 0 {
+            return false;
+        }
+        self.queued -= 1;
+        match dropped {
+            None => self.kept += 1,
+            Some(reason) => {
+                let room = self.dropped.len() < MOST_REASONS || self.dropped.contains_key(reason);
+                *self.dropped.entry(if room { reason } else { "other" }.into()).or_default() += 1;
+            }
+        }
+        true
+    }
+
+    pub fn balances(&self) -> bool {
+        self.observed == self.kept + self.sampled_out + self.queued + self.dropped.values().sum::<u64>()
+    }
+}
+
+// === impl StatisticsAccount ===
+
+impl StatisticsAccount {
+    pub fn queued(&mut self, messages: u64) {
+        self.offered += messages;
+        self.queued += messages;
+    }
+
+    pub fn dropped(&mut self, messages: u64, reason: &'static str) {
+        self.offered += messages;
+        *self.dropped.entry(reason).or_default() += messages;
+    }
+
+    /// A queued message was read, or could not be for the reason given.
+    pub fn worked_off(&mut self, unreadable: Option<&'static str>) {
+        self.queued = self.queued.saturating_sub(1);
+        match unreadable {
+            None => self.decoded += 1,
+            Some(reason) => *self.unreadable.entry(reason).or_default() += 1,
+        }
+    }
+
+    pub fn defect(&mut self, reason: &'static str) {
+        *self.defects.entry(reason).or_default() += 1;
+    }
+
+    pub fn balances(&self) -> bool {
+        let unreadable: u64 = self.unreadable.values().sum();
+        self.offered == self.decoded + self.queued + unreadable + self.dropped.values().sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_journal_balances_after_every_step(steps in prop::collection::vec(0u8..5, 0..200)) {
+            let mut account = JournalAccount::default();
+            for step in steps {
+                match step {
+                    0 => account.ended(None),
+                    1 => account.ended(Some(Reason::Sampled)),
+                    2 => { account.settle(None); }
+                    3 => { account.settle(Some("queue_full")); }
+                    _ => account.ended(Some(Reason::Error)),
+                }
+                prop_assert!(account.balances(), "{account:?}");
+            }
+        }
+
+        #[test]
+        fn the_statistics_balance_after_every_step(steps in prop::collection::vec(0u8..4, 0..200)) {
+            let mut account = StatisticsAccount::default();
+            for step in steps {
+                match step {
+                    0 => account.queued(2),
+                    1 => account.dropped(1, "queue_full"),
+                    2 if account.queued > 0 => account.worked_off(None),
+                    3 if account.queued > 0 => account.worked_off(Some("malformed")),
+                    _ => {}
+                }
+                prop_assert!(account.balances(), "{account:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn settling_what_was_never_kept_changes_nothing() {
+        let mut account = JournalAccount::default();
+        account.ended(None);
+        assert!(!account.settle(None));
+        assert_eq!((account.observed, account.kept), (1, 0));
+    }
+}

@@ -1,0 +1,63 @@
+//! What leaves the core: plain data, in the shape in which it is served as JSON.
+
+use serde::Serialize;
+
+use crate::call::Role;
+use crate::fleet::{AlarmCounts, ModelSnapshot};
+use crate::ledger::{JournalAccount, StatisticsAccount};
+use crate::shadow::ShadowAccount;
+use crate::traffic::TrafficSnapshot;
+
+/// All numbers of one sidecar. Each account in it was read under its own lock, so each balances.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// Of pilotfish itself.
+    pub version: &'static str,
+    pub plane: String,
+    pub uptime_seconds: f64,
+    pub calls: TrafficSnapshot,
+    pub routes: Vec<RouteSnapshot>,
+    pub shadows: Vec<ShadowSnapshot>,
+    pub journal: JournalAccount,
+    pub statistics: StatisticsAccount,
+    pub models: Vec<ModelSnapshot>,
+    pub alarms: AlarmCounts,
+    /// Messages of models that are not watched, because they are too many or were never answered.
+    pub series_overflow: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteSnapshot {
+    pub name: String,
+    pub sticky: Vec<String>,
+    pub versions: Vec<WeightSnapshot>,
+    pub decisions: DecisionCounts,
+}
+
+/// One version of a route: its planned weight, and the share of the calls it got.
+#[derive(Clone, Debug, Serialize)]
+pub struct WeightSnapshot {
+    pub version: String,
+    pub role: Role,
+    pub weight_ppm: u32,
+    /// None before the first call.
+    pub share: Option<f64>,
+    pub calls: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct DecisionCounts {
+    #[serde(rename = "static")]
+    pub fixed: u64,
+    pub canary: u64,
+    pub fallback: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ShadowSnapshot {
+    pub route: String,
+    pub version: String,
+    pub share_ppm: u32,
+    #[serde(flatten)]
+    pub account: ShadowAccount,
+}

@@ -1,0 +1,135 @@
+//! One piece of work for the observer, and how it is done.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use pilotfish_core::call::{Nanos, VersionId};
+use pilotfish_core::engine::Engine;
+use pilotfish_core::fleet::Observation;
+use pilotfish_core::tensor::Direction;
+use pilotfish_wire::{Message, Unreadable};
+
+/// The messages of one unary call, or one message of a stream.
+#[derive(Debug)]
+pub enum Messages<B> {
+    Call {
+        request: Option<B>,
+        response: Option<B>,
+    },
+    One(Direction, B),
+    /// The answer that was given, and the shadow's, which is also observed as the shadow version's output.
+    Shadow {
+        route: usize,
+        primary: B,
+        shadow: B,
+    },
+}
+
+/// How many messages of a job have been accounted for, so that a panic half-way leaves none uncounted.
+pub type Accounted = Cell<u64>;
+
+/// Work for the observer. `B` is a whole message: bytes that outlive the call without being copied.
+#[derive(Debug)]
+pub struct Job<B> {
+    /// The `:path`; says how the messages are to be read.
+    pub method: Arc<str>,
+    pub version: VersionId,
+    /// Whether the call succeeded (so far, for a stream).
+    pub answered: bool,
+    pub now: Nanos,
+    pub messages: Messages<B>,
+}
+
+// === impl Messages ===
+
+impl<B: AsRef<[u8]>> Messages<B> {
+    /// Number of messages, as the account counts them.
+    pub fn count(&self) -> u64 {
+        match self {
+            Messages::Call { request, response } => {
+                u64::from(request.is_some()) + u64::from(response.is_some())
+            }
+            Messages::One(..) => 1,
+            Messages::Shadow { .. } => 1,
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        let length = |message: &Option<B>| message.as_ref().map_or(0, |message| message.as_ref().len());
+        match self {
+            Messages::Call { request, response } => length(request) + length(response),
+            Messages::One(_, message) => message.as_ref().len(),
+            Messages::Shadow { primary, shadow, .. } => primary.as_ref().len() + shadow.as_ref().len(),
+        }
+    }
+}
+
+// === impl Job ===
+
+impl<B: AsRef<[u8]>> Job<B> {
+    /// Reads the messages and feeds the engine. Each message is accounted for exactly once, here.
+    pub fn work_off(&self, engine: &Engine, accounted: &Accounted) {
+        match &self.messages {
+            Messages::Call { request, response } => {
+                let request =
+                    request.as_ref().map(|message| self.read(engine, accounted, Direction::Input, message));
+                let response =
+                    response.as_ref().map(|message| self.read(engine, accounted, Direction::Output, message));
+                let asked = request.flatten();
+                let model = asked.as_ref().map_or("", |message| message.model);
+                if let Some(message) = &asked {
+                    self.observe(engine, Direction::Input, message, model);
+                }
+                if let Some(message) = response.flatten() {
+                    self.observe(engine, Direction::Output, &message, model);
+                }
+            }
+            Messages::One(direction, message) => {
+                if let Some(message) = self.read(engine, accounted, *direction, message) {
+                    self.observe(engine, *direction, &message, "");
+                }
+            }
+            Messages::Shadow { route, primary, shadow } => {
+                let primary = pilotfish_wire::response(&self.method, primary.as_ref());
+                let shadow = self.read(engine, accounted, Direction::Output, shadow);
+                let answers = primary.as_ref().ok().zip(shadow.as_ref());
+                engine.compare_shadow(*route, answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
+                if let Some(message) = &shadow {
+                    self.observe(engine, Direction::Output, message, "");
+                }
+            }
+        }
+    }
+
+    fn read<'m>(
+        &self,
+        engine: &Engine,
+        accounted: &Accounted,
+        direction: Direction,
+        message: &'m B,
+    ) -> Option<Message<'m>> {
+        let read = match direction {
+            Direction::Input => pilotfish_wire::request(&self.method, message.as_ref()),
+            Direction::Output => pilotfish_wire::response(&self.method, message.as_ref()),
+        };
+        let mut account = engine.statistics();
+        accounted.set(accounted.get() + 1);
+        account.worked_off(read.as_ref().err().map(|reason: &Unreadable| reason.name()));
+        if let Ok(message) = &read {
+            message.defects.iter().for_each(|(_, defect)| account.defect(defect.name()));
+        }
+        read.ok()
+    }
+
+    /// An answer names its model only if the server fills the field in: else it is the one that was asked.
+    fn observe(&self, engine: &Engine, direction: Direction, message: &Message<'_>, asked: &str) {
+        engine.observe(Observation {
+            model: if asked.is_empty() { message.model } else { asked },
+            version: self.version,
+            direction,
+            tensors: &message.tensors,
+            answered: self.answered,
+            now: self.now,
+        });
+    }
+}

@@ -1,0 +1,163 @@
+//! The observer's thread: wakes, empties the queue, rests.
+//!
+//! Waking a thread costs more than reading a message, so the data plane wakes it only when it sleeps deeply; while
+//! there is traffic it looks by itself, a few hundred times a second.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use pilotfish_core::engine::{Engine, QueueConfig};
+
+use crate::job::{Accounted, Job};
+use crate::queue::Queue;
+
+/// Rest between two looks at the queue while there is traffic.
+const REST: Duration = Duration::from_millis(2);
+
+/// Looks at an empty queue before sleeping until woken.
+const IDLE_LOOKS: u32 = 50;
+
+/// The queue and the thread that works it off.
+#[derive(Debug)]
+pub struct Observer<B> {
+    shared: Arc<Shared<B>>,
+    thread: Thread,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared<B> {
+    engine: Arc<Engine>,
+    queue: Queue<B>,
+    /// The thread sleeps until it is woken.
+    asleep: AtomicBool,
+    /// A job has been taken off the queue and is being worked on.
+    busy: AtomicBool,
+    closing: AtomicBool,
+}
+
+// === impl Observer ===
+
+impl<B: AsRef<[u8]> + Send + 'static> Observer<B> {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The operating system gives no thread.
+    pub fn start(engine: Arc<Engine>, config: QueueConfig) -> std::io::Result<Observer<B>> {
+        let shared = Arc::new(Shared {
+            engine,
+            queue: Queue::new(config),
+            asleep: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        });
+        let worker = Arc::clone(&shared);
+        let handle =
+            std::thread::Builder::new().name("pilotfish-observe".into()).spawn(move || worker.run())?;
+        Ok(Observer { shared, thread: handle.thread().clone(), handle: Mutex::new(Some(handle)) })
+    }
+
+    /// Queues a job, or drops and counts it. Never blocks.
+    pub fn offer(&self, job: Job<B>) -> bool {
+        if self.shared.closing.load(Ordering::Relaxed) {
+            self.shared.engine.statistics().dropped(job.messages.count(), "closed");
+            return false;
+        }
+        let queued = self.shared.queue.offer(job, &self.shared.engine);
+        if queued && self.shared.asleep.swap(false, Ordering::SeqCst) {
+            self.thread.unpark();
+        }
+        queued
+    }
+
+    /// Waits until all that was offered before is worked off; false when that took longer than `timeout`.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        self.thread.unpark();
+        while !self.shared.idle() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        true
+    }
+
+    /// Works off what is queued and ends the thread. What is offered later is dropped and counted.
+    pub fn close(&self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+        let handle = self.handle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(handle) = handle {
+            // A panic of the thread itself has been counted by message already.
+            let _ = handle.join();
+        }
+    }
+}
+
+impl<B> Drop for Observer<B> {
+    /// Ends the thread without waiting for it.
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        self.thread.unpark();
+    }
+}
+
+// === impl Shared ===
+
+impl<B: AsRef<[u8]>> Shared<B> {
+    fn run(&self) {
+        let mut idle = 0;
+        loop {
+            // Read before the queue is emptied, so that nothing offered before closing is left behind.
+            let closing = self.closing.load(Ordering::SeqCst);
+            let worked = self.empty();
+            if closing {
+                return;
+            }
+            idle = if worked { 0 } else { idle + 1 };
+            if idle < IDLE_LOOKS {
+                std::thread::park_timeout(REST);
+            } else {
+                self.sleep();
+            }
+        }
+    }
+
+    fn empty(&self) -> bool {
+        let mut worked = false;
+        self.busy.store(true, Ordering::SeqCst);
+        while let Some(job) = self.queue.take() {
+            worked = true;
+            self.work_off(&job);
+        }
+        self.busy.store(false, Ordering::SeqCst);
+        worked
+    }
+
+    /// A message that makes the reader panic is a mistake of ours: it is counted, and the next one is read.
+    fn work_off(&self, job: &Job<B>) {
+        let accounted = Accounted::default();
+        if catch_unwind(AssertUnwindSafe(|| job.work_off(&self.engine, &accounted))).is_err() {
+            let mut account = self.engine.statistics();
+            for _ in accounted.get()..job.messages.count() {
+                account.worked_off(Some("panic"));
+            }
+        }
+    }
+
+    fn sleep(&self) {
+        self.asleep.store(true, Ordering::SeqCst);
+        if self.queue.is_empty() && !self.closing.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+        self.asleep.store(false, Ordering::SeqCst);
+    }
+
+    fn idle(&self) -> bool {
+        self.queue.is_empty() && !self.busy.load(Ordering::SeqCst)
+    }
+}

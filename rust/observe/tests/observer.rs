@@ -1,0 +1,131 @@
+//! The observer over a real engine: every message is accounted for, and nothing that goes wrong stops it.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot set up has failed")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilotfish_core::engine::{Engine, EngineConfig, QueueConfig};
+use pilotfish_core::tensor::Direction;
+use pilotfish_observe::{Job, Messages, Observer};
+use serde_json::Value;
+
+const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
+/// `ModelInferRequest{model_name: "p", inputs: [{name: "x", datatype: "FP32", shape: [1, 2]}], raw: 1.0, 2.0}`.
+const REQUEST: &[u8] =
+    b"\x0a\x01p\x2a\x0d\x0a\x01x\x12\x04FP32\x1a\x02\x01\x02\x3a\x08\x00\x00\x80\x3f\x00\x00\x00\x40";
+
+/// `ModelInferResponse{outputs: [{name: "y", datatype: "FP32", shape: [1, 2]}], raw: 1.0, 2.0}`: names no model.
+const RESPONSE: &[u8] =
+    b"\x2a\x0d\x0a\x01y\x12\x04FP32\x1a\x02\x01\x02\x32\x08\x00\x00\x80\x3f\x00\x00\x00\x40";
+
+/// The same with 1.0, 2.5.
+const OTHER_RESPONSE: &[u8] =
+    b"\x2a\x0d\x0a\x01y\x12\x04FP32\x1a\x02\x01\x02\x32\x08\x00\x00\x80\x3f\x00\x00\x20\x40";
+
+fn engine() -> Arc<Engine> {
+    let config = r#"{"plane": "test", "versions": ["v1", "v2"],
+        "routes": [{"name": "r", "stable": "v1", "shadow": {"version": "v2", "share_ppm": 1000000,
+            "max_in_flight": 4, "timeout_ns": 1, "methods": [], "absolute": 0.1, "relative": 0.0}}],
+        "sampling": {"share_ppm": 0}, "queue": {"messages": 1, "bytes": 1}}"#;
+    let config = EngineConfig::from_json(config).unwrap();
+    Arc::new(Engine::new(config, BTreeMap::new(), 0).unwrap())
+}
+
+fn job(messages: Messages<&'static [u8]>) -> Job<&'static [u8]> {
+    Job { method: INFER.into(), version: 0, answered: true, now: 1, messages }
+}
+
+fn call() -> Job<&'static [u8]> {
+    job(Messages::Call { request: Some(REQUEST), response: Some(RESPONSE) })
+}
+
+fn observe(jobs: Vec<Job<&'static [u8]>>, queue: QueueConfig) -> (Arc<Engine>, Value) {
+    let engine = engine();
+    let observer = Observer::start(Arc::clone(&engine), queue).unwrap();
+    for job in jobs {
+        observer.offer(job);
+    }
+    assert!(observer.flush(Duration::from_secs(30)));
+    observer.close();
+    assert!(engine.statistics().balances());
+    let snapshot = serde_json::to_value(engine.snapshot(1, true)).unwrap();
+    (engine, snapshot)
+}
+
+const ROOMY: QueueConfig = QueueConfig { messages: 1024, bytes: 1 << 20 };
+
+#[test]
+fn an_answer_that_names_no_model_belongs_to_the_one_that_was_asked() {
+    let (_, snapshot) = observe(vec![call(), call()], ROOMY);
+    let models = snapshot["models"].as_array().unwrap();
+    assert_eq!(models.len(), 1);
+    assert_eq!((&models[0]["model"], &models[0]["version"]), (&"p".into(), &"v1".into()));
+    assert_eq!(models[0]["calls"], 2);
+    assert_eq!(snapshot["statistics"]["decoded"], 4);
+}
+
+#[test]
+fn what_cannot_be_read_is_counted_by_reason() {
+    let truncated = job(Messages::One(Direction::Input, &REQUEST[..REQUEST.len() - 3]));
+    let mut unknown = call();
+    unknown.method = "/other.Service/Method".into();
+    let (_, snapshot) = observe(vec![truncated, unknown], ROOMY);
+    assert_eq!(snapshot["statistics"]["unreadable"]["malformed"], 1);
+    assert_eq!(snapshot["statistics"]["unreadable"]["unknown_method"], 2);
+}
+
+#[test]
+fn a_full_queue_drops_and_counts() {
+    let jobs = (0..1000).map(|_| call()).collect();
+    let (_, snapshot) = observe(jobs, QueueConfig { messages: 1024, bytes: 100 });
+    let statistics = &snapshot["statistics"];
+    assert_eq!(statistics["offered"], 2000);
+    let dropped = statistics["dropped"]["queue_bytes"].as_u64().unwrap();
+    assert_eq!(dropped + statistics["decoded"].as_u64().unwrap(), 2000);
+}
+
+#[test]
+fn two_answers_are_compared_and_the_shadow_is_watched() {
+    let shadow = |shadow| job(Messages::Shadow { route: 0, primary: RESPONSE, shadow });
+    let (_, snapshot) = observe(vec![shadow(RESPONSE), shadow(OTHER_RESPONSE), shadow(b"\xff")], ROOMY);
+    let account = &snapshot["shadows"][0];
+    assert_eq!(
+        (&account["match"], &account["mismatch"], &account["undecodable"]),
+        (&1.into(), &1.into(), &1.into())
+    );
+    assert_eq!(account["max_difference"]["y"], 0.5);
+}
+
+#[test]
+fn what_is_offered_after_closing_is_dropped_and_counted() {
+    let engine = engine();
+    let observer = Observer::start(Arc::clone(&engine), ROOMY).unwrap();
+    observer.close();
+    assert!(!observer.offer(call()));
+    let account = engine.statistics().clone();
+    assert_eq!((account.offered, account.dropped["closed"]), (2, 2));
+    assert!(account.balances());
+}
+
+#[test]
+fn many_threads_may_offer_at_once() {
+    let engine = engine();
+    let observer =
+        Observer::start(Arc::clone(&engine), QueueConfig { messages: 64, bytes: 1 << 20 }).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                (0..5_000).for_each(|_| {
+                    observer.offer(call());
+                })
+            });
+        }
+    });
+    observer.close();
+    let account = engine.statistics().clone();
+    assert!(account.balances(), "{account:?}");
+    assert_eq!((account.offered, account.queued), (40_000, 0));
+}
