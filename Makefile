@@ -32,3 +32,26 @@ $(VENV)/.made: | tools
 $(EXTENSION): $(VENV)/.made pyproject.toml $(RUST_SOURCES)
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --uv --quiet --extras dev,demo
 	@touch $@
+
+check: build ## format, lints, types, the extension against its stub, generated documents
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest pilotfish._core --allowlist tests/stubtest-allowlist.txt
+	$(BIN)/lint-imports --no-cache
+
+test: build ## unit, property, behaviour and conformance tests
+	cargo test --quiet --workspace --exclude pilotfish-binding --locked
+	$(BIN)/pytest -m "not peers"
+
+test-peers: build ## end to end with big real servers, each in an environment of its own under .peers/
+	$(BIN)/pytest -m peers tests/e2e
+
+bench: build ## CPU and latency per call beside other proxies; nanoseconds per feature value
+	$(BIN)/python bench/peers.py
+	$(BIN)/python bench/statistics.py
+
+clean: ## remove everything that was built
+	rm -rf target $(VENV) .peers $(EXTENSION)

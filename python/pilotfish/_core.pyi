@@ -4,7 +4,7 @@ Nothing in here calls back into Python. Every class is frozen and may be used fr
 argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, final
 
 import numpy as np
@@ -55,8 +55,8 @@ class Engine:
     Raises ConfigurationError or ProfileError.
     """
 
-    def __new__(cls, configuration: str, profiles: Mapping[str, bytes]) -> Engine: ...
-    def decide(self, method: str, metadata: Sequence[tuple[str, str | bytes]], seed: int, now_ns: int) -> Decision:
+    def __new__(cls, configuration: str, profiles: Mapping[str, bytes], now_ns: int) -> Engine: ...
+    def decide(self, method: str, metadata: Iterable[tuple[str, str | bytes]], seed: int) -> Decision:
         """First crossing: choose route, version and shadow for a call. Never raises for anything a client can send.
 
         ``method`` is the ``:path`` (``/package.Service/Method``); ``seed`` 64 random bits, used where the client
@@ -84,14 +84,16 @@ class Engine:
     def observe_message(self, decision: Decision, direction: Literal["input", "output"], message: bytes, now_ns: int) -> None:
         """Queue one message of a streaming call for the statistics."""
     def settle(self, outcome: str | None) -> None:
-        """Say what became of a kept call: None when the journal has written it, else why it was dropped (``queue_full``, ``disk``...)."""
+        """Say what became of a kept call: None when the journal has written it, else why it was dropped (``queue_full``, ``disk``...).
+
+        Raises RuntimeError when no kept call is waiting: each may be settled once.
+        """
     def admit_shadow(self, decision: Decision) -> bool:
         """Whether the shadow call may start now; when too many are in flight it is dropped and counted."""
     def observe_shadow(
         self,
         decision: Decision,
         code: int,
-        duration_ns: int,
         now_ns: int,
         response: bytes | None,
         primary_code: int,
