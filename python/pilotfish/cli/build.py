@@ -36,7 +36,7 @@ def build(table: Table, plan: Plan) -> bytes:
     names = feature_names(list(table.kinds), plan.tensor)
     try:
         for chunk in table.chunks():
-            for name, values in _features(chunk, names, plan):
+            for name, values in features(chunk, names, plan):
                 if isinstance(values, np.ndarray):
                     builder.add_numbers(name, plan.direction, values)
                 else:
@@ -55,7 +55,8 @@ def feature_names(columns: Sequence[str], tensor: str | None) -> dict[str, str]:
     return {column: f"{tensor}[{index}]" for index, column in enumerate(columns)}
 
 
-def _features(chunk: Chunk, names: dict[str, str], plan: Plan) -> Iterator[tuple[str, Numbers | Texts]]:
+def features(chunk: Chunk, names: dict[str, str], plan: Plan) -> Iterator[tuple[str, Numbers | Texts]]:
+    """Name and rows of every feature that some rows of a table give."""
     for column, values in chunk.items():
         yield names[column], values
         if not isinstance(values, np.ndarray):

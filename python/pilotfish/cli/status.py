@@ -2,8 +2,9 @@
 
 import json
 import os
-import urllib.error
-import urllib.request
+import socket
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Annotated, Any
 
 import typer
@@ -50,24 +51,34 @@ def status(
 
 
 def fetch(address: str, path: str) -> bytes:
-    """GET a path from an admin address. Raises AdminUnreachable."""
-    url = f"http://{address.removeprefix('http://').rstrip('/')}{path}"
-    # Proxies of the environment are for the outside world, not for an address of this machine or pod.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    """GET a path from an admin address, never through a proxy. Raises AdminUnreachable."""
     try:
-        with opener.open(url, timeout=_ANSWER_SECONDS) as answer:
-            body: bytes = answer.read(_MAX_BYTES)
-            return body
-    except urllib.error.HTTPError as exc:
-        raise AdminUnreachable(
-            f"{address}: answered {exc.code} to GET {path}; is this the admin address of pilotfish?"
-        ) from exc
-    except (urllib.error.URLError, OSError, ValueError) as exc:
-        reason = getattr(exc, "reason", exc)
-        what = getattr(reason, "strerror", None) or str(reason)
+        connection = _connection(address)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read(_MAX_BYTES)
+        connection.close()
+    except (OSError, HTTPException, ValueError) as exc:
+        what = getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
         raise AdminUnreachable(
             f"{address}: no answer ({what}); is `pilotfish run` running? Name its admin address with --admin"
         ) from exc
+    if answer.status != HTTPStatus.OK:
+        raise AdminUnreachable(
+            f"{address}: answered {answer.status} to GET {path}; is this the admin address of pilotfish?"
+        )
+    return body
+
+
+def _connection(address: str) -> HTTPConnection:
+    if not address.startswith("unix:"):
+        return HTTPConnection(address.removeprefix("http://").rstrip("/"), timeout=_ANSWER_SECONDS)
+    stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    stream.settimeout(_ANSWER_SECONDS)
+    stream.connect(address.removeprefix("unix:"))
+    connection = HTTPConnection("localhost")
+    connection.sock = stream
+    return connection
 
 
 def _parsed(body: bytes) -> dict[str, Any]:

@@ -1,0 +1,210 @@
+"""Data files as columns, and the features that are made of them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from pilotfish import table
+from pilotfish.cli.build import Plan, feature_names, features
+from pilotfish.errors import TableError
+
+
+def written(folder: Path, text: str, name: str = "data.csv") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def whole(opened: table.Table) -> dict[str, list[object]]:
+    """All rows of every column."""
+    rows: dict[str, list[object]] = {name: [] for name in opened.kinds}
+    for chunk in opened.chunks():
+        for name, values in chunk.items():
+            rows[name].extend(values)
+    return rows
+
+
+def refusal(path: Path, columns: list[str] | None = None) -> str:
+    with pytest.raises(TableError) as caught:
+        whole(table.read(path, columns))
+    return str(caught.value).removeprefix(f"{path.parent}/")
+
+
+# === CSV ===
+
+
+def test_columns_are_numbers_or_texts(tmp_path: Path) -> None:
+    opened = table.read(written(tmp_path, "age,city\n1,Bern\n2.5,Ulm\n"))
+    assert opened.kinds == {"age": "numbers", "city": "texts"}
+    assert whole(opened) == {"age": [1.0, 2.5], "city": ["Bern", "Ulm"]}
+
+
+def test_what_a_column_holds_is_decided_from_all_rows(tmp_path: Path) -> None:
+    rows = "".join(f"{n}\n" for n in range(table.CHUNK_ROWS + 5)) + "unknown\n"
+    opened = table.read(written(tmp_path, f"code\n{rows}"))
+    assert opened.kinds == {"code": "texts"}
+    assert len(whole(opened)["code"]) == table.CHUNK_ROWS + 6
+
+
+def test_missing_numbers_are_nan_and_missing_texts_none(tmp_path: Path) -> None:
+    opened = table.read(written(tmp_path, "x,y\n,\nNaN,a\nnull,b\nN/A,c\n1,d\n"))
+    assert opened.kinds == {"x": "numbers", "y": "texts"}
+    found = whole(opened)
+    np.testing.assert_equal(found["x"], [np.nan, np.nan, np.nan, np.nan, 1.0])
+    assert found["y"] == [None, "a", "b", "c", "d"]
+
+
+def test_infinity_truth_and_exponents_are_numbers(tmp_path: Path) -> None:
+    found = whole(table.read(written(tmp_path, "x\ninf\n-inf\ntrue\nFalse\n1e-3\n")))
+    assert found == {"x": [np.inf, -np.inf, 1.0, 0.0, 0.001]}
+
+
+def test_digits_with_underscores_are_texts(tmp_path: Path) -> None:
+    assert table.read(written(tmp_path, "x\n1_000\n")).kinds == {"x": "texts"}
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
+def test_the_header_tells_what_separates_fields(tmp_path: Path, mark: str) -> None:
+    found = whole(table.read(written(tmp_path, f"x{mark}y\n1{mark}2\n")))
+    assert found == {"x": [1.0], "y": [2.0]}
+
+
+def test_quoted_fields_may_hold_separators_and_line_breaks(tmp_path: Path) -> None:
+    found = whole(table.read(written(tmp_path, 'x,y\n1,"a,b\nc"\n2,"say ""hi"""\n')))
+    assert found == {"x": [1.0, 2.0], "y": ["a,b\nc", 'say "hi"']}
+
+
+def test_chosen_columns_come_in_the_order_chosen(tmp_path: Path) -> None:
+    opened = table.read(written(tmp_path, "a,b,c\n1,2,3\n"), ["c", "a"])
+    assert list(opened.kinds) == ["c", "a"]
+    assert whole(opened) == {"c": [3.0], "a": [1.0]}
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None:
+    assert list(table.read(written(tmp_path, "\ufeffa\n1\n")).kinds) == ["a"]
+
+
+def test_no_more_than_a_chunk_is_held(tmp_path: Path) -> None:
+    rows = "".join(f"{n}\n" for n in range(2 * table.CHUNK_ROWS + 1))
+    sizes = [len(chunk["x"]) for chunk in table.read(written(tmp_path, f"x\n{rows}")).chunks()]
+    assert sizes == [table.CHUNK_ROWS, table.CHUNK_ROWS, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "data.csv: is empty; write a header line with the names of the columns"),
+        ("1,2\n3,4\n", "data.csv:1: looks like data; write a header line with the names of"),
+        ("a,a\n1,2\n", "data.csv:1: the column 'a' is there twice; give each its own name"),
+        ("a,b\n1,2\n3\n", "data.csv:3: the row has 1 fields, the header 2; complete or remove it"),
+        ('a,b\n1,"2\n', "data.csv:2: is not CSV: unexpected end of data; check the quotes there"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+    assert refusal(written(tmp_path, text)).startswith(says)
+
+
+def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    path = written(tmp_path, "a,b\n1,2\n")
+    assert refusal(path, ["c"]) == "data.csv: has no column 'c'; it has a, b"
+
+
+def test_what_is_neither_csv_nor_parquet_is_refused(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path, "{}", "data.json")).startswith("data.json: cannot tell what the file is")
+    assert refusal(tmp_path / "none.csv") == "none.csv: no such file; check the path"
+    (tmp_path / "latin.csv").write_bytes(b"a\n\xff\n")
+    assert refusal(tmp_path / "latin.csv").startswith("latin.csv: is not UTF-8 text")
+
+
+# === Parquet ===
+
+
+def test_parquet_gives_the_same_columns_as_csv(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    columns = {
+        "f": pa.array([1.5, None, float("inf")], pa.float32()),
+        "i": pa.array([1, None, 3], pa.int64()),
+        "b": pa.array([True, False, None]),
+        "d": pa.array([1, None, 2], pa.decimal128(5, 2)),
+        "s": pa.array(["a", None, "c"]),
+        "c": pa.array(["a", "b", "a"]).dictionary_encode(),
+        "y": pa.array([b"\xff", None, b""]),
+    }
+    parquet.write_table(pa.table(columns), path)
+    opened = table.read(path)
+    assert {name for name, kind in opened.kinds.items() if kind == "texts"} == {"s", "c", "y"}
+    found = whole(opened)
+    np.testing.assert_equal(found["f"], [1.5, np.nan, np.inf])
+    np.testing.assert_equal(found["i"], [1.0, np.nan, 3.0])
+    np.testing.assert_equal(found["b"], [1.0, 0.0, np.nan])
+    np.testing.assert_equal(found["d"], [1.0, np.nan, 2.0])
+    assert (found["s"], found["c"], found["y"]) == (["a", None, "c"], ["a", "b", "a"], [b"\xff", None, b""])
+
+
+def test_large_parquet_files_come_in_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    parquet.write_table(pa.table({"x": np.arange(table.CHUNK_ROWS * 2.0 + 3)}), path, row_group_size=10_000)
+    sizes = [len(chunk["x"]) for chunk in table.read(path).chunks()]
+    assert sum(sizes) == table.CHUNK_ROWS * 2 + 3
+    assert max(sizes) <= table.CHUNK_ROWS
+
+
+def test_a_column_that_is_neither_numbers_nor_texts_can_be_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    parquet.write_table(pa.table({"x": [1.0], "l": pa.array([[1, 2]])}), path)
+    assert refusal(path).startswith("data.parquet: the column 'l' is of type list<")
+    assert list(table.read(path, ["x"]).kinds) == ["x"]
+
+
+def test_a_file_that_only_is_called_parquet_is_refused(tmp_path: Path) -> None:
+    assert refusal(written(tmp_path, "x\n1\n", "data.parquet")).startswith(
+        "data.parquet: is not a Parquet file that can be read"
+    )
+
+
+def test_parquet_without_pyarrow_names_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    path = written(tmp_path, "", "data.parquet")
+    says = "data.parquet: reading Parquet needs pyarrow; run: pip install 'pilotfish[parquet]'"
+    assert refusal(path) == says
+
+
+# === features ===
+
+
+def of(plan: Plan, chunk: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    names = feature_names(list(chunk), plan.tensor)
+    return features(chunk, names, plan)  # type: ignore[arg-type]
+
+
+def test_columns_of_a_tensor_are_numbered_and_a_single_one_is_not() -> None:
+    assert feature_names(["a", "b"], "x") == {"a": "x[0]", "b": "x[1]"}
+    assert feature_names(["a"], "x") == {"a": "x"}
+    assert feature_names(["a", "b"], None) == {"a": "a", "b": "b"}
+
+
+def test_a_text_has_its_length_in_bytes_beside_it() -> None:
+    plan = Plan("m", 32, "input", None)
+    found = dict(of(plan, {"city": ["Zürich", None, b"Ulm"]}))
+    assert found["city"] == ["Zürich", None, b"Ulm"]
+    np.testing.assert_equal(found["city.length"], [7.0, np.nan, 3.0])
+
+
+def test_a_vector_of_scores_has_its_class_and_score() -> None:
+    plan = Plan("m", 32, "output", "p")
+    chunk = {"no": np.array([0.9, 0.2, np.nan]), "yes": np.array([0.1, 0.8, 0.5])}
+    found = dict(of(plan, chunk))
+    assert list(found) == ["p[0]", "p[1]", "p.class", "p.score"]
+    np.testing.assert_equal(found["p.class"], [0.0, 1.0])
+    np.testing.assert_equal(found["p.score"], [0.9, 0.8])
+
+
+def test_columns_that_are_sent_to_the_model_are_no_scores() -> None:
+    chunk = {"a": np.array([1.0]), "b": np.array([2.0])}
+    assert list(dict(of(Plan("m", 32, "input", "x"), chunk))) == ["x[0]", "x[1]"]
