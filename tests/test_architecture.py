@@ -14,12 +14,20 @@ MANIFESTS = sorted((ROOT / "rust").glob("*/Cargo.toml"))
 
 
 def crates_with(dependency: str) -> set[str]:
-    return {path.parent.name for path in MANIFESTS if re.search(rf"^{dependency}\b", path.read_text(), re.MULTILINE)}
+    return {
+        path.parent.name
+        for path in MANIFESTS
+        if re.search(rf"^{dependency}\b", path.read_text(), re.MULTILINE)
+    }
 
 
 def modules_importing(package: str) -> set[str]:
     pattern = re.compile(rf"^\s*(?:from|import) {package}\b", re.MULTILINE)
-    return {path.relative_to(ROOT / "python/pilotfish").parts[0] for path in PYTHON if pattern.search(path.read_text())}
+    return {
+        path.relative_to(ROOT / "python/pilotfish").parts[0]
+        for path in PYTHON
+        if pattern.search(path.read_text())
+    }
 
 
 def test_only_the_binding_knows_pyo3() -> None:

@@ -161,7 +161,12 @@ def test_readers_and_calls_on_many_threads_agree_in_the_end() -> None:
     def read() -> None:
         while not stop.is_set():
             journal = json.loads(of.snapshot(NOW))["journal"]
-            whole = journal["kept"] + journal["sampled_out"] + journal["queued"] + sum(journal["dropped"].values())
+            whole = (
+                journal["kept"]
+                + journal["sampled_out"]
+                + journal["queued"]
+                + sum(journal["dropped"].values())
+            )
             assert journal["observed"] == whole
 
     reader = threading.Thread(target=read)

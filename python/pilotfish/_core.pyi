@@ -10,6 +10,18 @@ from typing import Any, Literal, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = [
+    "ConfigurationError",
+    "Decision",
+    "Engine",
+    "ProfileBuilder",
+    "ProfileError",
+    "__version__",
+    "decode",
+    "describe_profile",
+    "distance",
+]
+
 __version__: str
 
 class ConfigurationError(ValueError):
@@ -81,7 +93,9 @@ class Engine:
         kept (``"sampled"``, ``"error"``, ``"slow"``, ``"canary"``) or None when it is sampled out. A kept call must be
         settled with :meth:`settle`. Never blocks: when the observer is behind, the messages are dropped and counted.
         """
-    def observe_message(self, decision: Decision, direction: Literal["input", "output"], message: bytes, now_ns: int) -> None:
+    def observe_message(
+        self, decision: Decision, direction: Literal["input", "output"], message: bytes, now_ns: int
+    ) -> None:
         """Queue one message of a streaming call for the statistics."""
     def settle(self, outcome: str | None) -> None:
         """Say what became of a kept call: None when the journal has written it, else why it was dropped (``queue_full``, ``disk``...).
@@ -116,9 +130,13 @@ class ProfileBuilder:
     """Builds a reference profile from columns, in one pass with bounded memory; chunks may be added one after another."""
 
     def __new__(cls, model: str, bins: int = 32) -> ProfileBuilder: ...
-    def add_numbers(self, name: str, direction: Literal["input", "output"], values: npt.NDArray[np.float64]) -> None:
+    def add_numbers(
+        self, name: str, direction: Literal["input", "output"], values: npt.NDArray[np.float64]
+    ) -> None:
         """Add rows of a numeric feature; NaN is missing. ``values`` is one-dimensional."""
-    def add_categories(self, name: str, direction: Literal["input", "output"], values: Sequence[str | bytes | None]) -> None:
+    def add_categories(
+        self, name: str, direction: Literal["input", "output"], values: Sequence[str | bytes | None]
+    ) -> None:
         """Add rows of a categorical feature; None is missing."""
     def finish(self) -> bytes:
         """The bytes of the profile file. Raises ProfileError when nothing was added."""
@@ -128,7 +146,9 @@ def describe_profile(profile: bytes) -> dict[str, Any]:
 
 def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:
     """Read one message as the statistics do: ``{"model", "version", "id", "tensors": [{"name", "datatype", "shape",
-    "values"}], "defects": {tensor: reason}}``. Raises ValueError with the reason when it cannot be read."""
+    "values"}], "defects": {tensor: reason}, "error": message of a Triton stream or None}``. Raises ValueError with the reason when it cannot be read."""
 
-def distance(name: Literal["psi", "jensen_shannon", "ks"], reference: Sequence[int], current: Sequence[int]) -> float:
+def distance(
+    name: Literal["psi", "jensen_shannon", "ks"], reference: Sequence[int], current: Sequence[int]
+) -> float:
     """A binned distance between two vectors of counts of equal length, as exported in the snapshot."""
