@@ -61,7 +61,7 @@ def test_unsafe_code_is_forbidden_outside_the_binding() -> None:
 
 
 def test_only_telemetry_knows_opentelemetry() -> None:
-    """Its names and private corners change: one place follows them. The fake collector decodes what it sends."""
+    """Its names and private corners change: one place follows them. The fake collector reads it."""
     assert modules_importing("opentelemetry") <= {"telemetry", "testing"}
 
 

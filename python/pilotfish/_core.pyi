@@ -1,7 +1,9 @@
-"""The Rust core: routing, sampling, statistics, and reading of messages. Private: use the modules of ``pilotfish``.
+"""The Rust core.
 
-Nothing in here calls back into Python. Every class is frozen and may be used from any thread. Time is always an
-argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall time.
+Routing, sampling, statistics, and reading of messages. Private: use the modules of ``pilotfish``.
+
+Nothing in here calls back into Python. Every class is frozen and may be used from any thread. Time is
+always an argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +54,7 @@ class Decision:
         """Seconds the shadow may take; 0.0 without a shadow."""
     @property
     def call_id(self) -> str:
-        """``x-request-id`` if the client sent one (at most 128 bytes), else the trace id, else hexadecimal of the seed."""
+        """``x-request-id`` if the client sent one (up to 128 bytes), else the trace id, else the seed."""
     @property
     def traceparent(self) -> str | None:
         """W3C trace context as the client sent it."""
@@ -61,18 +63,20 @@ class Decision:
 class Engine:
     """Everything that is decided and counted in one sidecar.
 
-    ``configuration`` is JSON (see ``pilotfish.settings.Settings.engine``); ``profiles`` maps version names to the
-    bytes of a profile file. Starts the observer thread; :meth:`close` stops it.
+    ``configuration`` is JSON (see ``Settings.engine_configuration``); ``profiles`` maps version
+    names to the bytes of a profile file. Starts the observer thread; :meth:`close` stops it.
 
     Raises ConfigurationError or ProfileError.
     """
 
     def __new__(cls, configuration: str, profiles: Mapping[str, bytes], now_ns: int) -> Engine: ...
     def decide(self, method: str, metadata: Iterable[tuple[str, str | bytes]], seed: int) -> Decision:
-        """First crossing: choose route, version and shadow for a call. Never raises for anything a client can send.
+        """First crossing.
 
-        ``method`` is the ``:path`` (``/package.Service/Method``); ``seed`` 64 random bits, used where the client
-        sent nothing to be sticky to.
+        Choose route, version and shadow for a call. Never raises for anything a client can send.
+
+        ``method`` is the ``:path`` (``/package.Service/Method``); ``seed`` 64 random bits, used where
+        the client sent nothing to be sticky to.
         """
     def observe(
         self,
@@ -86,19 +90,24 @@ class Engine:
         request_bytes: int,
         response_bytes: int,
     ) -> str | None:
-        """Second crossing, after the reply was forwarded: count the call and queue its messages for the statistics.
+        """Second crossing, after the reply was forwarded.
 
-        ``code`` is the gRPC status. ``request``/``response`` are whole messages, or None (streams hand them to
-        :meth:`observe_message` as they pass; calls without a message have none). Returns the reason why the call is
-        kept (``"sampled"``, ``"error"``, ``"slow"``, ``"canary"``) or None when it is sampled out. A kept call must be
-        settled with :meth:`settle`. Never blocks: when the observer is behind, the messages are dropped and counted.
+        Count the call and queue its messages for the statistics.
+
+        ``code`` is the gRPC status. ``request``/``response`` are whole messages, or None (streams hand
+        them to :meth:`observe_message` as they pass; calls without a message have none). Returns the
+        reason why the call is kept (``"sampled"``, ``"error"``, ``"slow"``, ``"canary"``) or None when
+        it is sampled out. A kept call must be settled with :meth:`settle`. Never blocks: when the
+        observer is behind, the messages are dropped and counted.
         """
     def observe_message(
         self, decision: Decision, direction: Literal["input", "output"], message: bytes, now_ns: int
     ) -> None:
         """Queue one message of a streaming call for the statistics."""
     def settle(self, outcome: str | None) -> None:
-        """Say what became of a kept call: None when the journal has written it, else why it was dropped (``queue_full``, ``disk``...).
+        """Say what became of a kept call.
+
+        None when the journal has written it, else why it was dropped (``queue_full``, ``disk``...).
 
         Raises RuntimeError when no kept call is waiting: each may be settled once.
         """
@@ -113,21 +122,24 @@ class Engine:
         primary_code: int,
         primary_response: bytes | None,
     ) -> None:
-        """End of an admitted shadow call: count it and queue both answers for comparison. Code 4 counts as time-out."""
+        """End of an admitted shadow call.
+
+        Count it and queue both answers for comparison. Code 4 counts as time-out.
+        """
     def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
         """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
     def alarms(self, after: int) -> bytes:
-        """JSON array of the alarm events with a sequence above ``after``, oldest first; the last 1,024 are remembered."""
+        """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
     def learned_profile(self, version: str) -> bytes | None:
-        """The profile learned from the first live rows of a version without one, or None until enough were seen."""
+        """Profile learned from the first live rows of a version without one; None until enough came."""
     def flush(self, timeout: float) -> bool:
-        """Wait until the observer has worked off its queue; False when that took longer than ``timeout`` seconds."""
+        """Wait until the observer's queue is worked off; False when ``timeout`` seconds were too short."""
     def close(self) -> None:
         """Stop the observer thread after its queue is worked off. Later calls count, but are not observed."""
 
 @final
 class ProfileBuilder:
-    """Builds a reference profile from columns, in one pass with bounded memory; chunks may be added one after another."""
+    """Builds a reference profile from columns, in one pass with bounded memory, chunk by chunk."""
 
     def __new__(cls, model: str, bins: int = 32) -> ProfileBuilder: ...
     def add_numbers(
@@ -142,11 +154,18 @@ class ProfileBuilder:
         """The bytes of the profile file. Raises ProfileError when nothing was added."""
 
 def describe_profile(profile: bytes) -> dict[str, Any]:
-    """What a profile file holds: ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}]}``. Raises ProfileError."""
+    """What a profile file holds.
+
+    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}]}``. Raises ProfileError.
+    """
 
 def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:
-    """Read one message as the statistics do: ``{"model", "version", "id", "tensors": [{"name", "datatype", "shape",
-    "values"}], "defects": {tensor: reason}, "error": message of a Triton stream or None}``. Raises ValueError with the reason when it cannot be read."""
+    """Read one message as the statistics do.
+
+    ``{"model", "version", "id", "tensors": [{"name", "datatype", "shape", "values"}], "defects":
+    {tensor: reason}, "error": message of a Triton stream or None}``. Raises ValueError with the reason
+    when it cannot be read.
+    """
 
 def distance(
     name: Literal["psi", "jensen_shannon", "ks"], reference: Sequence[int], current: Sequence[int]
