@@ -92,8 +92,8 @@ class Sidecar:
 
     async def _start(self) -> None:
         settings, engine = self.settings, self.engine
-        port.check_free(settings.listen)
         self._later("engine", engine.close)
+        port.check_free(settings.listen)
 
         upstreams = {name: version.upstream for name, version in settings.versions.items()}
         telemetry = Telemetry(settings.telemetry, engine, upstreams=upstreams, methods=settings.unary_methods)

@@ -1,0 +1,453 @@
+"""The life of a sidecar: how its parts start and stop, and how the process behaves."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from pilotfish import app, port, profile
+from pilotfish.errors import AddressInUse, ConfigurationError
+from pilotfish.settings import Settings, load
+from pilotfish.testing.model import MODEL_INFER, infer_request, infer_response
+
+PATIENCE = 60.0
+"""Seconds after which a process that does not do what is awaited has failed; nothing waits for that long."""
+
+REQUEST = infer_request("digits", {"x": np.zeros((2, 3), np.float32)})
+RESPONSE = infer_response("digits", {"y": np.zeros(2, np.int64)})
+
+
+# === parts ===
+
+
+class Recorder:
+    """Stands in for every part, notes what is asked of them, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.failing: set[str] = set()
+
+    def note(self, event: str, result: Any = None) -> Any:
+        self.log.append(event)
+        if event in self.failing:
+            raise RuntimeError(f"{event} failed")
+        return result
+
+
+@pytest.fixture
+def parts(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    recorder = Recorder()
+    note = recorder.note
+
+    class Engine:
+        def flush(self, timeout: float) -> bool:
+            return bool(note("engine flush", True))
+
+        def close(self) -> None:
+            note("engine close")
+
+    class Telemetry:
+        def __init__(self, *_: object, **__: object) -> None: ...
+        def start(self) -> None:
+            note("telemetry start")
+
+        def keep(self, _: object) -> None: ...
+        def alarm(self, _: object) -> None: ...
+        def shutdown(self, deadline: float) -> bool:
+            return bool(note("telemetry stop", True))
+
+    class Journal:
+        def __init__(self, *_: object) -> None: ...
+        def start(self) -> None:
+            note("journal start")
+
+        def keep(self, _: object) -> None: ...
+        def close(self, deadline: float) -> None:
+            note("journal stop")
+
+    class AlarmWatch:
+        def __init__(self, *_: object) -> None: ...
+        def start(self) -> None:
+            note("alarms start")
+
+        def stop(self) -> None:
+            note("alarms stop")
+
+    class Admin:
+        def __init__(self, *arguments: Any) -> None:
+            self.health = arguments[-1]
+
+        def start(self) -> str:
+            assert not self.health().listening
+            return str(note("admin start", "127.0.0.1:2"))
+
+        def stop(self) -> None:
+            assert self.health().draining
+            note("admin stop")
+
+    class Plane:
+        ready = True
+
+        async def start(self) -> str:
+            return str(note("plane start", "127.0.0.1:1"))
+
+        async def drain(self, seconds: float) -> None:
+            note(f"plane drain {seconds:g}")
+
+        def upstreams(self) -> dict[str, str]:
+            return {"v1": "ready"}
+
+    monkeypatch.setattr(app, "_engine", lambda _: Engine())
+    monkeypatch.setattr(app, "_plane", lambda *_: Plane())
+    for part in (Telemetry, Journal, AlarmWatch, Admin):
+        monkeypatch.setattr(app, part.__name__, part)
+    return recorder
+
+
+def settings(**environ: str) -> Settings:
+    names = {f"PILOTFISH_{name}": value for name, value in environ.items()}
+    return load(
+        None,
+        {"PILOTFISH_LISTEN": "127.0.0.1:0", "PILOTFISH_ADMIN": "127.0.0.1:0", **names},
+        {"upstream": "a:1"},
+    )
+
+
+async def test_parts_start_in_reading_order_and_stop_in_reverse(parts: Recorder) -> None:
+    sidecar = app.Sidecar(settings(JOURNAL__DIRECTORY="calls"))
+    await sidecar.start()
+    assert (sidecar.listen, sidecar.admin) == ("127.0.0.1:1", "127.0.0.1:2")
+    assert sidecar.health().listening
+    await sidecar.stop(3.0)
+    assert parts.log == [
+        *("telemetry start", "journal start", "alarms start", "admin start", "plane start"),
+        *("plane drain 3", "engine flush"),
+        *("admin stop", "alarms stop", "journal stop", "telemetry stop", "engine close"),
+    ]
+
+
+async def test_what_has_started_is_stopped_when_a_later_part_cannot_start(parts: Recorder) -> None:
+    parts.failing.add("plane start")
+    sidecar = app.Sidecar(settings())
+    with pytest.raises(RuntimeError, match="plane start failed"):
+        await sidecar.start()
+    assert parts.log[-5:] == ["plane start", "admin stop", "alarms stop", "telemetry stop", "engine close"]
+
+
+async def test_a_part_that_cannot_be_stopped_does_not_keep_the_others_from_it(parts: Recorder) -> None:
+    sidecar = app.Sidecar(settings(JOURNAL__DIRECTORY="calls"))
+    await sidecar.start()
+    parts.failing |= {"plane drain 1", "admin stop", "journal stop", "telemetry stop"}
+    await sidecar.stop(1.0)
+    assert parts.log[-1] == "engine close"
+
+
+async def test_stopping_twice_stops_once(parts: Recorder) -> None:
+    sidecar = app.Sidecar(settings())
+    await sidecar.start()
+    await sidecar.stop(0.0)
+    stopped = parts.log.count("telemetry stop")
+    await sidecar.stop(0.0)
+    assert parts.log.count("telemetry stop") == stopped == 1
+
+
+async def test_nothing_starts_when_the_address_for_clients_is_taken(parts: Recorder) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        sidecar = app.Sidecar(settings(LISTEN=f"127.0.0.1:{taken.getsockname()[1]}"))
+        with pytest.raises(AddressInUse):
+            await sidecar.start()
+    assert parts.log == ["engine close"]
+
+
+# === addresses ===
+
+
+def test_a_taken_port_is_found(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(
+            AddressInUse, match=f"listen: {address} is taken by another process; stop it, or choose"
+        ):
+            port.check_free(address)
+
+
+def test_a_free_address_is_free_and_stays_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    port.check_free(address)
+    port.check_free(address)
+
+
+def test_an_address_of_another_machine_cannot_be_listened_on(tmp_path: Path) -> None:
+    for address in ("192.0.2.1:9000", "no-such-host.invalid:9000", f"unix:{tmp_path}/no/folder.sock"):
+        with pytest.raises(ConfigurationError, match="write an address of this machine"):
+            port.check_free(address)
+
+
+def test_a_unix_socket_is_taken_while_somebody_answers_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "p.sock"
+    with socket.socket(socket.AF_UNIX) as taken:
+        taken.bind(str(path))
+        taken.listen()
+        with pytest.raises(AddressInUse):
+            port.check_free(f"unix:{path}")
+    port.check_free(f"unix:{path}")  # the file is still there, the process behind it is not
+
+
+# === the process ===
+
+
+class Model(grpc.GenericRpcHandler):
+    """A model server in threads. While `gate` is closed, calls wait inside of it."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.inside = threading.Semaphore(0)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        return grpc.unary_unary_rpc_method_handler(self._answer)
+
+    def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self.inside.release()
+        assert self.gate.wait(PATIENCE)
+        return RESPONSE
+
+
+@pytest.fixture
+def model() -> Iterator[tuple[Model, str]]:
+    handler = Model()
+    server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[handler])
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    yield handler, address
+    handler.gate.set()
+    server.stop(0).wait(PATIENCE)
+
+
+class Process:
+    """``pilotfish`` as a process; its log lines are read as they come."""
+
+    def __init__(self, *arguments: str) -> None:
+        environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PILOTFISH_", "OTEL_"))
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pilotfish", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environ,
+        )
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self._lines.put(line)
+        self._lines.put(None)
+
+    def event(self, name: str) -> dict[str, Any]:
+        """The next log line with this event."""
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            if line.startswith("{") and json.loads(line)["event"] == name:
+                found: dict[str, Any] = json.loads(line)
+                return found
+        raise AssertionError(f"ended without logging {name!r}")
+
+    def rest(self) -> str:
+        """Everything else it writes to standard error, until it ends."""
+        lines = []
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            lines.append(line)
+        return "".join(lines)
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        return self.process.wait(PATIENCE)
+
+    def output(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.read()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    started: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        started.append(Process(*arguments))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.close()
+
+
+@contextmanager
+def dial(address: str) -> Iterator[Any]:
+    with grpc.insecure_channel(address) as channel:
+        yield channel.unary_unary(MODEL_INFER)
+
+
+def run(start: Callable[..., Process], upstream: str, *more: str) -> tuple[Process, dict[str, Any]]:
+    process = start("run", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *more)
+    return process, process.event("running")
+
+
+def get(address: str, path: str) -> Any:
+    with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE) as answer:
+        return json.loads(answer.read())
+
+
+def test_run_needs_only_an_upstream(start: Callable[..., Process], model: tuple[Model, str]) -> None:
+    process, running = run(start, model[1])
+    with dial(running["listen"]) as infer:
+        assert infer(REQUEST, timeout=PATIENCE) == RESPONSE
+    assert get(running["admin"], "/readyz")["status"] == "ok"
+    assert get(running["admin"], "/api/v1/snapshot")["calls"]["total"] == 1
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+    assert process.output() == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_lets_the_call_under_way_end(
+    start: Callable[..., Process], model: tuple[Model, str], number: int
+) -> None:
+    process, running = run(start, model[1])
+    model[0].gate.clear()
+    with dial(running["listen"]) as infer:
+        call = infer.future(REQUEST, timeout=PATIENCE)
+        assert model[0].inside.acquire(timeout=PATIENCE)
+        process.signal(number)
+        process.event("stopping")
+        model[0].gate.set()
+        assert call.result() == RESPONSE
+    process.event("stopped")
+    assert process.wait() == 0
+
+
+def test_a_second_signal_stops_at_once(start: Callable[..., Process], model: tuple[Model, str]) -> None:
+    process, running = run(start, model[1])
+    model[0].gate.clear()
+    with dial(running["listen"]) as infer:
+        call = infer.future(REQUEST, timeout=PATIENCE)
+        assert model[0].inside.acquire(timeout=PATIENCE)
+        process.signal(signal.SIGTERM)
+        process.event("stopping")
+        process.signal(signal.SIGTERM)
+        process.event("stopping_at_once")
+        assert process.wait() == 1
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("flag", ["listen", "admin"])
+def test_a_port_in_use_is_one_line_with_the_address_and_the_remedy(
+    start: Callable[..., Process], flag: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        addresses = {"listen": "127.0.0.1:0", "admin": "127.0.0.1:0", flag: address}
+        process = start(
+            "run", "--upstream", "a:1", *(f"--{name}={value}" for name, value in addresses.items())
+        )
+        (line,) = process.rest().splitlines()
+        assert process.wait() == 1
+    assert line.startswith(f"{flag}: {address} is taken by another process; stop it, or choose another")
+    assert f"--{flag}" in line
+
+
+def test_an_interceptor_that_cannot_be_loaded_is_a_configuration_error(
+    start: Callable[..., Process], tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text(
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"
+        "versions: {v1: {upstream: 'a:1'}}\ninterceptors: ['nowhere:Class']\n"
+    )
+    process = start("run", "--config", str(tmp_path / "p.yaml"))
+    (line,) = process.rest().splitlines()
+    assert process.wait() == 2
+    assert "nowhere" in line
+
+
+def test_kept_calls_are_in_the_journal_once_it_has_stopped(
+    start: Callable[..., Process], model: tuple[Model, str], tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text(
+        f"listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nversions: {{v1: {{upstream: '{model[1]}'}}}}\n"
+        "sampling: {share_ppm: 1000000}\njournal: {directory: calls, flush_interval: 1m}\n"
+    )
+    process = start("run", "--config", str(tmp_path / "p.yaml"))
+    with dial(process.event("running")["listen"]) as infer:
+        for _ in range(20):
+            infer(REQUEST, timeout=PATIENCE)
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+    records = [line for file in (tmp_path / "calls").iterdir() for line in file.read_text().splitlines()]
+    assert len(records) == 20
+
+
+def test_learn_writes_a_profile_after_its_calls_and_ends(
+    start: Callable[..., Process], model: tuple[Model, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "m.profile"
+    addresses = ("--upstream", model[1], "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    process = start("profile", "learn", *addresses, "--calls", "30", "--out", str(out))
+    with dial(process.event("running")["listen"]) as infer:
+        for call in range(30):
+            infer(infer_request("digits", {"x": np.full((1, 2), call, np.float32)}), timeout=PATIENCE)
+    assert process.wait() == 0
+    assert process.output() == f"{out}: learned from 30 rows; use it with: pilotfish run --profile {out}\n"
+    assert {feature["name"] for feature in profile.check(out.read_bytes())["features"]} >= {"x[0]", "x[1]"}
+
+
+def test_learning_that_is_interrupted_writes_nothing_and_fails(
+    start: Callable[..., Process], model: tuple[Model, str], tmp_path: Path
+) -> None:
+    out = tmp_path / "m.profile"
+    addresses = ("--upstream", model[1], "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    process = start("profile", "learn", *addresses, "--calls", "30", "--out", str(out))
+    process.event("running")
+    process.signal(signal.SIGINT)
+    assert process.rest().splitlines()[-1] == "stopped before 30 calls had passed; nothing was written"
+    assert process.wait() == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_learning_from_calls_that_cannot_be_read_says_why(
+    start: Callable[..., Process], model: tuple[Model, str], tmp_path: Path
+) -> None:
+    addresses = ("--upstream", model[1], "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+    process = start("profile", "learn", *addresses, "--calls", "10", "--out", str(tmp_path / "m.profile"))
+    with grpc.insecure_channel(process.event("running")["listen"]) as channel:
+        for _ in range(10):
+            channel.unary_unary("/company.Scoring/Score")(b"\xff", timeout=PATIENCE)
+    assert "10 calls passed, none with a readable message (unknown_method" in process.rest().splitlines()[-1]
+    assert process.wait() == 1
