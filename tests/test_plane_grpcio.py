@@ -359,6 +359,20 @@ async def test_an_ok_without_a_message_is_an_error_of_the_upstream() -> None:
     )
 
 
+async def test_a_unary_call_without_a_request_is_refused_and_does_not_wait_for_ever() -> None:
+    from conformance.http2 import connected, request_headers
+
+    async with (
+        model() as server,
+        running(versions={"v1": {"upstream": server.address}}) as plane,
+        connected(plane.port) as raw,
+    ):
+        call = await raw.begin(request_headers(MODEL_INFER), end=True)
+        await call.until_over()
+    assert call.status == "13"
+    assert server.metadata == []
+
+
 # === interceptors
 
 

@@ -1,7 +1,7 @@
 """Both ends of an HTTP/2 connection, in frames: what a call looks like on the wire, not in a library.
 
 A client that sends exactly the headers and bytes it is told to, and a backend that plays a script per call
-and records what it saw. All waits are for events, never for time; ``PATIENCE`` only turns a hang into a failure.
+and records what it saw. All waits are for events, never for time; ``PATIENCE`` turns a hang into a failure.
 """
 
 import asyncio

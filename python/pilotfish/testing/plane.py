@@ -1,4 +1,4 @@
-"""A grpcio data plane in this process, on a free port: for tests of interceptors and of what follows a call."""
+"""A grpcio data plane in this process, on a free port: for tests of interceptors and of what is kept."""
 
 import time
 from collections.abc import AsyncIterator

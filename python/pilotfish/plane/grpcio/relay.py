@@ -6,6 +6,7 @@ reply was handed to grpcio. Nothing after the reply may delay or fail the call.
 
 import time
 from collections.abc import Mapping
+from typing import Final
 
 import structlog
 from grpc import aio
@@ -17,9 +18,14 @@ from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.upstream import Upstream
 
-_LONGEST_SECONDS = 3_000_000.0
+_LONGEST_SECONDS: Final = 3_000_000.0
 """Longer deadlines are cut to this (34 days): beyond it C-core's own arithmetic overflows into an instant
 expiry."""
+
+PAUSE_SECONDS: Final = 0.002
+"""How long the end of the client's messages is held back. On a server of grpcio a cancelled upload looks
+like one that has ended; the cancellation itself arrives within this time, and the upstream must not take
+half an upload for a whole."""
 
 _log = structlog.get_logger("pilotfish.plane")
 

@@ -58,7 +58,7 @@ class GrpcioPlane:
         self._shadow_upstreams = self._make_upstreams(shadowed)
         self._shadows = Shadows(self._engine, transport, self._shadow_upstreams)
         relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows)
-        handlers = _Handlers(relay, known_unary(settings.unary_methods), loop)
+        handlers = _Handlers(relay, known_unary(settings.unary_methods), loop, intercepted=bool(chain))
         self._server = aio.server(interceptors=chain, options=self._options())
         self._server.add_generic_rpc_handlers((handlers,))
         address = self._bind(self._server)
@@ -119,7 +119,10 @@ class GrpcioPlane:
 class _Handlers(grpc.GenericRpcHandler):
     """Finds the handler of a path. Handlers are remembered, but paths come from clients: only so many."""
 
-    def __init__(self, relay: Relay, unary: frozenset[str], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, relay: Relay, unary: frozenset[str], loop: asyncio.AbstractEventLoop, *, intercepted: bool
+    ) -> None:
+        self._intercepted = intercepted
         self._relay = relay
         self._loop = loop
         self._unary = unary
@@ -138,7 +141,9 @@ class _Handlers(grpc.GenericRpcHandler):
     def _make(self, path: str) -> _Handler:
         if path in self._unary:
             unary = UnaryMethod(path, self._relay, self._loop)
-            return grpc.unary_unary_rpc_method_handler(unary.handle)
+            if self._intercepted:  # interceptors must see the kind of call it is
+                return grpc.unary_unary_rpc_method_handler(unary.handle)
+            return grpc.stream_unary_rpc_method_handler(unary.read_and_handle)
         return grpc.stream_stream_rpc_method_handler(StreamMethod(path, self._relay, self._loop).handle)
 
 

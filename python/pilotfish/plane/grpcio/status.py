@@ -40,6 +40,10 @@ def local_failure(code: int, message: str, version: str, address: str) -> str:
     return message
 
 
+NO_REQUEST: Final = "pilotfish: the call ended without a request message"
+"""Message for a call of a unary method without a request, which no server of it can answer."""
+
+
 def no_message(version: str, address: str) -> str:
     """Message for a call of a unary method that ended OK without a reply, which no gRPC client accepts."""
     return f"pilotfish: upstream {version} at {address} ended the call with OK but sent no message"

@@ -7,19 +7,13 @@ pumps: down (upstream to client) in the handler itself, up (client to upstream) 
 import asyncio
 import time
 from random import getrandbits
-from typing import Final
 
 from grpc import aio
 
 from pilotfish.call import Metadata
-from pilotfish.plane.grpcio.relay import Relay, remaining
+from pilotfish.plane.grpcio.relay import PAUSE_SECONDS, Relay, remaining
 from pilotfish.plane.grpcio.status import CANCELLED, CODES, DEADLINE_EXCEEDED, OK, local_failure
 from pilotfish.plane.grpcio.transport import CallEnded, Status
-
-PAUSE_SECONDS: Final = 0.002
-"""How long the end of the client's messages is held back. On a server of grpcio a cancelled upload looks
-like one that has ended; the cancellation itself arrives within this time, and the upstream must not take
-half an upload for a whole."""
 
 _monotonic_ns = time.monotonic_ns
 
@@ -100,7 +94,8 @@ class _StreamCall:
                 status = Status(DEADLINE_EXCEEDED, "", ())
             raise
         finally:
-            # From here on nothing may touch `context` but the end of the call: grpcio frees it.
+            # From here on only this coroutine may touch `context`: grpcio frees the call as soon as it
+            # returns, and crashes when it is used after that.
             self._closed = True
             self._stream.cancel()
             if self._headers_due is not None:
@@ -142,8 +137,12 @@ class _StreamCall:
             self._headers_due = self._loop.call_later(PAUSE_SECONDS, self._send_empty_initial)
 
     def _send_empty_initial(self) -> None:
-        if not self._closed and not self._stream.ended:
-            self._headers = self._loop.create_task(self._context.send_initial_metadata(()))
+        if not self._stream.ended:
+            self._headers = self._loop.create_task(self._send_headers_alone())
+
+    async def _send_headers_alone(self) -> None:
+        if not self._closed:
+            await self._context.send_initial_metadata(())
 
     async def _headers_settled(self) -> None:
         """Make sure that initial metadata is not sent twice: call it off, or wait until it is out."""

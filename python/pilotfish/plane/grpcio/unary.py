@@ -13,12 +13,13 @@ from grpc import aio
 
 from pilotfish._core import Decision
 from pilotfish.call import Metadata
-from pilotfish.plane.grpcio.relay import Relay, remaining
+from pilotfish.plane.grpcio.relay import PAUSE_SECONDS, Relay, remaining
 from pilotfish.plane.grpcio.status import (
     CANCELLED,
     CODES,
     DEADLINE_EXCEEDED,
     INTERNAL,
+    NO_REQUEST,
     OK,
     local_failure,
     no_message,
@@ -38,6 +39,17 @@ class UnaryMethod:
         self._path = path
         self._relay = relay
         self._loop = loop
+
+    async def read_and_handle(self, _requests: object, context: "aio.ServicerContext[bytes, bytes]") -> bytes:
+        """Read the request, then :meth:`handle`. A call without a message must not wait for ever.
+
+        That is what a unary handler of grpc.aio makes of it; it also costs nothing to read it here.
+        """
+        request = await context.read()
+        if not isinstance(request, bytes):
+            await asyncio.sleep(PAUSE_SECONDS)  # a cancelled call ends here
+            await context.abort(CODES[INTERNAL], NO_REQUEST)
+        return await self.handle(request, context)
 
     async def handle(self, request: bytes, context: "aio.ServicerContext[bytes, bytes]") -> bytes:
         """Forward one call; what it returns is the reply."""
