@@ -59,7 +59,7 @@ class Results:
 
     def _row(self, peer: str, cells: Sequence[Cell]) -> list[str]:
         if peer in self.skipped:
-            return [f"{peer}: skipped: {self.skipped[peer]}", *["-"] * (6 * len(cells)), "-"]
+            return [f"{peer}: skipped, see below", *["-"] * (6 * len(cells)), "-"]
         memory = self.memory_mb.get(peer)
         return [
             peer,

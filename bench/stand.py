@@ -89,7 +89,8 @@ def answers(process: "subprocess.Popen[bytes]", port: int, said: Path) -> None:
         if not problem:
             return
         time.sleep(0.1)
-    raise RuntimeError(f"{problem}: {said.read_text(errors='replace').strip()[-400:]}")
+    ended = f"exit code {process.returncode}" if process.poll() is not None else problem
+    raise RuntimeError(f"{ended}: {said.read_text(errors='replace').strip()[-400:]}")
 
 
 def probe(port: int) -> str:

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,11 +24,12 @@ REFERENCE = "numpy.histogram, 32 equal bins"
 
 @dataclass(frozen=True)
 class Subject:
-    """A program that prints lines of ``label<TAB>nanoseconds per value``."""
+    """A program that prints nanoseconds per value, and how to read what it prints."""
 
     name: str
     command: tuple[str, ...]
     remedy: str
+    read: Callable[[str], dict[str, float]]
 
     def missing(self) -> str | None:
         """Why it cannot be measured here, or None."""
@@ -39,11 +40,22 @@ def inside(environment: str, module: str) -> tuple[str, ...]:
     return (str(ROOT / environment / "bin" / "python"), "-m", f"bench.subjects.{module}")
 
 
+def labelled(output: str) -> dict[str, float]:
+    """Lines of ``label<TAB>nanoseconds``, as the programs in ``bench/subjects`` print them."""
+    return {label: float(spent) for label, _, spent in (line.partition("\t") for line in output.splitlines())}
+
+
+def tabled(output: str) -> dict[str, float]:
+    """The example's table: features, rows in a batch, nanoseconds."""
+    cells = [line.split() for line in output.splitlines()[1:]]
+    return {f"pilotfish, {width} features, batches of {rows}": float(spent) for width, rows, spent in cells}
+
+
 SUBJECTS = (
-    Subject("pilotfish", (str(EXAMPLE),), f"run {' '.join(BUILD)}"),
-    Subject("numpy", (sys.executable, "-m", "bench.subjects.histogram"), "pip install numpy"),
-    Subject("DataSketches", inside(".peers/sketches", "sketches"), "run bench/tools.sh"),
-    Subject("whylogs", inside(".peers/whylogs", "whylogs"), "run bench/tools.sh"),
+    Subject("pilotfish", (str(EXAMPLE),), f"run {' '.join(BUILD)}", tabled),
+    Subject("numpy", (sys.executable, "-m", "bench.subjects.histogram"), "pip install numpy", labelled),
+    Subject("DataSketches", inside(".peers/sketches", "sketches"), "run bench/tools.sh", labelled),
+    Subject("whylogs", inside(".peers/whylogs", "whylogs"), "run bench/tools.sh", labelled),
 )
 
 
@@ -59,9 +71,8 @@ def main(arguments: Sequence[str]) -> int:
     """Exit code 1 when pilotfish itself could not be measured."""
     options = parsed(arguments)
     print("\n".join(machine.described(options.core)), flush=True)
-    subprocess.run(BUILD, cwd=ROOT, check=False)
-    results = measured(options)
-    print(f"\nNanoseconds per value of 128 float32 features; {options.rounds} rounds.\n")
+    results = measured(options, built())
+    print(f"\nNanoseconds per float32 value, 128 features where not said; {options.rounds} rounds.\n")
     print(drawn(results, options.markdown))
     for name, reason in results.skipped.items():
         print(f"{name}: skipped: {reason}")
@@ -82,8 +93,17 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def measured(options: argparse.Namespace) -> Results:
-    results = Results()
+def built() -> dict[str, str]:
+    """Build the example; empty, or why pilotfish is skipped: a stale program is not measured."""
+    try:
+        done = subprocess.run(BUILD, cwd=ROOT, capture_output=True, text=True)
+    except FileNotFoundError:
+        return {SUBJECTS[0].name: "no cargo here: install the Rust toolchain (https://rustup.rs)"}
+    return {SUBJECTS[0].name: f"not built: {done.stderr.strip()[-300:]}"} if done.returncode else {}
+
+
+def measured(options: argparse.Namespace, skipped: dict[str, str]) -> Results:
+    results = Results(skipped=skipped)
     for _ in range(options.rounds):
         for subject in SUBJECTS:
             if subject.name not in results.skipped:
@@ -97,12 +117,11 @@ def take(results: Results, subject: Subject, core: int) -> None:
         return
     pinned = ["taskset", "-c", str(core), *subject.command]
     done = subprocess.run(pinned, cwd=ROOT, capture_output=True, text=True, timeout=300)
-    lines = [line.rpartition("\t") for line in done.stdout.splitlines() if "\t" in line]
-    if done.returncode or not lines:
+    if done.returncode or not done.stdout:
         results.skipped[subject.name] = f"failed: {(done.stderr or done.stdout).strip()[-300:]}"
         return
-    for label, _, spent in lines:
-        results.taken[label].append(float(spent))
+    for label, spent in subject.read(done.stdout).items():
+        results.taken[label].append(spent)
 
 
 def drawn(results: Results, markdown: bool) -> str:
