@@ -1,6 +1,9 @@
 """Telemetry against a receiver that really decodes: what is sent is what the snapshot says."""
 
+import io
 import json
+import logging
+import os
 import socket
 import threading
 import time
@@ -25,8 +28,6 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
 
@@ -229,7 +230,10 @@ def test_a_distance_that_is_not_known_has_no_point(collector: Collector) -> None
 
 
 def test_the_classes_of_a_window_are_counted_by_name(collector: Collector) -> None:
-    exported(collector)
+    engine = FakeEngine()
+    pixel = engine.state["models"][0]["features"][0]
+    pixel |= {"kind": "discrete", "bins": {"edges": [], "labels": ["0", "1"], "window": [8, 8]}}
+    exported(collector, engine)
     counts = {
         point.attributes["pilotfish.category.name"]: point.value
         for point in collector.points
@@ -328,12 +332,12 @@ def test_a_snapshot_that_cannot_be_read_leaves_the_process_metrics(collector: Co
 
 
 def test_nothing_is_sent_unless_something_asks_for_it() -> None:
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     telemetry = Telemetry(TelemetrySettings(), FakeEngine())
     telemetry.start()
     telemetry.keep(kept())
     telemetry.event("pilotfish.drift.detected", {}, "")
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads
     assert telemetry.shutdown(0.0)
 
 
@@ -462,7 +466,7 @@ def test_when_too_many_spans_wait_the_rest_are_dropped_and_counted(
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
-    telemetry = Telemetry(settings("http://127.0.0.1:1", timeout=0.05), FakeEngine())
+    telemetry = Telemetry(settings("http://127.0.0.1:1", timeout=10.0), FakeEngine())
     telemetry.start()
     for _ in range(100):
         telemetry.keep(kept())
@@ -471,7 +475,7 @@ def test_when_too_many_spans_wait_the_rest_are_dropped_and_counted(
     dropped = next(
         line for line in text.splitlines() if 'outcome="dropped"' in line and 'signal="traces"' in line
     )
-    assert int(dropped.split()[-1]) >= 100  # most of 200 spans; how many, the speed of failing decides
+    assert int(dropped.split()[-1]) == 190  # ten of the two hundred wait for the receiver
 
 
 def test_keeping_a_call_never_raises(monkeypatch: pytest.MonkeyPatch, collector: Collector) -> None:
@@ -484,6 +488,16 @@ def test_keeping_a_call_never_raises(monkeypatch: pytest.MonkeyPatch, collector:
 
 
 # === logs ===
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(False)
+    structlog.reset_defaults()
 
 
 def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Collector) -> None:
@@ -509,9 +523,9 @@ def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Col
 
 
 def test_log_lines_arrive_with_their_trace_and_without_secrets(
-    collector: Collector, capsys: pytest.CaptureFixture[str]
+    collector: Collector, restored_logging: None
 ) -> None:
-    log.configure("info", "json")
+    log.configure("info", "json", io.StringIO())
     telemetry = Telemetry(settings(collector.grpc_endpoint), FakeEngine())
     telemetry.start()
     structlog.get_logger("pilotfish.plane").warning("upstream.lost", traceparent=TRACEPARENT, token="t0p")
@@ -523,6 +537,18 @@ def test_log_lines_arrive_with_their_trace_and_without_secrets(
     assert (record.trace_id, record.span_id) == ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
     assert record.attributes["logger"] == "pilotfish.plane"
     assert "t0p" not in repr(record)
+
+
+def test_text_that_is_not_unicode_does_not_lose_what_is_sent_with_it(collector: Collector) -> None:
+    telemetry = Telemetry(settings(collector.grpc_endpoint), FakeEngine())
+    telemetry.start()
+    telemetry.keep(kept(method="/x.Y/\ud800", call_id="\udcff", code=2, message="\ud800"))
+    telemetry.event("pilotfish.drift.detected", {"\ud800": "a\ud800", "list": [1]}, "\ud800")
+    telemetry.event("pilotfish.drift.detected", {}, "é")
+    assert telemetry.shutdown(10.0)
+    assert [record.body for record in collector.logs] == ["?", "é"]
+    assert collector.logs[0].attributes == {"?": "a?", "list": "[1]"}
+    assert [span.message for span in collector.spans] == ["?", "?"]
 
 
 # === a receiver that is gone ===
@@ -544,28 +570,21 @@ def black_hole() -> Iterator[int]:
         yield int(listening.getsockname()[1])
 
 
-def _pull(telemetry: Telemetry) -> None:
-    telemetry.keep(kept())
-    telemetry.event("pilotfish.drift.detected", {}, "x")
-
-
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 @pytest.mark.parametrize("where", ["dead_port", "black_hole"])
 def test_a_receiver_that_is_gone_costs_a_bounded_time_at_the_end(
-    request: pytest.FixtureRequest, where: str, protocol: str, capsys: pytest.CaptureFixture[str]
+    request: pytest.FixtureRequest, where: str, protocol: str
 ) -> None:
     port = request.getfixturevalue(where)
-    telemetry = Telemetry(settings(f"http://127.0.0.1:{port}", protocol, timeout=0.3), FakeEngine())
-    started = time.monotonic()
+    # One export alone may take longer than this whole test: whoever waited for it once would be too late.
+    telemetry = Telemetry(settings(f"http://127.0.0.1:{port}", protocol, timeout=20.0), FakeEngine())
+    began = time.monotonic()
     telemetry.start()
     for _ in range(2000):
-        _pull(telemetry)
-    assert (
-        time.monotonic() - started < 2.0
-    )  # 2,000 calls kept and as many events: nobody waited for the network
-    began = time.monotonic()
-    telemetry.shutdown(0.5)
-    assert time.monotonic() - began < 1.0
+        telemetry.keep(kept())
+        telemetry.event("pilotfish.drift.detected", {}, "x")
+    assert not telemetry.shutdown(0.5)
+    assert time.monotonic() - began < 10.0
 
 
 def test_parts_are_stopped_at_the_same_time_and_late_ones_are_cut_off() -> None:
@@ -617,7 +636,7 @@ def test_what_the_real_engine_says_is_exported_as_registered(
         message = model_request(float(i % 7))
         reason = engine.observe(
             decision,
-            0 if i % 10 else 14,
+            14 if i % 10 == 5 else 0,
             3_000_000,
             2_000_000,
             time.monotonic_ns(),

@@ -1,5 +1,6 @@
 """Destinations -> exporters of the OpenTelemetry SDK."""
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ from pilotfish.telemetry import compat
 from pilotfish.telemetry.backlog import Backlog
 from pilotfish.telemetry.environment import Destination
 from pilotfish.telemetry.reader import PortionedExporter
+
+_log = logging.getLogger(__name__)
 
 
 def metric_exporter(to: Destination) -> MetricExporter:
@@ -53,6 +56,8 @@ class CountedSpans(SpanExporter):
         result = SpanExportResult.FAILURE
         try:
             result = self._exporter.export(spans)
+        except Exception as error:  # noqa: BLE001 - such as a channel that was closed at the deadline
+            _log.warning("spans could not be exported: %s", error)
         finally:
             self._backlog.settle(len(spans), result is SpanExportResult.SUCCESS)
         return result
@@ -78,6 +83,8 @@ class CountedLogs(compat.LogRecordExporter):
         result = compat.LogRecordExportResult.FAILURE
         try:
             result = self._exporter.export(batch)
+        except Exception as error:  # noqa: BLE001 - such as a channel that was closed at the deadline
+            _log.warning("log records could not be exported: %s", error)
         finally:
             self._backlog.settle(len(batch), result is compat.LogRecordExportResult.SUCCESS)
         return result

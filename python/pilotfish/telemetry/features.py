@@ -57,6 +57,13 @@ def _feature(feature: Mapping[str, Any], model: Mapping[str, AttributeValue], in
         by = {**of, names.DRIFT_METHOD: method}
         into.add("pilotfish.drift.score", drift.get(method), by)
         into.add("pilotfish.drift.expected_noise", drift.get(f"{method}_noise"), by)
+    _categories(feature, of, into)
+
+
+def _categories(feature: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Collection) -> None:
+    # Inputs that happen to be whole numbers have bins with names too; every pixel of an image is such a one.
+    if feature["kind"] != "category" and feature["direction"] != "output":
+        return
     bins = feature.get("bins") or {}
     for label, count in zip(bins.get("labels") or (), bins.get("window") or (), strict=False):
         into.add("pilotfish.category.count", count, {**of, names.CATEGORY: str(label)})

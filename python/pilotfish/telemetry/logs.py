@@ -17,6 +17,7 @@ from pilotfish import __version__
 from pilotfish.telemetry import compat
 from pilotfish.telemetry.backlog import Backlog
 from pilotfish.telemetry.names import SCHEMA_URL, SCOPE
+from pilotfish.telemetry.text import sendable
 
 _SEVERITIES = {
     "debug": compat.SeverityNumber.DEBUG,
@@ -70,8 +71,10 @@ class Logs:
                     context=context,
                     severity_text=_TEXTS.get(level, level.upper()),
                     severity_number=_SEVERITIES.get(level, compat.SeverityNumber.INFO),
-                    body=body,
-                    attributes={key: _plain(value) for key, value in attributes.items() if value is not None},
+                    body=sendable(body),
+                    attributes={
+                        sendable(key): _plain(value) for key, value in attributes.items() if value is not None
+                    },
                     event_name=name,
                 )
                 logger.emit(record)
@@ -94,4 +97,4 @@ def _context(event: Mapping[str, Any]) -> Context | None:
 
 
 def _plain(value: object) -> str | int | float | bool:
-    return value if isinstance(value, (str, int, float, bool)) else str(value)
+    return value if isinstance(value, (int, float)) else sendable(str(value))

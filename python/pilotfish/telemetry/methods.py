@@ -6,6 +6,8 @@ ask for a list of recognised methods: the inference protocols' own, and those th
 
 from collections.abc import Iterable
 
+from pilotfish.telemetry.text import sendable
+
 OTHER = "_OTHER"
 _UNIMPLEMENTED = 12
 _MOST_LEARNED = 64
@@ -41,7 +43,7 @@ class Methods:
 
     def name(self, method: str, code: int) -> str:
         """The method when it is recognised, else ``_OTHER``; ``code`` is the gRPC status of its call."""
-        plain = method.removeprefix("/")
+        plain = sendable(method.removeprefix("/"))
         if plain in self._recognised or plain in self._learned:
             return plain
         if code == _UNIMPLEMENTED or len(self._learned) >= _MOST_LEARNED:

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from pilotfish import __version__, log
 from pilotfish.call import KeptCall
 from pilotfish.settings.reporting import TelemetrySettings
-from pilotfish.telemetry import compat, environment, exporters, names
+from pilotfish.telemetry import compat, environment, exporters, garbage, names
 from pilotfish.telemetry.backlog import Backlog
 from pilotfish.telemetry.cardinality import Cardinality
 from pilotfish.telemetry.events import from_alarm
@@ -33,6 +33,7 @@ from pilotfish.telemetry.upstreams import Upstreams
 SHUTDOWN_SECONDS = 3.0
 """Default deadline of :meth:`Telemetry.shutdown`."""
 
+_log = structlog.get_logger("pilotfish.telemetry")
 _QUEUE_SIZE = 2048  # the SDK's defaults
 _BATCH_SIZE = 512
 
@@ -79,7 +80,7 @@ class Telemetry:
         """
         plan = environment.plan(self._settings, os.environ)
         for warning in plan.warnings:
-            structlog.get_logger("pilotfish.telemetry").warning(warning)
+            _log.warning(warning)
         if plan.metrics:
             self._start_metrics(plan)
         if plan.traces:
@@ -99,7 +100,7 @@ class Telemetry:
         try:
             self._traces.keep(call)
         except Exception:  # noqa: BLE001 - the call has been answered; whatever is wrong with its trace is not its problem
-            structlog.get_logger("pilotfish.telemetry").exception("a kept call could not be traced")
+            _log.exception("a kept call could not be traced")
 
     def event(self, name: str, attributes: Mapping[str, Any], body: str, severity: str | None = None) -> None:
         """Emit a log record with an ``event_name``, such as ``pilotfish.drift.detected``. Never blocks.
@@ -116,9 +117,10 @@ class Telemetry:
 
     def prometheus(self) -> bytes:
         """The Prometheus page. Works whether or not anything was started."""
-        collection = self._collect(detail=False)
-        collection.join(self._process.readings())
-        return exposition(collection, self._resource.attributes)
+        with garbage.held_back():
+            collection = self._collect(detail=False)
+            collection.join(self._process.readings())
+            return exposition(collection, self._resource.attributes)
 
     def shutdown(self, deadline_seconds: float = SHUTDOWN_SECONDS) -> bool:
         """Send what is left and stop, all exporters at the same time.
@@ -130,7 +132,12 @@ class Telemetry:
             log.unmirror(self._logs.line)
         self._traces = self._logs = None
         parts, self._parts = self._parts, []
-        return stop_together(parts, deadline_seconds)
+        in_time = stop_together(parts, deadline_seconds)
+        if not in_time:
+            _log.warning(
+                "cut_off", after_seconds=deadline_seconds, hint="is the OpenTelemetry receiver there?"
+            )
+        return in_time
 
     def _collect(self, detail: bool) -> Collection:
         snapshot = json.loads(self._engine.snapshot(time.monotonic_ns(), detail))

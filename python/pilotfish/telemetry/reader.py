@@ -21,7 +21,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from pilotfish import __version__
-from pilotfish.telemetry import compat
+from pilotfish.telemetry import compat, garbage
 from pilotfish.telemetry.names import SCHEMA_URL, SCOPE
 from pilotfish.telemetry.points import Points
 from pilotfish.telemetry.series import Collection
@@ -53,7 +53,8 @@ class SnapshotReader(compat.AppendingReader):
     def appended(self, metrics_data: MetricsData) -> MetricsData:
         """The SDK's points and ours; only the SDK's when the snapshot cannot be read."""
         try:
-            ours = ScopeMetrics(_scope(), list(self._metrics_now()), SCHEMA_URL)
+            with garbage.held_back():
+                ours = ScopeMetrics(_scope(), list(self._metrics_now()), SCHEMA_URL)
         except Exception:  # noqa: BLE001 - a telemetry defect must not stop the SDK's thread for good
             _log.exception("pilotfish metrics could not be collected; only process metrics are exported")
             return metrics_data
@@ -88,7 +89,11 @@ class PortionedExporter(MetricExporter):
     ) -> MetricExportResult:
         """Export all portions in order."""
         for portion in portions(metrics_data, POINTS_PER_REQUEST):
-            result = self._exporter.export(portion, timeout_millis=timeout_millis, **kwargs)
+            try:
+                result = self._exporter.export(portion, timeout_millis=timeout_millis, **kwargs)
+            except Exception as error:  # noqa: BLE001 - such as a channel that was closed at the deadline
+                _log.warning("metrics could not be exported: %s", error)
+                return MetricExportResult.FAILURE
             if result is not MetricExportResult.SUCCESS:
                 return result
         return MetricExportResult.SUCCESS

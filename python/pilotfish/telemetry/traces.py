@@ -31,6 +31,7 @@ from pilotfish.telemetry import names
 from pilotfish.telemetry.backlog import Backlog
 from pilotfish.telemetry.methods import OTHER, Methods
 from pilotfish.telemetry.series import AttributeValue
+from pilotfish.telemetry.text import sendable
 from pilotfish.telemetry.upstreams import server
 from pilotfish.traceparent import TraceParent, parse
 
@@ -147,7 +148,7 @@ def _rpc(call: KeptCall, method: str) -> dict[str, AttributeValue]:
         names.ROLE: call.role,
     }
     if method == OTHER:
-        attributes[names.RPC_METHOD_ORIGINAL] = call.method.removeprefix("/")
+        attributes[names.RPC_METHOD_ORIGINAL] = sendable(call.method.removeprefix("/"))
     if call.code:
         attributes[names.ERROR_TYPE] = code
     return attributes
@@ -155,7 +156,7 @@ def _rpc(call: KeptCall, method: str) -> dict[str, AttributeValue]:
 
 def _served(call: KeptCall) -> dict[str, AttributeValue]:
     return {
-        names.CALL_ID: call.call_id,
+        names.CALL_ID: sendable(call.call_id),
         names.SAMPLE_REASON: call.reason,
         names.STRATEGY: call.strategy,
         names.REQUEST_SIZE: call.request_bytes,
@@ -180,4 +181,4 @@ def _peer(peer: str) -> dict[str, AttributeValue]:
 def _status(call: KeptCall) -> Status:
     if call.code == 0:
         return Status(StatusCode.UNSET)
-    return Status(StatusCode.ERROR, call.message[:_MESSAGE_LIMIT])
+    return Status(StatusCode.ERROR, sendable(call.message[:_MESSAGE_LIMIT]))
