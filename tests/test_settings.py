@@ -75,6 +75,13 @@ def test_a_variable_reaches_into_sections_and_leaves_their_other_keys(read: Load
     assert (monitor.bins, monitor.pane_rows, monitor.alarm.ks, monitor.alarm.psi) == (16, 100, 0.5, 0.3)
 
 
+def test_a_variable_that_holds_a_mapping_is_merged_key_by_key(read: Load) -> None:
+    monitor = read(
+        MINIMAL + "monitor: {bins: 16, pane_rows: 50}\n", {"PILOTFISH_MONITOR": "{pane_rows: 60}"}
+    ).monitor
+    assert (monitor.bins, monitor.pane_rows) == (16, 60)
+
+
 def test_a_variable_holds_yaml_but_addresses_need_no_quotes(read: Load) -> None:
     environ = {"PILOTFISH_LISTEN": "[::]:9000", "PILOTFISH_UNARY_METHODS": "[/a.B/C, /a.B/D]"}
     settings = read(MINIMAL, environ)
@@ -199,6 +206,12 @@ def test_a_key_given_twice_is_refused(read: Load) -> None:
     ]
 
 
+def test_a_file_of_the_wrong_kind_gives_a_hundred_problems_and_the_number_of_the_rest(read: Load) -> None:
+    found = problems(lambda: read(MINIMAL + "".join(f"k{n}: 1\n" for n in range(3000))))
+    assert len(found) == 101
+    assert found[-1] == "and 2900 more problems; correct these first"
+
+
 def test_names_are_kept_as_written(read: Load) -> None:
     settings = read("versions: {on: {upstream: 'a:1'}, 1.0: {upstream: 'a:2'}}\n")
     assert list(settings.versions) == ["on", "1.0"]
@@ -232,7 +245,7 @@ def test_an_alias_bomb_is_refused_before_it_fills_the_memory(read: Load) -> None
     levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, 12)]
     text = "\n".join(["l0: &l0 [x, x, x, x]", *levels])
     (problem,) = problems(lambda: read(text))
-    assert "expand to more than 100000 values" in problem
+    assert "holds more than 100000 values, aliases (*name) counted" in problem
 
 
 def test_an_oversized_file_is_refused(read: Load) -> None:

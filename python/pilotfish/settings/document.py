@@ -126,7 +126,7 @@ class _Builder:
         self._left -= 1
         if self._left < 0:
             raise ConfigurationError(
-                f"{self.file}:{line}: its aliases (*name) expand to more than {MAX_NODES} values; avoid them"
+                f"{self.file}:{line}: holds more than {MAX_NODES} values, aliases (*name) counted; shorten it"
             )
         if depth > MAX_DEPTH:  # only reached by an alias inside what it stands for
             raise ConfigurationError(_too_deep(self.file, line))

@@ -7,6 +7,7 @@ Translates the errors of pydantic, which speak of types and validators, into the
 the file.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
@@ -18,6 +19,9 @@ from pilotfish.settings.document import Where
 from pilotfish.settings.root import Settings
 from pilotfish.settings.secret import MASK, is_secret, mask
 from pilotfish.settings.sources import PREFIX, Layers, Origin, show
+
+MOST_SHOWN = 100
+"""Problems of one configuration that are reported; a file of the wrong kind has thousands."""
 
 _LONGEST_SHOWN = 80
 
@@ -50,7 +54,11 @@ _WORDS: Mapping[str, Callable[[dict[str, Any]], str]] = {
 
 def problems(error: ValidationError, layers: Layers) -> list[tuple[int, str]]:
     """One line for each error, with the line number in the file to sort by (0 for those not from a file)."""
-    return [_problem(item, layers) for item in error.errors(include_url=False)]
+    items = error.errors(include_url=False)
+    found = [_problem(item, layers) for item in items[:MOST_SHOWN]]
+    if len(items) > MOST_SHOWN:
+        found.append((sys.maxsize, f"and {len(items) - MOST_SHOWN} more problems; correct these first"))
+    return found
 
 
 def line(where: Where, layers: Layers, what: str, *, value: bool = True) -> tuple[int, str]:

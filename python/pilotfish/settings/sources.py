@@ -112,6 +112,10 @@ class Layers:
         self._set(("versions", next(iter(versions), "v1"), where[0]), value, origin)
 
     def _set(self, where: Where, value: Any, origin: Origin) -> None:
+        if isinstance(value, dict) and value and isinstance(self.at(where), dict):
+            for key, item in value.items():
+                self._set((*where, str(key)), item, origin)
+            return
         parent: Any = self.value
         for depth, step in enumerate(where[:-1], start=1):
             if not isinstance(parent.get(step), dict):
