@@ -33,6 +33,9 @@ use watch::{Closing, Watch};
 /// Widths of a tensor that get features per column; a tensor of still more widths is pooled.
 const WIDTHS_MAX: usize = 8;
 
+/// Longest name of a tensor, in bytes. Names come from clients and are kept; longer ones are not read.
+const NAME_BYTES_MAX: usize = 256;
+
 /// Alarm events that wait to be taken; beyond that the oldest are forgotten.
 const EVENTS_MAX: usize = 4_096;
 
@@ -108,16 +111,19 @@ impl Monitor {
         if self.phase == Phase::Learning && self.has_learned(direction) {
             self.finish_learning();
         }
-        let rows = tensors.first().map(Tensor::rows);
+        // A shape without elements may claim any number of rows; only rows that hold something are counted.
+        let full = tensors.iter().find(|tensor| !tensor.is_empty());
+        let rows = (!tensors.is_empty()).then(|| full.map_or(0, Tensor::rows));
         self.clock_mut(direction).call(rows.map(|rows| rows as u64));
         let Some(rows) = rows else { return };
         let mut done = 0;
         loop {
             let taken = self.pane_room(direction).min(rows - done);
             for tensor in tensors {
-                let part = if tensor.rows() == rows { done..done + taken } else { 0..tensor.rows() };
-                if done == 0 || tensor.rows() == rows {
-                    self.observe_tensor(direction, tensor, part);
+                if tensor.rows() == rows {
+                    self.observe_tensor(direction, tensor, done..done + taken);
+                } else if done == 0 {
+                    self.observe_tensor(direction, tensor, 0..tensor.rows());
                 }
             }
             done += taken;
@@ -287,12 +293,11 @@ impl Monitor {
         }
     }
 
-    /// A tensor without elements: every feature its name stands for is missing.
+    /// A tensor without elements: a row in which every feature of its name is missing.
     fn observe_empty(&mut self, direction: Direction, tensor: &Tensor<'_>) {
-        let rows = tensor.rows().max(1) as u64;
         match self.layouts.iter().find(|layout| layout.is_named(direction, tensor.name)) {
-            Some(layout) => layout.observe_missing(rows, &mut self.features),
-            None => self.missing += rows,
+            Some(layout) => layout.observe_missing(&mut self.features),
+            None => self.missing += 1,
         }
     }
 
@@ -306,7 +311,7 @@ impl Monitor {
 
     fn add_layout(&mut self, direction: Direction, tensor: &Tensor<'_>) -> Option<usize> {
         let most = self.config.max_features as usize;
-        if self.layouts.len() >= most {
+        if self.layouts.len() >= most || tensor.name.len() > NAME_BYTES_MAX {
             return None;
         }
         let widths = self.layouts.iter().filter(|layout| layout.is_named(direction, tensor.name)).count();

@@ -92,10 +92,9 @@ impl Layout {
         }
     }
 
-    /// Counts rows of a tensor that came without elements.
-    pub fn observe_missing(&self, rows: u64, features: &mut [Watch]) {
-        let mut add =
-            |slots: &[u32]| slots.iter().for_each(|&slot| features[slot as usize].add_missing(rows));
+    /// Counts a row of a tensor that came without elements.
+    pub fn observe_missing(&self, features: &mut [Watch]) {
+        let mut add = |slots: &[u32]| slots.iter().for_each(|&slot| features[slot as usize].add_missing(1));
         match &self.route {
             Route::Nothing => {}
             Route::Columns { stage, .. } => add(stage.slots()),

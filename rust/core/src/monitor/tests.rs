@@ -119,11 +119,12 @@ fn what_is_not_a_number_never_enters_a_mean() {
 fn an_empty_tensor_is_a_missing_row_of_every_column() {
     let mut monitor = monitor(NO_LEARNING, None);
     send(&mut monitor, IN, "x", 2, &[1.0, 2.0]);
-    for (name, shape) in [("x", vec![0, 2]), ("x", vec![0]), ("new", vec![3, 0])] {
+    for (name, shape) in [("x", vec![0, 2]), ("x", vec![usize::MAX, 0]), ("new", vec![3, 0])] {
         monitor.observe(IN, &[Tensor::new(name, Datatype::Fp32, shape, Data::Raw(&[])).unwrap()], 0);
     }
     assert_eq!(feature(&monitor, IN, "x[1]").missing, 2);
-    assert_eq!(monitor.snapshot(false).missing, 2 * 2 + 3);
+    let snapshot = monitor.snapshot(false);
+    assert_eq!((snapshot.missing, snapshot.rows, snapshot.calls), (2 * 2 + 1, 1, 4));
 }
 
 #[test]
@@ -206,6 +207,27 @@ fn features_stay_within_their_bound() {
     let names: Vec<String> = monitor.snapshot(false).features.into_iter().map(|f| f.name).collect();
     assert_eq!(names.len(), 10);
     assert!(names.contains(&"t1[3]".to_owned()) && names.contains(&"t2[*]".to_owned()));
+}
+
+#[test]
+fn a_name_of_absurd_length_is_not_kept() {
+    let mut monitor = monitor(NO_LEARNING, None);
+    send(&mut monitor, IN, &"x".repeat(257), 1, &[1.0]);
+    let snapshot = monitor.snapshot(false);
+    assert_eq!((snapshot.features.len(), snapshot.rows), (0, 1));
+}
+
+#[test]
+fn tensors_of_one_call_may_differ_in_rows() {
+    let mut monitor = monitor(r#"{"learn_rows": 0, "pane_rows": 2}"#, None);
+    let (table, scalar) = (bytes_of(&[1.0; 5]), bytes_of(&[3.0]));
+    let tensors = [
+        Tensor::new("x", Datatype::Fp64, vec![5], Data::Raw(&table)).unwrap(),
+        Tensor::new("threshold", Datatype::Fp64, vec![1], Data::Raw(&scalar)).unwrap(),
+    ];
+    monitor.observe(IN, &tensors, 0);
+    assert_eq!((feature(&monitor, IN, "x").count, feature(&monitor, IN, "threshold").count), (5, 1));
+    assert_eq!((monitor.snapshot(false).rows, monitor.snapshot(false).panes), (5, 2));
 }
 
 #[test]
