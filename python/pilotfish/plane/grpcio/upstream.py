@@ -37,7 +37,7 @@ def channel_options(max_metadata: int) -> list[tuple[str, int]]:
         ("grpc.service_config_disable_resolution", 1),
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 1000),
-        ("grpc.min_reconnect_backoff_ms", 1000),  # how long one attempt to connect may take
+        ("grpc.min_reconnect_backoff_ms", 5000),  # how long one attempt to connect may take
     ]
 
 
