@@ -105,5 +105,8 @@ def sentence(alarm: Alarm) -> str:
 
 def log(alarm: Alarm) -> None:
     """Publisher: one log line."""
-    level = _log.warning if alarm["state"] == "raised" else _log.info
-    level(f"drift.{alarm['state']}", says=sentence(alarm), **alarm)
+    raised = alarm["state"] == "raised"
+    level = _log.warning if raised else _log.info
+    # The name of the event that telemetry sends: lines that carry it are not mirrored as a second record.
+    name = "pilotfish.drift.detected" if raised else "pilotfish.drift.cleared"
+    level(f"drift.{alarm['state']}", says=sentence(alarm), event_name=name, **alarm)
