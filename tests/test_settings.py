@@ -312,7 +312,16 @@ def test_a_file_that_is_no_profile_is_refused(read: Load, tmp_path: Path) -> Non
     text = "versions:\n  v1: {upstream: 'a:1', profile: v1.profile}\n"
     (problem,) = problems(lambda: read(text))
     assert problem.startswith("p.yaml:2: versions.v1.profile: got ")
-    assert problem.endswith("make one with `pilotfish profile build` or `pilotfish profile learn`")
+    assert problem.endswith("this is not a pilotfish profile; make one with `pilotfish profile build`")
+
+
+def test_a_profile_of_a_newer_format_says_what_to_do(read: Load, tmp_path: Path) -> None:
+    newer = profile_bytes().replace(b'"format_version":1', b'"format_version":99')
+    (tmp_path / "v1.profile").write_bytes(newer)
+    text = "versions:\n  v1: {upstream: 'a:1', profile: v1.profile}\n"
+    (problem,) = problems(lambda: read(text))
+    assert "the profile has format version 99" in problem
+    assert "upgrade pilotfish or rebuild the profile" in problem
 
 
 def test_a_truncated_profile_is_refused(read: Load, tmp_path: Path) -> None:

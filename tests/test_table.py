@@ -4,13 +4,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from pilotfish import table
-from pilotfish.cli.build import Plan, feature_names, features
+from pilotfish import _core, profile, table
+from pilotfish.cli.build import Plan, build, feature_names, features
 from pilotfish.errors import TableError
+from pilotfish.settings import load
+from pilotfish.testing.model import MODEL_INFER, infer_request, infer_response
 
 
 def written(folder: Path, text: str, name: str = "data.csv") -> Path:
@@ -179,8 +182,7 @@ def test_parquet_without_pyarrow_names_the_command_that_installs_it(
 
 
 def of(plan: Plan, chunk: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    names = feature_names(list(chunk), plan.tensor)
-    return features(chunk, names, plan)  # type: ignore[arg-type]
+    return ((name, values) for name, _, values in features(chunk, plan))  # type: ignore[arg-type]
 
 
 def test_columns_of_a_tensor_are_numbered_and_a_single_one_is_not() -> None:
@@ -208,3 +210,49 @@ def test_a_vector_of_scores_has_its_class_and_score() -> None:
 def test_columns_that_are_sent_to_the_model_are_no_scores() -> None:
     chunk = {"a": np.array([1.0]), "b": np.array([2.0])}
     assert list(dict(of(Plan("m", 32, "input", "x"), chunk))) == ["x[0]", "x[1]"]
+
+
+def test_answers_beside_the_columns_of_a_tensor_keep_their_names() -> None:
+    chunk = {"a": np.array([1.0]), "b": np.array([2.0]), "label": np.array([3.0])}
+    found = features(chunk, Plan("m", 32, "input", "x", frozenset({"label"})))
+    assert [(name, direction) for name, direction, _ in found] == [
+        ("x[0]", "input"),
+        ("x[1]", "input"),
+        ("label", "output"),
+    ]
+
+
+def test_a_profile_built_from_a_file_is_the_one_that_live_calls_would_teach(tmp_path: Path) -> None:
+    rows = 300
+    random = np.random.default_rng(3)
+    sent = random.normal(size=(rows, 3)).astype(np.float32)
+    scores = random.dirichlet([1, 1, 1], rows).astype(np.float32)
+    label = scores.argmax(axis=1)
+    columns = {f"a{n}": sent[:, n] for n in range(3)} | {"label": label}
+    parquet.write_table(pa.table(columns), tmp_path / "train.parquet")
+    plan = Plan("m", 32, "input", "x", frozenset({"label"}))
+    built = profile.check(build(table.read(tmp_path / "train.parquet"), plan))
+    learned = profile.check(taught(sent, label))
+    assert [feature["name"] for feature in built["features"]] == ["x[0]", "x[1]", "x[2]", "label"]
+    for one, other in zip(built["features"], learned["features"], strict=True):
+        assert one == pytest.approx(other)
+
+
+def taught(sent: npt.NDArray[np.float32], label: npt.NDArray[np.int64]) -> bytes:
+    """The profile an engine learns from one call for each row."""
+    learning = {"PILOTFISH_MONITOR__LEARN_ROWS": str(len(sent))}
+    engine = _core.Engine(load(None, learning, {"upstream": "a:1"}).engine_configuration(), {}, 0)
+    try:
+        for row in range(len(sent)):
+            request = infer_request("m", {"x": sent[row : row + 1]})
+            response = infer_response("m", {"label": label[row : row + 1]})
+            decision = engine.decide(MODEL_INFER, (), row)
+            size = len(request), len(response)
+            if engine.observe(decision, 0, 1000, 900, row, request, response, *size) is not None:
+                engine.settle(None)
+        assert engine.flush(10.0)
+        learned = engine.learned_profile("v1")
+        assert learned is not None
+        return learned
+    finally:
+        engine.close()

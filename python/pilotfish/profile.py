@@ -36,7 +36,7 @@ def check(data: bytes) -> dict[str, Any]:
     try:
         return _core.describe_profile(data)
     except _core.ProfileError as exc:
-        raise ProfileError(f"{exc}; {_MAKE}") from exc
+        raise ProfileError(str(exc)) from exc
 
 
 def write(path: Path, data: bytes) -> None:

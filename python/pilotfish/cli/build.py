@@ -7,13 +7,17 @@ length in bytes beside it; a vector of scores has its class (the largest) and it
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from pilotfish import _core
 from pilotfish.errors import ProfileError
 from pilotfish.table import Chunk, Numbers, Table, Texts
+
+Direction: TypeAlias = Literal["input", "output"]
+Feature: TypeAlias = tuple[str, Direction, Numbers | Texts]
+"""Name, direction and some rows."""
 
 MAX_CLASSES = 1000
 """A wider output is taken for a vector of numbers, not of scores."""
@@ -25,22 +29,23 @@ class Plan:
 
     model: str
     bins: int
-    direction: Literal["input", "output"]
-    tensor: str | None
+    direction: Direction
+    tensor: str | None = None
     """Name of the tensor whose columns these are; without one every column is a tensor of its own."""
+    outputs: frozenset[str] = frozenset()
+    """Columns that are answers whatever ``direction`` says; each is a tensor of its own."""
 
 
 def build(table: Table, plan: Plan) -> bytes:
     """The bytes of a profile of all rows of the table. Raises ProfileError or TableError."""
     builder = _core.ProfileBuilder(plan.model, plan.bins)
-    names = feature_names(list(table.kinds), plan.tensor)
     try:
         for chunk in table.chunks():
-            for name, values in features(chunk, names, plan):
+            for name, direction, values in features(chunk, plan):
                 if isinstance(values, np.ndarray):
-                    builder.add_numbers(name, plan.direction, values)
+                    builder.add_numbers(name, direction, values)
                 else:
-                    builder.add_categories(name, plan.direction, values)
+                    builder.add_categories(name, direction, values)
         return builder.finish()
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
@@ -55,14 +60,23 @@ def feature_names(columns: Sequence[str], tensor: str | None) -> dict[str, str]:
     return {column: f"{tensor}[{index}]" for index, column in enumerate(columns)}
 
 
-def features(chunk: Chunk, names: dict[str, str], plan: Plan) -> Iterator[tuple[str, Numbers | Texts]]:
-    """Name and rows of every feature that some rows of a table give."""
-    for column, values in chunk.items():
-        yield names[column], values
-        if not isinstance(values, np.ndarray):
-            yield f"{names[column]}.length", _lengths(values)
+def features(chunk: Chunk, plan: Plan) -> Iterator[Feature]:
+    """Every feature that some rows of a table give."""
+    main = {column: values for column, values in chunk.items() if column not in plan.outputs}
+    names = feature_names(list(main), plan.tensor)
+    for column, values in main.items():
+        yield from _column(names[column], plan.direction, values)
     if plan.tensor is not None and plan.direction == "output":
-        yield from _scores(plan.tensor, list(chunk.values()))
+        yield from _scores(plan.tensor, list(main.values()))
+    for column, values in chunk.items():
+        if column in plan.outputs:
+            yield from _column(column, "output", values)
+
+
+def _column(name: str, direction: Direction, values: Numbers | Texts) -> Iterator[Feature]:
+    yield name, direction, values
+    if not isinstance(values, np.ndarray):
+        yield f"{name}.length", direction, _lengths(values)
 
 
 def _lengths(values: Texts) -> Numbers:
@@ -72,12 +86,12 @@ def _lengths(values: Texts) -> Numbers:
     return np.fromiter(lengths, np.float64, len(values))
 
 
-def _scores(tensor: str, columns: Sequence[Numbers | Texts]) -> Iterator[tuple[str, Numbers]]:
+def _scores(tensor: str, columns: Sequence[Numbers | Texts]) -> Iterator[Feature]:
     numbers = [values for values in columns if isinstance(values, np.ndarray)]
     if not 2 <= len(numbers) == len(columns) <= MAX_CLASSES:
         return
     table = np.stack(numbers, axis=1)
     whole = table[~np.isnan(table).any(axis=1)]
     if len(whole):
-        yield f"{tensor}.class", whole.argmax(axis=1).astype(np.float64)
-        yield f"{tensor}.score", np.ascontiguousarray(whole.max(axis=1))
+        yield f"{tensor}.class", "output", whole.argmax(axis=1).astype(np.float64)
+        yield f"{tensor}.score", "output", np.ascontiguousarray(whole.max(axis=1))

@@ -19,7 +19,8 @@ app = typer.Typer(
 _BUILD_EXAMPLES = (
     "Examples:\n\n"
     "pilotfish profile build --from train.parquet --out model.profile\n\n"
-    "pilotfish profile build --from train.csv --columns age,income --tensor x --out model.profile\n\n"
+    "pilotfish profile build --from train.csv --columns age,income --tensor x --outputs label "
+    "--out model.profile\n\n"
     "With --tensor the columns are x\\[0], x\\[1], ... in the order given, one tensor of shape "
     "\\[rows, columns]; without it every column is a tensor of its own, named like the column."
 )
@@ -52,10 +53,14 @@ def build(
         str | None, typer.Option(metavar="NAME", help="The columns are the columns of this tensor, in order.")
     ] = None,
     direction: Annotated[
-        Direction, typer.Option(help="Whether the columns are sent to the model or answered by it.")
+        Direction, typer.Option(help="Whether the columns are sent to the model or answered.")
     ] = Direction.input,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Columns to use, in this order. \\[default: all]")
+    ] = None,
+    outputs: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,...", help="Columns the model answers, each a tensor of its own."),
     ] = None,
 ) -> None:
     """Build a profile from a data file, such as the training set. It may be larger than memory."""
@@ -63,8 +68,14 @@ def build(
     from pilotfish.cli.build import Plan
     from pilotfish.cli.build import build as built
 
-    data = table.read(source, _names(columns))
-    plan = Plan(model or out.stem, bins, direction.value, tensor)
+    chosen, answered = _names("columns", columns), _names("outputs", outputs)
+    if chosen is not None:
+        chosen += [name for name in answered or () if name not in chosen]
+    data = table.read(source, chosen)
+    for name in answered or ():
+        if name not in data.kinds:
+            raise UsageError(f"--outputs: got {outputs!r}: {source} has no column {name!r}; see its header")
+    plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered or ()))
     profile.write(out, built(data, plan))
     typer.echo(f"{out}: {_summary(profile.check(out.read_bytes()))}")
 
@@ -119,12 +130,12 @@ def show(
     console.print(_features(held))
 
 
-def _names(columns: str | None) -> list[str] | None:
-    if columns is None:
+def _names(option: str, text: str | None) -> list[str] | None:
+    if text is None:
         return None
-    names = [name.strip() for name in columns.split(",")]
+    names = [name.strip() for name in text.split(",")]
     if not all(names) or len(set(names)) < len(names):
-        raise UsageError(f"--columns: got {columns!r}: a name is empty or twice; write A,B,C")
+        raise UsageError(f"--{option}: got {text!r}: a name is empty or twice; write A,B,C")
     return names
 
 
