@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::detect::AlarmState;
+use crate::sketch::binning::Kind;
 use crate::tensor::{Data, Datatype};
 use proptest::prelude::*;
 

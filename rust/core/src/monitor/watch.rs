@@ -1,20 +1,18 @@
 //! One feature being watched: its totals, and its panes against the reference.
 
-use super::config::AlarmConfig;
-use super::snapshot::{BinsSnapshot, DriftSnapshot, FeatureSnapshot};
-use crate::detect::threshold::{Limits, Threshold};
-use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
-use crate::distance::{Chance, Distance, Sizes};
+use super::comparison::{Closing, Comparison};
+use super::config::MonitorConfig;
+use super::snapshot::{BinsSnapshot, FeatureSnapshot};
+use crate::detect::Change;
 use crate::feature::Spec;
 use crate::profile::{Column, Reference};
-use crate::sketch::binning::{self, Kind};
+use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
 use crate::sketch::moments::Moments;
 use crate::sketch::screen::{Specials, screen};
 use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
-use crate::window::Window;
 use std::sync::Arc;
 
 /// A feature of a monitor.
@@ -39,25 +37,6 @@ enum Stage {
     Compared(Box<Comparison>),
     /// There is no reference: only the totals are kept.
     Unprofiled,
-}
-
-#[derive(Debug)]
-struct Comparison {
-    reference: Arc<Reference>,
-    window: Window<Bins>,
-    /// All panes closed so far.
-    past: Bins,
-    drift: Option<DriftSnapshot>,
-    detectors: Vec<(Distance, Threshold)>,
-}
-
-/// What closing a pane needs to know beyond the counts.
-#[derive(Debug)]
-pub struct Closing<'a> {
-    pub alarm: &'a AlarmConfig,
-    pub chance: Chance,
-    /// When the pane began.
-    pub start: Mark,
 }
 
 // === impl Watch ===
@@ -86,13 +65,13 @@ impl Watch {
     }
 
     /// From now on, compares with `reference`; with nothing when that is none, or strings where numbers are seen.
-    pub fn compare_with(&mut self, reference: Option<&Arc<Reference>>, panes: usize, alarm: &AlarmConfig) {
+    pub fn compare_with(&mut self, reference: Option<&Arc<Reference>>, config: &MonitorConfig) {
         let is_category = |kind: Kind| kind == Kind::Category;
         let fits = |reference: &&Arc<Reference>| {
             is_category(reference.bins.binning().kind()) == is_category(self.spec.kind)
         };
         self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
-            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), panes, alarm)))
+            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config)))
         });
     }
 
@@ -141,7 +120,7 @@ impl Watch {
         self.moments.update(finite);
         self.buckets.update(finite);
         match &mut self.stage {
-            Stage::Compared(comparison) => comparison.window.open_mut().update(finite),
+            Stage::Compared(comparison) => comparison.open_mut().update(finite),
             Stage::Learning(column) => {
                 if let Column::Numbers(numbers) = column.as_mut() {
                     numbers.update(finite);
@@ -160,7 +139,7 @@ impl Watch {
     fn add_specials(&mut self, specials: &Specials) {
         self.specials.merge(specials);
         match &mut self.stage {
-            Stage::Compared(comparison) => comparison.window.open_mut().add_specials(specials),
+            Stage::Compared(comparison) => comparison.open_mut().add_specials(specials),
             Stage::Learning(column) => column.add_specials(specials),
             Stage::Unprofiled => {}
         }
@@ -170,7 +149,7 @@ impl Watch {
     pub fn add_label(&mut self, label: &[u8]) {
         self.labels += 1;
         match &mut self.stage {
-            Stage::Compared(comparison) => comparison.window.open_mut().add_label(label, 1),
+            Stage::Compared(comparison) => comparison.open_mut().add_label(label, 1),
             Stage::Learning(column) => {
                 if let Column::Labels(labels) = column.as_mut() {
                     labels.add(Some(label));
@@ -195,7 +174,7 @@ impl Watch {
             Stage::Compared(comparison) => Some(comparison),
             Stage::Learning(_) | Stage::Unprofiled => None,
         };
-        let mut open = comparison.map(|comparison| comparison.window.open().clone());
+        let mut open = comparison.map(|comparison| comparison.open().clone());
         let mut scratch = [0.0; BLOCK];
         for block in staged.chunks(BLOCK) {
             let (finite, specials) = screen(block, &mut scratch);
@@ -205,9 +184,7 @@ impl Watch {
             open.iter_mut().for_each(|open| open.update(finite));
         }
         let bins = comparison.zip(open).and_then(|(comparison, open)| {
-            let mut all = comparison.past.clone();
-            all.merge(&open);
-            totals.counts = Some(all);
+            totals.counts = Some(comparison.totals(&open));
             detail.then(|| comparison.bins(open))
         });
         let histogram = buckets.map(|buckets| totals.histogram(&buckets));
@@ -226,7 +203,7 @@ impl Watch {
         FeatureSnapshot {
             name: self.spec.name.clone(),
             direction: self.direction,
-            kind: comparison.map_or(self.spec.kind, |comparison| comparison.reference.bins.binning().kind()),
+            kind: comparison.map_or(self.spec.kind, Comparison::kind),
             count: moments.count() + specials.total() + self.labels,
             missing: specials.missing + specials.nan,
             nan: specials.nan,
@@ -239,7 +216,7 @@ impl Watch {
             std: moments.std(),
             min: moments.min(),
             max: moments.max(),
-            drift: comparison.and_then(|comparison| comparison.drift.clone()),
+            drift: comparison.and_then(Comparison::drift).cloned(),
             alarm: comparison.and_then(Comparison::alarm).cloned(),
             bins,
             histogram,
@@ -257,117 +234,5 @@ struct Totals {
 impl Totals {
     fn histogram(&self, buckets: &Buckets) -> Option<ExponentialSnapshot> {
         buckets.snapshot(self.moments.sum(), self.moments.min()?, self.moments.max()?)
-    }
-}
-
-// === impl Comparison ===
-
-impl Comparison {
-    fn new(reference: Arc<Reference>, panes: usize, alarm: &AlarmConfig) -> Comparison {
-        let empty = Bins::new(Arc::clone(reference.bins.binning()));
-        Comparison {
-            reference,
-            window: Window::new(empty.clone(), panes),
-            past: empty,
-            drift: None,
-            detectors: alarm.detectors(),
-        }
-    }
-
-    fn alarm(&self) -> Option<&Alarm> {
-        self.detectors.iter().find_map(|(_, detector)| detector.alarm())
-    }
-
-    fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&'static str, Change)) {
-        self.window.close();
-        let Some(pane) = self.window.last() else { return };
-        self.past.merge(pane);
-        let Some(drift) = measured(&self.reference.bins, pane, closing) else { return };
-        for (distance, detector) in &mut self.detectors {
-            let Some((score, noise)) = drift.of(*distance) else { continue };
-            let (reference, pane) = (self.reference.bins.cells(), pane.cells());
-            let evidence = Evidence { reference, pane, score, noise, start: closing.start };
-            if let Some(change) = detector.step(&evidence) {
-                report(detector.method(), change);
-            }
-        }
-        self.drift = Some(drift);
-    }
-
-    fn bins(&self, open: Bins) -> BinsSnapshot {
-        let mut window = open;
-        window.merge(self.window.sum());
-        let binning = self.reference.bins.binning();
-        let values = binning.values().iter().map(f64::to_string);
-        let labels = binning.labels().iter().map(|label| String::from_utf8_lossy(label).into_owned());
-        BinsSnapshot {
-            edges: binning.edges(),
-            labels: values.chain(labels).collect(),
-            reference: self.reference.bins.bins().to_vec(),
-            window: window.bins().to_vec(),
-        }
-    }
-}
-
-/// The distances of a pane; `None` when it or the reference is empty.
-fn measured(reference: &Bins, pane: &Bins, closing: &Closing<'_>) -> Option<DriftSnapshot> {
-    let with_noise = |distance: Distance, from: usize| {
-        let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
-        let noise = distance.noise(&closing.chance, &Sizes::of(reference, pane)?);
-        Some((distance.between(reference, pane)?, noise))
-    };
-    let (psi, psi_noise) = with_noise(Distance::Psi, 0)?;
-    let (jensen_shannon, jensen_shannon_noise) = with_noise(Distance::JensenShannon, 0)?;
-    let ordered = reference.binning().kind() != Kind::Category;
-    let (ks, ks_noise) = ordered.then(|| with_noise(Distance::Ks, binning::NEG_INF)).flatten().unzip();
-    let mut drift = DriftSnapshot {
-        psi,
-        psi_noise,
-        jensen_shannon,
-        jensen_shannon_noise,
-        ks,
-        ks_noise,
-        pane_rows: pane.total(),
-        score: psi,
-    };
-    let first = closing.alarm.thresholds().next().and_then(|(distance, _)| drift.of(distance));
-    drift.score = first.map_or(psi, |(score, _)| score);
-    Some(drift)
-}
-
-// === impl DriftSnapshot ===
-
-impl DriftSnapshot {
-    /// Score and noise floor of a distance.
-    fn of(&self, distance: Distance) -> Option<(f64, f64)> {
-        match distance {
-            Distance::Psi => Some((self.psi, self.psi_noise)),
-            Distance::JensenShannon => Some((self.jensen_shannon, self.jensen_shannon_noise)),
-            Distance::Ks => self.ks.zip(self.ks_noise),
-        }
-    }
-}
-
-// === impl AlarmConfig ===
-
-impl AlarmConfig {
-    /// The distances that may raise an alarm, with their thresholds.
-    fn thresholds(&self) -> impl Iterator<Item = (Distance, f64)> + use<> {
-        [(Distance::Psi, self.psi), (Distance::JensenShannon, self.jensen_shannon), (Distance::Ks, self.ks)]
-            .into_iter()
-            .filter_map(|(distance, threshold)| Some((distance, threshold?)))
-    }
-
-    fn detectors(&self) -> Vec<(Distance, Threshold)> {
-        let detector = |(distance, threshold): (Distance, f64)| {
-            let limits = Limits {
-                threshold,
-                raise_after: self.raise_after,
-                clear_after: self.clear_after,
-                clear_ratio: self.clear_ratio,
-            };
-            (distance, Threshold::new(distance.name(), limits))
-        };
-        self.thresholds().map(detector).collect()
     }
 }

@@ -1,0 +1,221 @@
+//! The features of a model, and the way from a tensor to them.
+
+use super::config::MonitorConfig;
+use super::layout::{Layout, Route};
+use super::snapshot::FeatureSnapshot;
+use super::watch::Watch;
+use crate::feature::stage::Stage;
+use crate::feature::{Reading, Room, Spec, TensorConfig};
+use crate::profile::{Column, Labels, Numbers, Plan, Profile};
+use crate::sketch::binning::Kind;
+use crate::tensor::{Direction, Tensor};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Widths of a tensor that get features per column; a tensor of still more widths is pooled.
+const WIDTHS_MAX: usize = 8;
+
+/// Longest name of a tensor, in bytes. Names come from clients and are kept; longer ones are not read.
+const NAME_BYTES_MAX: usize = 256;
+
+/// Values kept while learning, over all features (64 MiB), and at most per feature.
+const LEARN_VALUES: usize = 8 << 20;
+const LEARN_VALUES_PER_FEATURE: usize = 65_536;
+
+/// Values of one row that a pooled feature learns from.
+const LEARN_VALUES_PER_ROW: usize = 512;
+
+/// All features, in the order in which they were first seen, and the layouts of the tensors that hold them.
+#[derive(Debug, Default)]
+pub struct Roster {
+    features: Vec<Watch>,
+    numbers: BTreeMap<(Direction, String), u32>,
+    layouts: Vec<Layout>,
+    /// The layout after the one used last: messages repeat, so the next tensor probably belongs there.
+    cursor: usize,
+    /// Empty tensors that no feature is known of.
+    missing: u64,
+}
+
+/// How a feature begins that has not been seen before.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    pub config: &'a MonitorConfig,
+    pub profile: Option<&'a Profile>,
+    pub is_learning: bool,
+}
+
+// === impl Roster ===
+
+impl Roster {
+    pub fn features(&self) -> &[Watch] {
+        &self.features
+    }
+
+    pub fn features_mut(&mut self) -> &mut [Watch] {
+        &mut self.features
+    }
+
+    /// How many features have a reference.
+    pub fn compared(&self) -> usize {
+        self.features.iter().filter(|feature| feature.is_compared()).count()
+    }
+
+    /// Counts a range of the rows of a tensor.
+    pub fn observe(
+        &mut self,
+        direction: Direction,
+        tensor: &Tensor<'_>,
+        rows: Range<usize>,
+        start: Start<'_>,
+    ) {
+        if tensor.is_empty() {
+            return self.observe_empty(direction, tensor);
+        }
+        if let Some(found) = self.layout_of(direction, tensor, start) {
+            self.cursor = found + 1;
+            self.layouts[found].observe(tensor, rows, &mut self.features);
+        }
+    }
+
+    /// A tensor without elements: a row in which every feature of its name is missing.
+    fn observe_empty(&mut self, direction: Direction, tensor: &Tensor<'_>) {
+        match self.layouts.iter().find(|layout| layout.is_named(direction, tensor.name)) {
+            Some(layout) => layout.observe_missing(&mut self.features),
+            None => self.missing += 1,
+        }
+    }
+
+    /// Hands the rows that wait in the stages of a direction to their features.
+    pub fn drain(&mut self, direction: Direction) {
+        for layout in &mut self.layouts {
+            layout.drain(direction, &mut self.features);
+        }
+    }
+
+    /// All features, in order of direction and name, and how many values of theirs were missing.
+    pub fn snapshot(&self, detail: bool) -> (Vec<FeatureSnapshot>, u64) {
+        let mut staged = vec![Vec::new(); self.features.len()];
+        for layout in &self.layouts {
+            layout.visit(|number, values| staged[number].extend_from_slice(values));
+        }
+        let waiting = |values: &[f64]| values.iter().filter(|value| value.is_nan()).count() as u64;
+        let missing =
+            self.features.iter().zip(&staged).map(|(feature, staged)| feature.missing(waiting(staged)));
+        let missing = self.missing + missing.sum::<u64>();
+        let numbers = self.numbers.values().map(|&number| number as usize);
+        (numbers.map(|number| self.features[number].snapshot(&staged[number], detail)).collect(), missing)
+    }
+
+    /// The layout of a tensor, which is made when it is new and there is room.
+    fn layout_of(&mut self, direction: Direction, tensor: &Tensor<'_>, start: Start<'_>) -> Option<usize> {
+        let fits = |layout: &Layout| layout.fits(direction, tensor);
+        let (before, after) = self.layouts.split_at(self.cursor.min(self.layouts.len()));
+        let found = after.iter().position(fits).map(|found| before.len() + found);
+        found.or_else(|| before.iter().position(fits)).or_else(|| self.add_layout(direction, tensor, start))
+    }
+
+    fn add_layout(&mut self, direction: Direction, tensor: &Tensor<'_>, start: Start<'_>) -> Option<usize> {
+        let most = start.config.max_features as usize;
+        if self.layouts.len() >= most || tensor.name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let widths = self.layouts.iter().filter(|layout| layout.is_named(direction, tensor.name)).count();
+        let ragged = widths >= WIDTHS_MAX;
+        let room = Room { features: most.saturating_sub(self.features.len()), pooled: ragged };
+        let auto = TensorConfig::default();
+        let tensor_config = start.config.tensors.get(tensor.name).unwrap_or(&auto);
+        let reading = Reading::of(direction, tensor, tensor_config, room);
+        let route = self.route(direction, tensor, reading, start);
+        self.layouts.push(Layout::new(direction, tensor, ragged, route));
+        Some(self.layouts.len() - 1)
+    }
+
+    fn route(
+        &mut self,
+        direction: Direction,
+        tensor: &Tensor<'_>,
+        reading: Reading,
+        start: Start<'_>,
+    ) -> Route {
+        let mut add = |spec, per_row| self.add_feature(direction, spec, per_row, start);
+        match reading {
+            Reading::Nothing => Route::Nothing,
+            Reading::Columns { columns, summary } => {
+                let specs = columns.into_iter().chain(summary.specs(tensor.name));
+                Route::Columns { stage: Stage::new(specs.map(|spec| add(spec, 1)).collect()), summary }
+            }
+            Reading::Pooled { all, summary } => {
+                let all = add(all, tensor.columns());
+                let specs = summary.specs(tensor.name).into_iter();
+                Route::Pooled { all, stage: Stage::new(specs.map(|spec| add(spec, 1)).collect()), summary }
+            }
+            Reading::Strings { categories, lengths } => Route::Strings {
+                categories: categories.into_iter().map(|spec| add(spec, 1)).collect(),
+                lengths: lengths.into_iter().map(|spec| add(spec, 1)).collect(),
+            },
+        }
+    }
+
+    /// The number of a feature, which is made unless another width of its tensor has made it before. A row holds
+    /// `per_row` of its values.
+    fn add_feature(&mut self, direction: Direction, spec: Spec, per_row: usize, start: Start<'_>) -> u32 {
+        let key = (direction, spec.name.clone());
+        if let Some(&number) = self.numbers.get(&key) {
+            return number;
+        }
+        let number = self.features.len() as u32;
+        self.features.push(start.feature(direction, spec, per_row));
+        self.numbers.insert(key, number);
+        number
+    }
+}
+
+// === impl Start ===
+
+impl Start<'_> {
+    fn feature(self, direction: Direction, spec: Spec, per_row: usize) -> Watch {
+        if self.is_learning {
+            let column = self.column(&spec, per_row);
+            return Watch::learning(spec, direction, column);
+        }
+        let reference = self.profile.and_then(|profile| profile.get(direction, &spec.name));
+        let mut feature = Watch::unprofiled(spec, direction);
+        feature.compare_with(reference, self.config);
+        feature
+    }
+
+    fn column(self, spec: &Spec, per_row: usize) -> Column {
+        if spec.kind == Kind::Category {
+            return Column::Labels(Labels::default());
+        }
+        let share = LEARN_VALUES / self.config.max_features.max(1) as usize;
+        let (buffer, every) = match per_row {
+            0 | 1 => (share.clamp(256, LEARN_VALUES_PER_FEATURE), 1),
+            _ => (LEARN_VALUES_PER_FEATURE, thinning(per_row)),
+        };
+        let (bins, integral) = (self.config.bins.into(), spec.kind == Kind::Discrete);
+        Column::Numbers(Numbers::new(Plan { bins, integral, buffer, every }))
+    }
+}
+
+/// Take every so many of `per_row` values; a step that 2 and 3 do not divide, so that it does not keep hitting the
+/// same colour of every pixel.
+fn thinning(per_row: usize) -> usize {
+    per_row.div_ceil(LEARN_VALUES_PER_ROW).saturating_sub(1).div_ceil(6) * 6 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_leaves_a_few_hundred_values_of_any_row_and_spares_no_colour() {
+        for per_row in [2, 100, 513, 12_288, 150_528, 3_000_000] {
+            let step = thinning(per_row);
+            assert!(step % 2 == 1 && step % 3 == 1, "{per_row}");
+            assert!((100..=LEARN_VALUES_PER_ROW).contains(&(per_row / step)) || per_row < 1_000, "{per_row}");
+        }
+        assert_eq!((thinning(2), thinning(512), thinning(513)), (1, 1, 7));
+    }
+}
