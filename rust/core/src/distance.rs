@@ -3,6 +3,15 @@
 //! All distances work on counts over the same cells, so they are exact for what was counted. A score without its
 //! noise floor misleads: the PSI of 200 undrifted rows on 30 bins exceeds the customary 0.1 four times out of five.
 //! So each distance comes with the value that chance exceeds with a given, small probability.
+//!
+//! ```
+//! use pilotfish_core::distance::{Chance, Distance, Sizes};
+//!
+//! let (reference, pane) = ([500, 300, 200], [40, 32, 28]);
+//! let score = Distance::Psi.between(&reference, &pane).unwrap();
+//! let noise = Distance::Psi.noise(&Chance::of(0.001), &Sizes::of(&reference, &pane).unwrap());
+//! assert!(score < noise); // a hundred rows say nothing against it
+//! ```
 
 pub mod chance;
 pub mod jensen_shannon;

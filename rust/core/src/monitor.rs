@@ -3,6 +3,24 @@
 //! Without a profile it first learns one from live rows. Then rows fill panes; every full pane is compared with the
 //! profile, feature by feature, and detectors decide whether that is worth an alarm. Batches are cut at the edge of a
 //! pane, so the panes, and every number computed from them, are the same however rows were batched.
+//!
+//! ```
+//! use pilotfish_core::monitor::{Monitor, MonitorConfig};
+//! use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
+//! use std::sync::Arc;
+//!
+//! let config = MonitorConfig { learn_rows: 1_000, pane_rows: 200, ..MonitorConfig::default() };
+//! let mut monitor = Monitor::new(Arc::new(config), None);
+//! for row in 0..2_000u32 {
+//!     let celsius = 20.0 + f64::from(row * 7919 % 100) / 10.0;
+//!     let reading = if row < 1_400 { celsius } else { celsius * 1.8 + 32.0 }; // somebody changed the unit
+//!     let bytes = reading.to_le_bytes();
+//!     let tensor = Tensor::new("temperature", Datatype::Fp64, vec![1], Data::Raw(&bytes)).unwrap();
+//!     monitor.observe(Direction::Input, &[tensor], 0);
+//! }
+//! let events = monitor.take_events();
+//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_800, 1_400));
+//! ```
 
 mod clock;
 mod comparison;

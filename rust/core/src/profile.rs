@@ -2,6 +2,18 @@
 //!
 //! Made once, from training data or from the first live rows, and from then on fixed: it decides where the bins lie
 //! and is what every pane is compared with. Its hash travels with every number that was computed from it.
+//!
+//! ```
+//! use pilotfish_core::profile::{Profile, ProfileBuilder};
+//! use pilotfish_core::tensor::Direction;
+//!
+//! let mut builder = ProfileBuilder::new("churn", 32);
+//! builder.add_column_f64("age", Direction::Input, &[31.0, 47.0, f64::NAN])?;
+//! builder.add_column_bytes("plan", Direction::Input, [Some(&b"basic"[..]), Some(b"gold"), None])?;
+//! let file = builder.finish()?.to_bytes();
+//! assert_eq!(Profile::from_bytes(&file)?.rows(), 3);
+//! # Ok::<(), pilotfish_core::profile::ProfileError>(())
+//! ```
 
 mod builder;
 mod column;

@@ -4,6 +4,15 @@
 //! values apart, zero on its own (OpenTelemetry data model, "ExponentialHistogram"). When the values seen do not fit
 //! into [`BUCKETS`] buckets, neighbours are added up in pairs and the scale falls by one: exact, and independent of
 //! the order in which the values came.
+//!
+//! ```
+//! use pilotfish_core::sketch::exponential::ExponentialHistogram;
+//!
+//! let mut sizes = ExponentialHistogram::new();
+//! [1.0, 2.0, 1_000.0, f64::NAN].into_iter().for_each(|size| sizes.record(size));
+//! let snapshot = sizes.snapshot().unwrap();
+//! assert_eq!((snapshot.count, snapshot.max, snapshot.scale), (3, 1_000.0, 3));
+//! ```
 
 mod boundaries;
 mod buckets;
