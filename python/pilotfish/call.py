@@ -12,7 +12,7 @@ Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class KeptCall:
-    """One sampled call. Holds everything the client sent: whoever writes it out applies the allow-list first."""
+    """One sampled call, with all that the client sent: whoever writes it out applies the allow-list first."""
 
     call_id: str
     reason: str
