@@ -59,7 +59,8 @@ def reported(*command: str) -> Callable[[], str]:
 
     def ask() -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
-        return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "?")
+        first = next((line for line in (done.stdout + done.stderr).splitlines() if line.strip()), "?")
+        return first.removeprefix(command[0]).strip()
 
     return ask
 
@@ -115,6 +116,7 @@ PEERS = (
     ),
     Peer("grpcio sync", grpcio("grpcio_sync"), lambda: f"grpcio {version('grpcio')}"),
     Peer("grpcio aio", grpcio("grpcio_aio"), lambda: f"grpcio {version('grpcio')}"),
+    Peer("grpcio aio, unary only", grpcio("grpcio_aio_unary"), lambda: f"grpcio {version('grpcio')}"),
     Peer(
         "pilotfish grpcio, monitor off",
         pilotfish("unwatched.yaml"),
