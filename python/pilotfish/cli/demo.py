@@ -7,7 +7,9 @@ import typer
 
 from pilotfish.errors import UsageError
 
-EXAMPLES = "Examples:\n\npilotfish demo\n\npilotfish demo --for 60s\n\nNeeds:  pip install 'pilotfish[demo]'"
+EXAMPLES = (
+    "\b\nExamples:\n  pilotfish demo\n  pilotfish demo --for 60s\n\nNeeds: pip install 'pilotfish[demo]'"
+)
 
 
 def demo(
@@ -17,15 +19,16 @@ def demo(
         typer.Option("--for", metavar="TIME", help="End after this time, such as 60s; else with Ctrl-C."),
     ] = None,
     plane: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The data plane to show. \\[default: grpcio]")
+        str | None, typer.Option(metavar="NAME", help="The data plane to show. [default: grpcio]")
     ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep configuration, profiles, journal and logs in this folder."),
     ] = None,
 ) -> None:
-    """Show everything on a real model: two versions, a shadow, a drifting input, the alarm.
+    """Show all of it at work on a real model.
 
+    Two versions, a shadow, an input that drifts, the alarm that says so.
     Trains small models on handwritten digits, serves them, and calls them
     with tritonclient through pilotfish. Needs no network. With --for the exit
     code is 0 only if the alarms came after the change and none before.

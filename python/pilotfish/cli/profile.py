@@ -13,22 +13,21 @@ from pilotfish.errors import ProfileError, UsageError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Make and look at profiles: the reference a model's traffic is compared with.",
+    help="Make and show profiles, the reference for drift.",
 )
 
 _BUILD_EXAMPLES = (
-    "Examples:\n\n"
-    "pilotfish profile build --from train.parquet --out model.profile\n\n"
-    "pilotfish profile build --from train.csv --columns age,income --tensor x --outputs label "
-    "--out model.profile\n\n"
-    "With --tensor the columns are x\\[0], x\\[1], ... in the order given, one tensor of shape "
-    "\\[rows, columns]; without it every column is a tensor of its own, named like the column."
+    "\b\nExamples:\n"
+    "  pilotfish profile build --from train.parquet --out model.profile\n"
+    "  pilotfish profile build --from train.csv --tensor x --outputs y --out y.profile\n\n"
+    "With --tensor the columns are x[0], x[1], ... in the order given, one tensor of shape "
+    "[rows, columns]; without it every column is a tensor of its own, named like the column."
 )
 _LEARN_EXAMPLES = (
-    "Example:  pilotfish profile learn --upstream 127.0.0.1:8001 --calls 5000 --out model.profile\n\n"
+    "\b\nExample:\n  pilotfish profile learn --upstream 127.0.0.1:8001 --out model.profile\n\n"
     "Point the clients at 127.0.0.1:9000; when enough calls have passed it writes the profile and ends."
 )
-_SHOW_EXAMPLES = "Example:  pilotfish profile show model.profile"
+_SHOW_EXAMPLES = "\b\nExample:\n  pilotfish profile show model.profile"
 
 
 class Direction(str, Enum):
@@ -46,7 +45,7 @@ def build(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Profile to write.")],
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the model. \\[default: name of --out]")
+        str | None, typer.Option(metavar="NAME", help="Name of the model. [default: name of --out]")
     ] = None,
     bins: Annotated[int, typer.Option(min=2, max=64, help="Bins of a numeric feature.")] = 32,
     tensor: Annotated[
@@ -56,7 +55,7 @@ def build(
         Direction, typer.Option(help="Whether the columns are sent to the model or answered.")
     ] = Direction.input,
     columns: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Columns to use, in this order. \\[default: all]")
+        str | None, typer.Option(metavar="A,B,...", help="Columns to use, in this order. [default: all]")
     ] = None,
     outputs: Annotated[
         str | None,

@@ -7,20 +7,21 @@ from typing import Annotated
 import typer
 
 RUN_EXAMPLES = (
-    "Examples:\n\n"
-    "pilotfish run --upstream 127.0.0.1:8001\n\n"
-    "pilotfish run --upstream model:8001 --listen 0.0.0.0:9000 --profile model.profile --journal calls/\n\n"
-    "pilotfish run --config pilotfish.yaml\n\n"
+    "\b\nExamples:\n"
+    "  pilotfish run --upstream 127.0.0.1:8001\n"
+    "  pilotfish run --upstream model:8001 --listen 0.0.0.0:9000 --journal calls/\n"
+    "  pilotfish run --config pilotfish.yaml\n\n"
     "Flags win over PILOTFISH_* variables, those over the file, the file over defaults. "
     "A variable is the path of a setting: PILOTFISH_MONITOR__PANE_ROWS=100."
 )
 CHECK_EXAMPLES = (
-    "Example:  pilotfish check pilotfish.yaml\n\n"
+    "\b\nExample:\n  pilotfish check pilotfish.yaml\n\n"
     "Exit code 0: it can be run; 2: every problem is printed as file:line: setting: what is wrong; remedy."
 )
 SCHEMA_EXAMPLES = (
-    "Example:  pilotfish schema > pilotfish.schema.json\n\n"
-    "In the first line of the file, for editors:  # yaml-language-server: $schema=pilotfish.schema.json"
+    "\b\nExample:\n  pilotfish schema > pilotfish.schema.json\n\n"
+    "\b\nThen, in the first line of the file, for editors:\n"
+    "  # yaml-language-server: $schema=pilotfish.schema.json"
 )
 
 Upstream = Annotated[
@@ -28,17 +29,17 @@ Upstream = Annotated[
     typer.Option(metavar="HOST:PORT", help="Where the model server listens; unix:/path works too."),
 ]
 Listen = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="Where clients connect. \\[default: 127.0.0.1:9000]")
+    str | None, typer.Option(metavar="ADDR", help="Where clients connect. [default: 127.0.0.1:9000]")
 ]
 Admin = Annotated[
     str | None,
     typer.Option(
-        metavar="ADDR", help="Where health, metrics and the API are served. \\[default: 127.0.0.1:9901]"
+        metavar="ADDR", help="Where health, metrics and the API are served. [default: 127.0.0.1:9901]"
     ),
 ]
 Plane = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The data plane that forwards the calls. \\[default: grpcio]"),
+    typer.Option(metavar="NAME", help="The data plane that forwards the calls. [default: grpcio]"),
 ]
 
 
@@ -107,7 +108,7 @@ def check(
 
 
 def schema() -> None:
-    """Print the JSON Schema of the configuration file, for editors and checkers."""
+    """Print the JSON Schema of the configuration file."""
     import json
 
     from pilotfish.settings import Settings

@@ -12,10 +12,10 @@ import typer
 from pilotfish.errors import AdminUnreachable
 
 EXAMPLES = (
-    "Examples:\n\n"
-    "pilotfish status\n\n"
-    "pilotfish status --admin 127.0.0.1:9901 --features 50\n\n"
-    "pilotfish status --json | jq .alarms"
+    "\b\nExamples:\n"
+    "  pilotfish status\n"
+    "  pilotfish status --admin 127.0.0.1:9901 --features 50\n"
+    "  pilotfish status --json | jq .alarms"
 )
 DEFAULT_ADMIN = "127.0.0.1:9901"
 _ANSWER_SECONDS = 5.0
@@ -28,7 +28,7 @@ def status(
         str | None,
         typer.Option(
             metavar="ADDR",
-            help=f"Admin address of the sidecar. \\[default: PILOTFISH_ADMIN or {DEFAULT_ADMIN}]",
+            help=f"Admin address of the sidecar. [default: PILOTFISH_ADMIN or {DEFAULT_ADMIN}]",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the snapshot as JSON.")] = False,
@@ -36,7 +36,11 @@ def status(
         int, typer.Option(metavar="N", min=1, help="Features shown of each version; the most drifted first.")
     ] = 10,
 ) -> None:
-    """Show what a running sidecar has counted: calls, routes, shadows, drift, alarms."""
+    """Show what a running sidecar has counted.
+
+    Calls, shares of the versions planned and reached, shadows, drift of the
+    features, alarms, and whether everything that came is accounted for.
+    """
     body = fetch(admin or os.environ.get("PILOTFISH_ADMIN") or DEFAULT_ADMIN, "/api/v1/snapshot")
     if as_json:
         typer.echo(body.decode())
