@@ -19,7 +19,7 @@ triton = pytest.importorskip("tritonclient.grpc")
 
 from tritonclient.grpc import service_pb2, service_pb2_grpc  # noqa: E402
 
-from pilotfish.demo import models, news, story  # noqa: E402
+from pilotfish.demo import models, news, run, story  # noqa: E402
 from pilotfish.demo.child import Child, ChildError, environment  # noqa: E402
 from pilotfish.demo.lens import FULL, Lens  # noqa: E402
 from pilotfish.demo.lines import Lines  # noqa: E402
@@ -355,6 +355,14 @@ def test_children_do_not_inherit_what_would_make_it_another_demo() -> None:
 
 
 # === the whole ===
+
+
+def test_missing_packages_are_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pilotfish.demo.find_spec", lambda name: None if name == "tritonclient" else object())
+    assert run() == 2
+    assert "tritonclient[grpc]; pip install 'pilotfish[demo]'" in capsys.readouterr().err
 
 
 def demo(directory: Path, *flags: str) -> "subprocess.Popen[str]":

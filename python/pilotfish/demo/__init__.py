@@ -5,6 +5,7 @@ the README's first command is also its first test.
 """
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = ["run"]
@@ -21,12 +22,11 @@ def run(duration: float | None = None, directory: Path | None = None, seed: int 
 
     Returns 2 when packages of the ``demo`` extra are missing.
     """
-    try:
-        from pilotfish.demo.show import show
-    except ModuleNotFoundError as error:
-        package = _PACKAGES.get((error.name or "").partition(".")[0])
-        if package is None:
-            raise
-        sys.stderr.write(f"pilotfish demo: {package} is not installed: pip install 'pilotfish[demo]'\n")
+    missing = [package for module, package in _PACKAGES.items() if find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        sys.stderr.write(f"pilotfish demo: not installed: {names}; pip install 'pilotfish[demo]'\n")
         return 2
+    from pilotfish.demo.show import show  # here, because it imports them
+
     return show(duration, directory, seed)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -90,28 +91,36 @@ class Child:
         """
         with contextlib.suppress(OSError):
             self._orders.close()
-        for insist in (self._process.terminate, self._process.kill):
-            try:
-                self._process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                insist()
-        code = self._process.wait()
+        try:
+            self._wait(timeout, self._process.terminate)
+            self._wait(timeout, self._process.kill)
+            code = self._process.wait()
+        except KeyboardInterrupt:
+            self._process.kill()
+            raise
         self._listener.join(timeout)
         return code
 
     def terminate(self, timeout: float) -> int:
         """End it as a service manager would: SIGTERM first, then as :meth:`stop`. Returns its exit code."""
-        if self.alive():
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout)
-        return self.stop()
+        self._process.terminate()
+        try:
+            self._wait(timeout, self._process.kill)
+        finally:
+            code = self.stop()
+        return code
 
     def failure(self, what: str) -> ChildError:
         """The error that says ``what`` went wrong, with the end of the log."""
         lines = self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
         told = "\n  ".join(lines) if lines else "(its log is empty)"
         return ChildError(f"{self.name} {what}; the end of its log {self._log}:\n  {told}")
+
+    def _wait(self, timeout: float, insist: Callable[[], None]) -> None:
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            insist()
 
     def _listen(self) -> None:
         for line in self._process.stdout or ():

@@ -37,13 +37,15 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class JournalFile:
-    """One file of the journal; ``records`` is None while it is still being written and cannot be read."""
+    """One file of the journal; ``records`` is None while it is being written (and no Parquet yet)."""
 
     path: Path
     records: int | None
 
     def __str__(self) -> str:
-        return f"{self.path.name}: " + ("still open" if self.records is None else f"{self.records:,} records")
+        return f"{self.path.name}: " + (
+            "still being written" if self.records is None else f"{self.records:,} records"
+        )
 
 
 def identities(snapshot: Mapping[str, Any]) -> list[Identity]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -154,12 +154,16 @@ def home(directory: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP end the demo as cleanly as Ctrl-C does."""
+    """Make SIGTERM and SIGHUP end the demo as cleanly as Ctrl-C does, and a second one not disturb that."""
+    before: dict[signal.Signals, Any] = {}
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        before[number] = signal.signal(number, interrupt)
     try:
         yield
     finally:
