@@ -157,6 +157,12 @@ def test_run_without_a_model_server_says_what_is_missing() -> None:
     assert one_line(result).startswith("versions: missing; name a model server with --upstream HOST:PORT")
 
 
+def test_run_takes_the_file_from_the_environment(tmp_path: Path) -> None:
+    result = pilotfish("run", PILOTFISH_CONFIG=str(tmp_path / "none.yaml"))
+    assert result.exit_code == 2
+    assert one_line(result) == f"{tmp_path}/none.yaml: no such file; check the path"
+
+
 def test_run_with_a_profile_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
     result = pilotfish("run", "--upstream", "a:1", "--profile", tmp_path / "no.profile")
     assert result.exit_code == 2
@@ -326,6 +332,20 @@ def test_showing_what_is_no_profile_is_one_line(tmp_path: Path) -> None:
     result = pilotfish("profile", "show", tmp_path / "m.profile")
     assert result.exit_code == 1
     assert one_line(result).startswith(f"{tmp_path}/m.profile: ")
+
+
+def test_learning_into_a_folder_that_is_not_there_is_refused_before_it_begins(tmp_path: Path) -> None:
+    result = pilotfish("profile", "learn", "--upstream", "a:1", "--out", tmp_path / "no" / "m.profile")
+    assert result.exit_code == 2
+    assert one_line(result).endswith(f"no such folder {tmp_path}/no; make it first")
+
+
+def test_answers_that_are_no_columns_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a\n1\n2\n")
+    arguments = ["--from", tmp_path / "train.csv", "--out", tmp_path / "m.profile", "--outputs", "label"]
+    result = pilotfish("profile", "build", *arguments)
+    assert result.exit_code == 2
+    assert "has no column 'label'" in one_line(result)
 
 
 def test_learning_beside_a_configured_profile_is_refused(tmp_path: Path) -> None:
