@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 EXTENSION := python/pilotfish/_core.abi3.so
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 DEMO_ARGS ?=
+BENCH_ARGS ?= --quick
 
-.PHONY: help demo test check test-peers bench build tools clean
+.PHONY: help demo test check test-peers bench bench-tools build tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,14 +45,18 @@ check: build ## format, lints, types, the extension against its stub, generated 
 
 test: build ## unit, property, behaviour and conformance tests
 	cargo test --quiet --workspace --exclude pilotfish-binding --locked
-	$(BIN)/pytest -m "not peers"
+	$(BIN)/python -m pytest -m "not peers"
 
-test-peers: build ## end to end with big real servers, each in an environment of its own under .peers/
-	$(BIN)/pytest -m peers tests/e2e
+test-peers: build ## end to end with real servers and clients that others wrote (installed under .peers, 1.5 GB)
+	tests/e2e/peers.sh
+	$(BIN)/python -m pytest -m peers
 
-bench: build ## CPU and latency per call beside other proxies; nanoseconds per feature value
-	$(BIN)/python bench/peers.py
-	$(BIN)/python bench/statistics.py
+bench-tools: build ## what the benchmarks compare with: Debian packages (as root) and Python peers under .peers
+	bench/tools.sh
+
+bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--rounds 5" for the whole table)
+	$(BIN)/python -m bench.peers $(BENCH_ARGS)
+	$(BIN)/python -m bench.statistics
 
 clean: ## remove everything that was built
 	rm -rf target $(VENV) .peers $(EXTENSION)
