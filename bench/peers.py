@@ -60,9 +60,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="cNmM",
     )
     parser.add_argument("--payloads", nargs="+", choices=PAYLOADS, default=["100B", "4KiB", "64KiB"])
-    parser.add_argument("--calls", type=int, default=4000, help="in one measurement (default %(default)s)")
+    parser.add_argument("--calls", type=int, default=3000, help="in one measurement (default %(default)s)")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="measurements of each peer (default %(default)s)"
+        "--rounds", type=int, default=3, help="measurements of each peer (default %(default)s)"
     )
     parser.add_argument(
         "--peers", nargs="+", metavar="WORD", help="only peers with one of these words in their name"
