@@ -27,7 +27,7 @@ from pilotfish.demo.picture import draw  # noqa: E402
 from pilotfish.demo.report import Identity, identities  # noqa: E402
 from pilotfish.demo.story import Alarm, Change, Phase  # noqa: E402
 from pilotfish.demo.tally import Tally  # noqa: E402
-from pilotfish.demo.view import look  # noqa: E402
+from pilotfish.demo.view import look, milliseconds  # noqa: E402
 
 PANE = 100
 
@@ -214,6 +214,10 @@ def test_the_view_shows_what_the_snapshot_and_the_client_say() -> None:
     assert view.shadow.disagreement == 0.25
     assert [drift.feature for drift in view.worst(5)] == ["image.brightness", "image[0]"]
     assert all(identity.holds for identity in identities(SNAPSHOT))
+
+
+def test_a_difference_below_zero_is_called_noise_and_not_a_gain() -> None:
+    assert (milliseconds(0.0015), milliseconds(-0.004)) == ("1.50 ms", "in noise")
 
 
 def test_the_picture_and_the_lines_can_be_drawn_before_and_after_the_first_numbers() -> None:

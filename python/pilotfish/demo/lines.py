@@ -6,7 +6,7 @@ from rich.console import Console
 
 from pilotfish.demo.news import call, news
 from pilotfish.demo.story import WATCHED, Change
-from pilotfish.demo.view import View
+from pilotfish.demo.view import View, milliseconds
 
 LINE_EVERY_SECONDS = 2.0
 DRIFTS_SHOWN = 4
@@ -48,7 +48,7 @@ def _summary(view: View) -> str:
     added = view.added
     parts = [
         f"{view.calls:,} calls, {view.calls_per_second:.0f}/s, {view.errors} failed",
-        f"added p50 {added.p50 * 1e3:.2f} ms p99 {added.p99 * 1e3:.2f} ms" if added else "",
+        f"added p50 {milliseconds(added.p50)}, p99 {milliseconds(added.p99)}" if added else "",
         ", ".join(f"{share.version} {share.reached:.1%} of {share.planned:.0%}" for share in view.shares),
         f"shadow disagrees {view.shadow.disagreement:.1%}" if view.shadow and view.shadow.compared else "",
         ", ".join(f"{drift.feature} {drift.score:.3f}" for drift in view.worst(DRIFTS_SHOWN)),

@@ -12,7 +12,7 @@ from pilotfish.demo.configuration import PSI_THRESHOLD
 from pilotfish.demo.lens import Images, Lens
 from pilotfish.demo.news import Item, newest, news
 from pilotfish.demo.story import STORY, WATCHED
-from pilotfish.demo.view import Latency, View
+from pilotfish.demo.view import Latency, View, milliseconds
 
 BAR_CELLS = 24
 LINES_TAKEN = 16
@@ -82,7 +82,7 @@ def _errors(view: View) -> str:
 def _milliseconds(latency: Latency | None) -> tuple[str, str]:
     if latency is None:
         return "p50 …", "p99 …"
-    return f"p50 {latency.p50 * 1e3:5.2f} ms", f"p99 {latency.p99 * 1e3:5.2f} ms"
+    return f"p50 {milliseconds(latency.p50):>8}", f"p99 {milliseconds(latency.p99):>8}"
 
 
 def _versions(view: View) -> Table:

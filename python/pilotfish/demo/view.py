@@ -108,6 +108,11 @@ class View:
         return replace(self, changes=tuple(changes), alarms=tuple(alarms))
 
 
+def milliseconds(seconds: float) -> str:
+    """``1.50 ms``. A difference of two quantiles may come out below zero: then it is lost in their noise."""
+    return f"{seconds * 1e3:.2f} ms" if seconds >= 0 else "in noise"
+
+
 def look(snapshot: Mapping[str, Any], report: Mapping[str, Any], calls_per_second: float) -> View:
     """The view of a snapshot of the sidecar and a report of the client."""
     return View(
