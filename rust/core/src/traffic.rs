@@ -9,9 +9,13 @@ use crate::call::{Code, Decision, Nanos, Outcome, Role, UNIMPLEMENTED, VersionId
 use crate::histogram::{CALL_SECONDS, Histogram, OVERHEAD_SECONDS};
 use crate::sketch::exponential::{ExponentialHistogram, ExponentialSnapshot};
 
-/// Methods that are told apart; more are counted as [`OTHER`]. A method is recognised once a model server has
-/// answered it with anything but UNIMPLEMENTED, so that a stranger cannot fill the list.
+/// Methods that are told apart; more are counted as [`OTHER`]. A method is recognised once a call of it has ended with a
+/// status that only a server which has it gives, so that a stranger cannot fill the list.
 const MOST_METHODS: usize = 64;
+
+/// Statuses that calls of any path may end with, whether or not the server has the method: cancelled, out of time,
+/// without permission, over a limit, unimplemented, unreachable, without identity.
+const SAY_NOTHING: [Code; 7] = [1, 4, 7, 8, UNIMPLEMENTED, 14, 16];
 
 /// The name of methods that are not told apart (OpenTelemetry semantic conventions, `rpc.method`).
 pub const OTHER: &str = "_OTHER";
@@ -128,7 +132,7 @@ impl Traffic {
 
     fn method(&mut self, method: &Arc<str>, code: Code) -> Option<usize> {
         let known = self.methods.iter().position(|known| known == method);
-        if known.is_none() && code != UNIMPLEMENTED && self.methods.len() < MOST_METHODS {
+        if known.is_none() && !SAY_NOTHING.contains(&code) && self.methods.len() < MOST_METHODS {
             self.methods.push(Arc::clone(method));
             return Some(self.methods.len() - 1);
         }
@@ -187,11 +191,12 @@ mod tests {
         let mut traffic = Traffic::default();
         for i in 0..1000 {
             end(&mut traffic, &format!("/garbage/{i}"), UNIMPLEMENTED);
+            end(&mut traffic, &format!("/unreachable/{i}"), 14);
         }
         for i in 0..1000 {
             end(&mut traffic, &format!("/real/{i}"), 0);
         }
         let snapshot = traffic.snapshot(&["v1".into()]);
-        assert_eq!(snapshot.series.len(), MOST_METHODS + 2);
+        assert_eq!(snapshot.series.len(), MOST_METHODS + 3);
     }
 }
