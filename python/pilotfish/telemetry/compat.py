@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from opentelemetry._logs import Logger, LogRecord, SeverityNumber
-from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogExporter
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter as HttpLogExporter
 from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
 from opentelemetry.sdk._logs.export import (
     BatchLogRecordProcessor,
@@ -35,8 +33,6 @@ __all__ = [
     "BatchLogRecordProcessor",
     "ConsoleLogRecordExporter",
     "Counter",
-    "GrpcLogExporter",
-    "HttpLogExporter",
     "LogRecord",
     "LogRecordExportResult",
     "LogRecordExporter",

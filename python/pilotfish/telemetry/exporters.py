@@ -4,10 +4,6 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as GrpcMetricExporter
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpanExporter
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as HttpMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpSpanExporter
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter, SpanExportResult
@@ -24,7 +20,9 @@ def metric_exporter(to: Destination) -> MetricExporter:
     """An exporter of metrics, in portions."""
     if to.kind == "console":
         return ConsoleMetricExporter(out=sys.stdout)
-    make = GrpcMetricExporter if to.protocol == "grpc" else HttpMetricExporter
+    from pilotfish.telemetry import otlp
+
+    make = otlp.METRICS[to.protocol]
     return PortionedExporter(make(endpoint=to.endpoint, timeout=to.timeout_seconds))
 
 
@@ -32,7 +30,9 @@ def span_exporter(to: Destination) -> SpanExporter:
     """An exporter of spans."""
     if to.kind == "console":
         return ConsoleSpanExporter(out=sys.stdout)
-    make = GrpcSpanExporter if to.protocol == "grpc" else HttpSpanExporter
+    from pilotfish.telemetry import otlp
+
+    make = otlp.SPANS[to.protocol]
     return make(endpoint=to.endpoint, timeout=to.timeout_seconds)
 
 
@@ -40,7 +40,9 @@ def log_exporter(to: Destination) -> compat.LogRecordExporter:
     """An exporter of log records."""
     if to.kind == "console":
         return compat.ConsoleLogRecordExporter(out=sys.stdout)
-    make = compat.GrpcLogExporter if to.protocol == "grpc" else compat.HttpLogExporter
+    from pilotfish.telemetry import otlp
+
+    make = otlp.LOGS[to.protocol]
     return make(endpoint=to.endpoint, timeout=to.timeout_seconds)
 
 

@@ -6,7 +6,6 @@
 
 pub mod stage;
 pub mod summary;
-pub mod values;
 
 use crate::sketch::binning::Kind;
 use crate::tensor::{Datatype, Direction, Tensor};

@@ -3,7 +3,6 @@
 use super::watch::Watch;
 use crate::feature::stage::Stage;
 use crate::feature::summary::{Row, Summary};
-use crate::feature::values;
 use crate::sketch::BLOCK;
 use crate::tensor::{Data, Datatype, Direction, Tensor};
 use std::ops::Range;
@@ -141,7 +140,7 @@ fn stage_rows(stage: &mut Stage, tensor: &Tensor<'_>, mut rows: Range<usize>, fe
             stage.drain(|slot, values| features[slot].update(values));
         }
         let taken = rows.len().min(stage.room());
-        values::read(tensor, rows.start * columns, stage.add(taken));
+        tensor.read(rows.start * columns, stage.add(taken));
         rows.start += taken;
     }
 }
@@ -149,7 +148,7 @@ fn stage_rows(stage: &mut Stage, tensor: &Tensor<'_>, mut rows: Range<usize>, fe
 fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
     let columns = tensor.columns();
     let (elements, derived) = room_for(stage, 1, features).split_at_mut(columns);
-    values::read(tensor, row * columns, elements);
+    tensor.read(row * columns, elements);
     let mut summarised = Row::new(summary);
     summarised.update(elements);
     summarised.finish(derived);
@@ -161,7 +160,7 @@ fn pool_row(all: usize, summary: Summary, tensor: &Tensor<'_>, row: usize, featu
     let mut block = [0.0; BLOCK];
     for start in (0..columns).step_by(BLOCK) {
         let block = &mut block[..BLOCK.min(columns - start)];
-        values::read(tensor, row * columns + start, block);
+        tensor.read(row * columns + start, block);
         summarised.update(block);
         features[all].update(block);
     }
