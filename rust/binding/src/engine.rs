@@ -66,9 +66,10 @@ impl Engine {
     ) -> Option<&'static str> {
         let outcome =
             Outcome { code, duration: duration_ns, upstream: upstream_ns, request_bytes, response_bytes };
-        let reason = self.inner.ended(&decision.inner, &outcome);
+        // Queued before the call counts as ended: a call is never in between.
         let messages = Messages::Call { request, response };
         self.offer(decision, decision.inner.version, code == 0, now_ns, messages);
+        let reason = self.inner.ended(&decision.inner, &outcome);
         reason.map(|reason| reason.name())
     }
 

@@ -183,6 +183,9 @@ impl Engine {
     }
 
     pub fn snapshot(&self, now: Nanos, detail: bool) -> Snapshot {
+        // In the order in which a call passes them, so that nothing is seen to have left one before it reached the next.
+        let calls = lock(&self.traffic).snapshot(&self.versions);
+        let statistics = self.statistics().clone();
         let fleet = lock(&self.fleet);
         let (models, alarms) = (fleet.models(&self.versions, detail), fleet.alarms());
         let series_overflow = fleet.overflow();
@@ -191,11 +194,11 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION"),
             plane: self.plane.clone(),
             uptime_seconds: now.saturating_sub(self.started) as f64 / 1e9,
-            calls: lock(&self.traffic).snapshot(&self.versions),
+            calls,
             routes: self.routes(),
             shadows: self.shadows(),
             journal: lock(&self.journal).clone(),
-            statistics: self.statistics().clone(),
+            statistics,
             models,
             alarms,
             series_overflow,

@@ -7,7 +7,6 @@ use pilotfish_core::call::{Nanos, VersionId};
 use pilotfish_core::engine::Engine;
 use pilotfish_core::fleet::Observation;
 use pilotfish_core::tensor::Direction;
-use pilotfish_wire::{Message, Unreadable};
 
 /// The messages of one unary call, or one message of a stream.
 #[derive(Debug)]
@@ -67,69 +66,61 @@ impl<B: AsRef<[u8]>> Messages<B> {
 // === impl Job ===
 
 impl<B: AsRef<[u8]>> Job<B> {
-    /// Reads the messages and feeds the engine. Each message is accounted for exactly once, here.
+    /// Reads the messages and feeds the engine. Each message is accounted for exactly once, and only after it has been
+    /// observed: whoever sees an account without queued messages sees them in the statistics.
     pub fn work_off(&self, engine: &Engine, accounted: &Accounted) {
         match &self.messages {
             Messages::Call { request, response } => {
-                let request =
-                    request.as_ref().map(|message| self.read(engine, accounted, Direction::Input, message));
-                let response =
-                    response.as_ref().map(|message| self.read(engine, accounted, Direction::Output, message));
-                let asked = request.flatten();
-                let model = asked.as_ref().map_or("", |message| message.model);
-                if let Some(message) = &asked {
-                    self.observe(engine, Direction::Input, message, model);
-                }
-                if let Some(message) = response.flatten() {
-                    self.observe(engine, Direction::Output, &message, model);
+                let asked = request
+                    .as_ref()
+                    .map(|message| self.take(engine, accounted, Direction::Input, message, ""));
+                if let Some(message) = response {
+                    let asked = asked.flatten().unwrap_or_default();
+                    self.take(engine, accounted, Direction::Output, message, asked);
                 }
             }
             Messages::One(direction, message) => {
-                if let Some(message) = self.read(engine, accounted, *direction, message) {
-                    self.observe(engine, *direction, &message, "");
-                }
+                self.take(engine, accounted, *direction, message, "");
             }
             Messages::Shadow { route, primary, shadow } => {
-                let primary = pilotfish_wire::response(&self.method, primary.as_ref());
-                let shadow = self.read(engine, accounted, Direction::Output, shadow);
-                let answers = primary.as_ref().ok().zip(shadow.as_ref());
+                let primary = pilotfish_wire::response(&self.method, primary.as_ref()).ok();
+                let compared = pilotfish_wire::response(&self.method, shadow.as_ref()).ok();
+                let answers = primary.as_ref().zip(compared.as_ref());
                 engine.compare_shadow(*route, answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
-                if let Some(message) = &shadow {
-                    self.observe(engine, Direction::Output, message, "");
-                }
+                self.take(engine, accounted, Direction::Output, shadow, "");
             }
         }
     }
 
-    fn read<'m>(
+    /// Reads, observes and accounts for one message; its model's name if it could be read. An answer names its model
+    /// only if the server fills the field in: else it is the one that was `asked`.
+    fn take<'m>(
         &self,
         engine: &Engine,
         accounted: &Accounted,
         direction: Direction,
         message: &'m B,
-    ) -> Option<Message<'m>> {
+        asked: &str,
+    ) -> Option<&'m str> {
         let read = match direction {
             Direction::Input => pilotfish_wire::request(&self.method, message.as_ref()),
             Direction::Output => pilotfish_wire::response(&self.method, message.as_ref()),
         };
+        if let Ok(message) = &read {
+            engine.observe(Observation {
+                model: if asked.is_empty() { message.model } else { asked },
+                version: self.version,
+                direction,
+                tensors: &message.tensors,
+                answered: self.answered,
+                now: self.now,
+            });
+        }
         let mut account = engine.statistics();
         accounted.set(accounted.get() + 1);
-        account.worked_off(read.as_ref().err().map(|reason: &Unreadable| reason.name()));
-        if let Ok(message) = &read {
-            message.defects.iter().for_each(|(_, defect)| account.defect(defect.name()));
-        }
-        read.ok()
-    }
-
-    /// An answer names its model only if the server fills the field in: else it is the one that was asked.
-    fn observe(&self, engine: &Engine, direction: Direction, message: &Message<'_>, asked: &str) {
-        engine.observe(Observation {
-            model: if asked.is_empty() { message.model } else { asked },
-            version: self.version,
-            direction,
-            tensors: &message.tensors,
-            answered: self.answered,
-            now: self.now,
-        });
+        account.worked_off(read.as_ref().err().map(|reason| reason.name()));
+        let message = read.ok()?;
+        message.defects.iter().for_each(|(_, defect)| account.defect(defect.name()));
+        Some(message.model)
     }
 }
