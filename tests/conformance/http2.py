@@ -104,6 +104,8 @@ class Call:
             self.peer.flush()
 
     async def end(self) -> None:
+        if self.over:  # the other side may be done first, and has closed the stream
+            return
         self.peer.connection.end_stream(self.id)
         self.peer.flush()
 
