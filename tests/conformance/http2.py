@@ -104,9 +104,9 @@ class Call:
             self.peer.flush()
 
     async def end(self) -> None:
-        if self.over:  # the other side may be done first, and has closed the stream
-            return
-        self.peer.connection.end_stream(self.id)
+        # The other side may be done first, and have closed the stream for good.
+        with contextlib.suppress(h2.exceptions.StreamClosedError):
+            self.peer.connection.end_stream(self.id)
         self.peer.flush()
 
     async def send_reset(self, code: int) -> None:
