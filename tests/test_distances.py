@@ -108,7 +108,7 @@ def test_distances_of_counts_are_those_of_scipy(seed: int) -> None:
         "kullback_leibler": stats.entropy(smooth_p, smooth_q),
         "kullback_leibler_reverse": stats.entropy(smooth_q, smooth_p),
         "jensen_shannon": spatial.jensenshannon(smooth_p, smooth_q, base=2),
-        "hellinger": np.sqrt(((np.sqrt(f) - np.sqrt(g)) ** 2).sum() / 2),
+        "hellinger": np.sqrt(((np.sqrt(smooth_p) - np.sqrt(smooth_q)) ** 2).sum() / 2),
         "total_variation": np.abs(f - g).sum() / 2,
         "l_infinity": np.abs(f - g).max(),
         "chi_square": stats.chi2_contingency(np.array([p, q]), correction=False).statistic,
@@ -149,8 +149,8 @@ def test_undrifted_samples_score_as_expected_and_rarely_above_the_noise() -> Non
         for name, measured in _core.measure(edges, fresh, current, chance=0.01).items():
             value, noise, expected = measured["value"], measured["noise"], measured["expected"]
             assert value is not None
-            assert noise is not None
-            above[name] = above.get(name, 0) + (value > noise)
+            assert noise is not None or name == "chi_square"  # a rare value that turns up leaves it without a law
+            above[name] = above.get(name, 0) + (noise is not None and value > noise)
             if expected:
                 total.setdefault(name, []).append(value / expected)
     assert len(above) == 14

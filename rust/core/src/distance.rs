@@ -161,7 +161,7 @@ impl Distance {
             Distance::KullbackLeiblerReverse => {
                 Some(kullback_leibler::reverse(smoothed(reference, current)?))
             }
-            Distance::Hellinger => Some(hellinger::distance(shares(reference, current)?)),
+            Distance::Hellinger => Some(hellinger::distance(smoothed(reference, current)?)),
             Distance::TotalVariation => Some(total_variation::distance(shares(reference, current)?)),
             Distance::LInfinity => Some(l_infinity::distance(shares(reference, current)?)),
             Distance::ChiSquare => chi_square::statistic(reference, current),

@@ -2,7 +2,9 @@
 //!
 //! X² = Σ (O - E)² / E, E the counts that equal proportions would give (Pearson, 1900; the two-sample form as in Cramér,
 //! "Mathematical Methods of Statistics", 1946, §30.6). No continuity correction. For undrifted rows it is chi-square
-//! with B - 1 degrees of freedom; its mean given the margins is exactly (B - 1) N / (N - 1), N all counts together.
+//! with B - 1 degrees of freedom; its mean given the margins is exactly (B - 1) N / (N - 1), N all counts together. That
+//! law needs counts: where some expected one is below 1 (Cochran, "Some methods for strengthening the common χ² tests",
+//! 1954), a single rare value decides the statistic, and neither is given.
 
 use super::{Chance, Sizes};
 
@@ -17,6 +19,13 @@ pub fn statistic(reference: &[u64], current: &[u64]) -> Option<f64> {
             .map(|(&p, &q)| (p as f64 * n - q as f64 * m).powi(2) / ((p as f64 + q as f64) * m * n))
             .sum::<f64>(),
     )
+}
+
+/// Whether every expected count is at least one.
+pub fn has_law(reference: &[u64], current: &[u64], sizes: &Sizes) -> bool {
+    let rarest = reference.iter().zip(current).map(|(p, q)| p + q).filter(|&pooled| pooled > 0).min();
+    let side = sizes.reference.min(sizes.current) as f64;
+    rarest.is_some_and(|rarest| rarest as f64 * side >= sizes.pooled())
 }
 
 /// What undrifted rows score on average.
@@ -38,6 +47,14 @@ mod tests {
     fn the_definition_by_hand() {
         // E = (15, 15), (15, 15): 4 · 25 / 15
         assert!((statistic(&[10, 20], &[20, 10]).unwrap() - 100.0 / 15.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_single_rare_value_leaves_no_law() {
+        let (reference, current) = ([1_000, 1_000, 0], [50, 49, 1]);
+        let sizes = Sizes::of(&reference, &current).unwrap();
+        assert!(!has_law(&reference, &current, &sizes));
+        assert!(has_law(&reference[..2], &current[..2], &sizes));
     }
 
     #[test]

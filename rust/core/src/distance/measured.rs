@@ -100,6 +100,11 @@ impl Distances {
         ] {
             self.set(distance, distance.between(f, g), expected, noise);
         }
+        if let Some(measured) = &mut self.0[Distance::ChiSquare as usize]
+            && !chi_square::has_law(f, g, sizes)
+        {
+            (measured.expected, measured.noise) = (None, None);
+        }
     }
 
     /// Those that follow the distribution functions.
