@@ -1,6 +1,7 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
 mod decision;
+mod distance;
 mod engine;
 mod error;
 mod message;
@@ -17,9 +18,10 @@ mod _core {
     #[pymodule_export]
     use super::{
         decision::Decision,
+        distance::{bracket, distance, measure},
         engine::Engine,
         error::{ConfigurationError, ProfileError},
-        message::{decode, distance},
+        message::decode,
         profile::{ProfileBuilder, describe_profile},
     };
 

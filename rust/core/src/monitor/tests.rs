@@ -478,7 +478,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
     assert_eq!(keys(&plain["features"][0]), feature);
     assert_eq!(
         keys(&plain["features"][0]["drift"]),
-        "jensen_shannon jensen_shannon_noise ks ks_noise pane_rows psi psi_noise score"
+        "distances jensen_shannon jensen_shannon_noise ks ks_noise pane_rows psi psi_noise score"
     );
     let detail = serde_json::to_value(monitor.snapshot(true)).unwrap();
     assert_eq!(keys(&detail["features"][0]["bins"]), "edges labels reference window");

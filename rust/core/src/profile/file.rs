@@ -1,7 +1,7 @@
 //! The profile as a file: JSON, so that people can read it, with a checksum, so that nobody edits it unnoticed.
 //!
 //! ```json
-//! {"format": "pilotfish-profile", "format_version": 1, "sha256": "…", "body": {"model": …, "rows": …, "features": […]}}
+//! {"format": "pilotfish-profile", "format_version": 2, "sha256": "…", "body": {"model": …, "rows": …, "features": […]}}
 //! ```
 //!
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const FORMAT: &str = "pilotfish-profile";
-const FORMAT_VERSION: u64 = 1;
+const FORMAT_VERSION: u64 = 2;
 
 /// What can be read of any version.
 #[derive(Deserialize)]
@@ -51,6 +51,9 @@ struct Feature {
     direction: Direction,
     axis: Axis,
     counts: Vec<u64>,
+    /// Distances of the values from the lower ends of their bins, and of those outside from the bins, added up.
+    offsets: Vec<u64>,
+    tails: [u128; 2],
     under: u64,
     over: u64,
     unseen: u64,
@@ -96,6 +99,9 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
     }
     if header.format_version > FORMAT_VERSION {
         return Err(ProfileError::Newer { found: header.format_version, known: FORMAT_VERSION });
+    }
+    if header.format_version < FORMAT_VERSION {
+        return Err(ProfileError::Older { found: header.format_version, known: FORMAT_VERSION });
     }
     let file: File = serde_json::from_slice(bytes).map_err(|error| malformed(&error.to_string()))?;
     let found = digest(&file.body);
@@ -155,6 +161,8 @@ impl Feature {
                 }
             },
             counts: bins.bins().to_vec(),
+            offsets: bins.offsets().collect(),
+            tails: bins.tails(),
             under: bins.under(),
             over: bins.over(),
             unseen: bins.unseen(),
@@ -178,8 +186,8 @@ impl Feature {
         let mut cells = vec![missing, nan, self.unseen, neg_inf, self.under];
         cells.extend(self.counts);
         cells.extend([self.over, pos_inf]);
-        let bins = Bins::from_cells(Arc::new(binning), cells)
-            .ok_or_else(|| malformed(&format!("{:?} has not one count per bin", self.name)))?;
+        let bins = Bins::from_cells(Arc::new(binning), cells, &self.offsets, self.tails)
+            .ok_or_else(|| malformed(&format!("{:?} has not one count and offset per bin", self.name)))?;
         Ok(Reference { name: self.name, direction: self.direction, bins, moments: self.moments })
     }
 }
@@ -247,10 +255,19 @@ mod tests {
     #[test]
     fn a_newer_format_says_to_upgrade() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let newer = text.replace("\"format_version\":1", "\"format_version\":9,\"more\":{}");
+        let newer = text.replace("\"format_version\":2", "\"format_version\":9,\"more\":{}");
         let error = Profile::from_bytes(newer.as_bytes()).unwrap_err();
-        assert_eq!(error, ProfileError::Newer { found: 9, known: 1 });
+        assert_eq!(error, ProfileError::Newer { found: 9, known: 2 });
         assert!(error.to_string().contains("upgrade"));
+    }
+
+    #[test]
+    fn an_older_format_says_to_rebuild() {
+        let text = String::from_utf8(profile().to_bytes()).unwrap();
+        let older = text.replace("\"format_version\":2", "\"format_version\":1");
+        let error = Profile::from_bytes(older.as_bytes()).unwrap_err();
+        assert_eq!(error, ProfileError::Older { found: 1, known: 2 });
+        assert!(error.to_string().contains("rebuild"));
     }
 
     #[test]
