@@ -55,7 +55,7 @@ def test_brackets_contain_scipys_value(name: str, exact: object, count: int) -> 
     for edges, reference, current in cases(1, count):
         low, high = _core.bracket(name, edges, reference, current)
         value = exact(reference, current)
-        # scipy adds up floats in another order: distances of values near 1.7e9 are good to some 1e-7 / 1e5 of them.
+        # scipy adds up in another order: distances of values near 1.7e9 are good to some 1e-7 / 1e5 of them.
         slack = 1e-11 * max(value, 1e-300) + 1e-15 * float(np.abs(edges).max()) * (name != "ks")
         slack = max(slack, math.sqrt(slack) * 1e-3) if name == "energy" else slack + 1e-14 * (name == "ks")
         assert low - slack <= value <= high + slack, (edges, reference, current)
@@ -119,7 +119,9 @@ def test_distances_of_counts_are_those_of_scipy(seed: int) -> None:
         assert _core.distance(name, reference, current) == pytest.approx(value, rel=1e-11, abs=1e-12), name
     if darling is not None:
         found = _core.distance("anderson_darling", reference, current)
-        assert (found - 1.0) / _anderson_deviation(int(n), int(m)) == pytest.approx(darling.statistic, rel=1e-9)
+        assert (found - 1.0) / _anderson_deviation(int(n), int(m)) == pytest.approx(
+            darling.statistic, rel=1e-9
+        )
 
 
 def _anderson_deviation(n: int, m: int) -> float:
@@ -149,7 +151,7 @@ def test_undrifted_samples_score_as_expected_and_rarely_above_the_noise() -> Non
         for name, measured in _core.measure(edges, fresh, current, chance=0.01).items():
             value, noise, expected = measured["value"], measured["noise"], measured["expected"]
             assert value is not None
-            assert noise is not None or name == "chi_square"  # a rare value that turns up leaves it without a law
+            assert noise is not None or name == "chi_square"  # rare values leave it without a law
             above[name] = above.get(name, 0) + (noise is not None and value > noise)
             if expected:
                 total.setdefault(name, []).append(value / expected)
@@ -158,7 +160,7 @@ def test_undrifted_samples_score_as_expected_and_rarely_above_the_noise() -> Non
     assert max(above.values()) <= 30, above
     ratios = {name: float(np.mean(values)) for name, values in total.items()}
     assert set(ratios) == set(above) - {"l_infinity"}
-    for name, ratio in ratios.items():
+    for ratio in ratios.values():
         assert 0.75 < ratio < 1.06, ratios
 
 

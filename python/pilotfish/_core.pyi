@@ -170,9 +170,10 @@ def decode(method: str, direction: Literal["input", "output"], message: bytes) -
 def distance(name: str, reference: Sequence[int], current: Sequence[int]) -> float:
     """A binned distance between two vectors of counts of equal length, as exported in the snapshot.
 
-    ``name`` is ``psi``, ``kullback_leibler`` (reference from current), ``kullback_leibler_reverse``, ``jensen_shannon``,
-    ``hellinger``, ``total_variation``, ``l_infinity`` or ``chi_square``, or one of those that take the bins to be in
-    ascending order: ``ks``, ``cramer_von_mises``, ``anderson_darling``. Raises ValueError.
+    ``name`` is ``psi``, ``kullback_leibler`` (reference from current), ``kullback_leibler_reverse``,
+    ``jensen_shannon``, ``hellinger``, ``total_variation``, ``l_infinity`` or ``chi_square``, or one of those
+    that take the bins to be in ascending order: ``ks``, ``cramer_von_mises``, ``anderson_darling``. Raises
+    ValueError.
     """
 
 def bracket(
@@ -184,8 +185,9 @@ def bracket(
 ) -> tuple[float, float]:
     """Between which bounds a distance of two samples lies, from nothing but their counts and sums in bins.
 
-    ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``. ``edges`` are 2 to
-    65 ends of bins, or with ``discrete`` up to 64 values of one bin each. Raises ValueError.
+    ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
+    ``edges`` are 2 to 65 ends of bins, or with ``discrete`` up to 64 values of one bin each. Raises
+    ValueError.
     """
 
 def measure(
@@ -197,7 +199,7 @@ def measure(
 ) -> dict[str, dict[str, float | None]]:
     """All distances of two samples on the same bins, by name.
 
-    Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score on average and
-    exceed with the probability ``chance``, and the bounds of the distance of the values themselves; None where there is
-    none. Raises ValueError.
+    Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score on
+    average and exceed with the probability ``chance``, and the bounds of the distance of the values
+    themselves; None where there is none. Raises ValueError.
     """
