@@ -1,4 +1,5 @@
 //! What brackets must contain: the exact distance of the values themselves.
+
 use super::*;
 use crate::sketch::Sketch;
 use crate::sketch::binning::Binning;
