@@ -23,14 +23,17 @@ SHORT = [(10_000, 0.0, 1.0), (10_000, 1.0, 1.0), (10_000, 1.0, 3.0)]
 
 STREAMS = {"bits": (1, BITS), "numbers": (2, NUMBERS), "seconds": (3, SECONDS), "short": (4, SHORT)}
 
+HASTY = {"delta": 0.05, "clock": 1, "max_buckets": 3, "min_window_length": 2, "grace_period": 50}
+DOWN = {"min_instances": 100, "delta": 0.2, "threshold": 30.0, "alpha": 1.0, "mode": "down"}
+
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("adwin", "bits", {}),
     ("adwin", "numbers", {}),
     ("adwin", "seconds", {}),
-    ("adwin", "numbers", {"delta": 0.05, "clock": 1, "max_buckets": 3, "min_window_length": 2, "grace_period": 50}),
+    ("adwin", "numbers", HASTY),
     ("page_hinkley", "bits", {}),
     ("page_hinkley", "numbers", {}),
-    ("page_hinkley", "numbers", {"min_instances": 100, "delta": 0.2, "threshold": 30.0, "alpha": 1.0, "mode": "down"}),
+    ("page_hinkley", "numbers", DOWN),
     ("page_hinkley", "seconds", {"threshold": 5e6, "delta": 100.0}),
     ("ddm", "bits", {}),
     ("ddm", "bits", {"warm_start": 100, "warning_threshold": 1.5, "drift_threshold": 4.0}),
@@ -88,7 +91,13 @@ def case(name: str, stream_name: str, parameters: dict[str, Any]) -> dict[str, A
             alarms.append(row)
         elif getattr(detector, "warning_detected", False):
             warnings += 1
-    return {"detector": name, "stream": stream_name, "settings": parameters, "warnings": warnings, "alarms": alarms}
+    return {
+        "detector": name,
+        "stream": stream_name,
+        "settings": parameters,
+        "warnings": warnings,
+        "alarms": alarms,
+    }
 
 
 def main() -> None:
@@ -97,9 +106,9 @@ def main() -> None:
     cases = []
     for arguments in CASES:
         cases.append(case(*arguments))
-        print(arguments, len(cases[-1]["alarms"]), cases[-1]["warnings"], file=sys.stderr, flush=True)
     lines = ",\n".join(json.dumps(one) for one in cases)
-    print(f'{{"river": "{__version__}",\n"streams": {json.dumps(streams)},\n"cases": [\n{lines}\n]}}')
+    head = f'"river": "{__version__}",\n"streams": {json.dumps(streams)},\n"cases": '
+    sys.stdout.write(f"{{{head}[\n{lines}\n]}}\n")
 
 
 if __name__ == "__main__":

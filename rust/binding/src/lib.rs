@@ -1,6 +1,8 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
+mod backtest;
 mod decision;
+mod detector;
 mod engine;
 mod error;
 mod message;
@@ -16,7 +18,9 @@ mod _core {
 
     #[pymodule_export]
     use super::{
+        backtest::Backtest,
         decision::Decision,
+        detector::Detector,
         engine::Engine,
         error::{ConfigurationError, ProfileError},
         message::{decode, distance},
