@@ -21,9 +21,10 @@ from pilotfish.backtest import journal
 from pilotfish.backtest.columns import Matched, match
 from pilotfish.errors import ConfigurationError, ProfileError
 
-DEFAULT = "threshold"
-"""The detector that raises the alarms live."""
-DETECTORS = ("threshold", *detectors.NAMES)
+LIVE = ("threshold",)
+"""The detectors of the live monitor, its default first."""
+DEFAULT = LIVE[0]
+DETECTORS = (*LIVE, *detectors.NAMES)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Plan:
     detector: str = DEFAULT
     pane: int | None = None
     """Rows in a pane."""
-    arl: float | None = None
+    arl: int | None = None
     """Rows between two false alarms, at least; only of the e-detector."""
     tolerance: float | None = None
     """Relative entropy from the reference, in nats, that is no change; only of the e-detector."""
@@ -102,6 +103,13 @@ class Run:
         return self._inner.rows
 
     @property
+    def has_compared(self) -> bool:
+        """Whether there was anything to raise an alarm about: a pane, or for a familiar detector a row."""
+        if self._plan.detector in LIVE:
+            return bool(json.loads(self._inner.measured()))
+        return self._inner.rows > 0
+
+    @property
     def watched(self) -> list[str]:
         """Features that could have raised an alarm."""
         fed = None if self._matched is None else self._matched.features
@@ -135,12 +143,14 @@ def configuration(plan: Plan, features: Sequence[Mapping[str, Any]] = ()) -> str
 
 
 def _alarm_configuration(plan: Plan) -> dict[str, Any]:
-    for name in ("arl", "tolerance"):
-        if getattr(plan, name) is not None:
-            raise ConfigurationError(
-                f"--{name}: {plan.detector} has none; leave it out, or use the e-detector"
-            )
-    return {"psi": None} if plan.detector in detectors.NAMES else {}
+    wanted = {name: getattr(plan, name) for name in ("arl", "tolerance") if getattr(plan, name) is not None}
+    if plan.detector == "edetector":
+        return wanted
+    if wanted:
+        name = next(iter(wanted))
+        raise ConfigurationError(f"--{name} is of the e-detector; {plan.detector} has none, leave it out")
+    alarm = {"detector": "threshold"} if len(LIVE) > 1 else {}
+    return {**alarm, "psi": None} if plan.detector in detectors.NAMES else alarm
 
 
 def opened(reference: bytes, configured: str) -> _core.Backtest:

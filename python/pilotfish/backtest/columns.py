@@ -149,7 +149,7 @@ def _check_kind(path: Path, feature: Mapping[str, Any], column: str, kinds: Mapp
 
 
 def _tensors(kept: Sequence[Mapping[str, Any]], sources: Mapping[str, str]) -> list[Tensor]:
-    """Whole tensors of numbers as one, so that what is computed from their rows can be; the rest one by one."""
+    """Whole tensors of numbers as one, so that what is computed of a row can be; the rest one by one."""
     grouped: dict[tuple[Direction, str], list[Mapping[str, Any]]] = {}
     for feature in kept:
         column = _COLUMN.fullmatch(feature["name"])

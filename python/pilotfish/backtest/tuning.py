@@ -67,7 +67,7 @@ def propose(
         farthest[feature] = max(distance, farthest.get(feature, 0.0))
     restless = dict(sorted(farthest.items(), key=lambda item: -item[1]))
     tolerance = max([MIN_TOLERANCE, *(_SAFETY * distance for distance in restless.values())])
-    return Proposal(rounded_up(_HISTORIES * seen), _two_digits_up(tolerance), seen, restless)
+    return Proposal(rounded_up(_HISTORIES * seen), two_digits_up(tolerance), seen, restless)
 
 
 class _Straying:
@@ -77,13 +77,14 @@ class _Straying:
         plan = backtest.Plan("threshold", pane=block)
         self.inner = backtest.opened(reference, backtest.configuration(plan, features))
         self.farthest: dict[str, float] = {}
-        self._block = block
+        self.block = block
         self._known = {(feature["direction"], feature["name"]): feature for feature in features}
 
     def add(self, rows: Rows) -> None:
-        for part in _cut(rows, self.inner.rows, self._block):
+        """Takes in rows of a table."""
+        for part in _cut(rows, self.inner.rows, self.block):
             self.inner.add_rows(part)
-            if self.inner.rows % self._block == 0:
+            if self.inner.rows % self.block == 0:
                 self.look()
 
     def look(self) -> None:
@@ -120,8 +121,8 @@ def _read_journal(straying: Sequence[_Straying], data: Path, version: str | None
     for one in straying:
         blocks = 0
         for _ in journal.feed(one.inner, data, version, journal.Account()):
-            if one.inner.rows // one._block > blocks:
-                blocks = one.inner.rows // one._block
+            if one.inner.rows // one.block > blocks:
+                blocks = one.inner.rows // one.block
                 one.look()
 
 
@@ -133,6 +134,7 @@ def rounded_up(number: float) -> int:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= number)
 
 
-def _two_digits_up(number: float) -> float:
+def two_digits_up(number: float) -> float:
+    """The next number with two digits that count."""
     step = 10.0 ** (math.floor(math.log10(number)) - 1)
     return round(math.ceil(number / step - 1e-9) * step, 12)

@@ -45,7 +45,7 @@ def backtest(
         typer.Option(metavar="ROWS", min=1, help="Rows that are compared at a time. [default: 500]"),
     ] = None,
     arl: Annotated[
-        float | None,
+        int | None,
         typer.Option(metavar="ROWS", min=1, help="Rows between two false alarms, at least (e-detector)."),
     ] = None,
     tolerance: Annotated[
@@ -63,8 +63,8 @@ def backtest(
 ) -> None:
     """Run recorded data through the live code; print the alarms it would have raised.
 
-    Detectors: threshold; and, without a profile's help and without any promise of how rarely they are wrong,
-    adwin, cusum, ddm, eddm, hddm_a, hddm_w, kswin, page_hinkley.
+    The detector is that of the live monitor; or, without the profile's help and without a promise of how
+    rarely it is wrong, adwin, cusum, ddm, eddm, hddm_a, hddm_w, kswin or page_hinkley.
     """
     from pilotfish.backtest import DEFAULT, Plan
 
@@ -75,7 +75,7 @@ def backtest(
             typer.echo(alarm.as_json())
     else:
         _print(Report.of(run), run, plan)
-    for note in notes(run, pane):
+    for note in notes(run):
         typer.echo(f"{data}: {note}", err=True)
 
 
@@ -102,9 +102,9 @@ def names(columns: str | None) -> list[str] | None:
     return parts
 
 
-def notes(run: "Run", pane: int | None) -> Iterable[str]:
+def notes(run: "Run") -> Iterable[str]:
     """What the reader should know beside the alarms."""
-    if run.rows < (pane or 1):
+    if not run.has_compared:
         yield f"{run.rows} rows are less than a pane; nothing was compared"
     for reason, count in run.account.skipped.items():
         yield f"{count} messages were skipped: {reason}"
