@@ -1,5 +1,6 @@
 """The familiar detectors, as Python has them: arrays in, indices out, and what they say of bad input."""
 
+import doctest
 import json
 import threading
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pilotfish import _core
+from pilotfish import _core, detectors
 from pilotfish.detectors import NAMES, Detector, Drift
 from pilotfish.errors import ConfigurationError
 
@@ -155,3 +156,7 @@ def splitmix(description: dict[str, object]) -> npt.NDArray[np.float64]:
     word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     uniform = ((word ^ (word >> np.uint64(31))) >> np.uint64(11)) / 2**53
     return (uniform < levels).astype(np.float64)
+
+
+def test_the_examples_of_the_module_run() -> None:
+    assert doctest.testmod(detectors).failed == 0
