@@ -24,6 +24,7 @@ from pilotfish.errors import ConfigurationError, ProfileError
 LIVE = ("threshold",)
 """The detectors of the live monitor, its default first."""
 DEFAULT = LIVE[0]
+NO_COLUMNS = "columns are those of a table; a journal is read as its messages are"
 DETECTORS = (*LIVE, *detectors.NAMES)
 
 
@@ -81,7 +82,7 @@ class Run:
         if not data.is_dir():
             self._matched = match(held["features"], data, self._plan.columns)
         elif self._plan.columns is not None:
-            raise ConfigurationError("columns are those of a table; a journal is read as its messages are")
+            raise ConfigurationError(NO_COLUMNS)
         self._inner = opened(reference, configuration(self._plan, held["features"]))
         self.account = journal.Account()
         """What became of the messages of a journal."""
@@ -149,7 +150,7 @@ def _alarm_configuration(plan: Plan) -> dict[str, Any]:
     if wanted:
         name = next(iter(wanted))
         raise ConfigurationError(f"--{name} is of the e-detector; {plan.detector} has none, leave it out")
-    alarm = {"detector": "threshold"} if len(LIVE) > 1 else {}
+    alarm: dict[str, Any] = {"detector": "threshold"} if len(LIVE) > 1 else {}
     return {**alarm, "psi": None} if plan.detector in detectors.NAMES else alarm
 
 

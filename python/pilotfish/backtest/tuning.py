@@ -8,6 +8,9 @@ small shifts PSI is twice the relative entropy. The proposal is the largest of t
 little worse than any in the history is silent too, and never below 0.002, about 0.06 standard deviations of
 a normal mean.
 
+Last, the alarm itself is run over the history with what is proposed, and the tolerance raised by half for as
+long as it is not silent.
+
 The ARL is what the user wants; what is proposed is ten times the rows of the history, because a history
 cannot vouch for rarer false alarms than that.
 """
@@ -15,20 +18,21 @@ cannot vouch for rarer false alarms than that.
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pilotfish import backtest, profile
 from pilotfish.backtest import journal
 from pilotfish.backtest.columns import Rows, match
-from pilotfish.errors import TableError
+from pilotfish.errors import ConfigurationError, TableError
 
 BLOCKS = (2_000, 20_000)
 """Rows: few show what is fast and large, many what is slow and small."""
 MIN_TOLERANCE = 0.002
 _SAFETY = 2.0
 _HISTORIES = 10
+_TRIES = 12
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ def propose(
     features = profile.check(reference)["features"]
     straying = [_Straying(reference, features, rows) for rows in BLOCKS]
     if data.is_dir():
+        if columns is not None:
+            raise ConfigurationError(backtest.NO_COLUMNS)
         _read_journal(straying, data, version)
     else:
         for rows in match(features, data, columns).chunks():
@@ -67,7 +73,24 @@ def propose(
         farthest[feature] = max(distance, farthest.get(feature, 0.0))
     restless = dict(sorted(farthest.items(), key=lambda item: -item[1]))
     tolerance = max([MIN_TOLERANCE, *(_SAFETY * distance for distance in restless.values())])
-    return Proposal(rounded_up(_HISTORIES * seen), two_digits_up(tolerance), seen, restless)
+    proposal = Proposal(rounded_up(_HISTORIES * seen), two_digits_up(tolerance), seen, restless)
+    return _silent(proposal, reference, data, columns, version) if "edetector" in backtest.LIVE else proposal
+
+
+def _silent(
+    proposal: Proposal, reference: bytes, data: Path, columns: Sequence[str] | None, version: str | None
+) -> Proposal:
+    """The proposal, with a tolerance under which the alarm itself is silent about the history."""
+    for _ in range(_TRIES):
+        arl, tolerance = proposal.arl, proposal.tolerance
+        plan = backtest.Plan("edetector", arl=arl, tolerance=tolerance, columns=columns, version=version)
+        if next(iter(backtest.run(reference, data, plan)), None) is None:
+            return proposal
+        proposal = replace(proposal, tolerance=two_digits_up(1.5 * tolerance))
+    raise TableError(
+        f"{data}: is not clean history: there are alarms even at a tolerance of {proposal.tolerance:g} nats; "
+        "look at them with pilotfish backtest, and choose other rows or columns"
+    )
 
 
 class _Straying:
