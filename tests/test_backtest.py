@@ -420,6 +420,16 @@ def test_history_that_strays_is_tolerated(reference: Path, tmp_path: Path) -> No
     assert 0.06 < proposal["tolerance"] < 0.14
 
 
+def test_history_with_a_change_in_it_is_refused_or_doubted(reference: Path, tmp_path: Path) -> None:
+    data = written(tmp_path / "month.parquet", rows(40_000, 6, CHANGE))
+    says = error("tune", "--profile", reference, "--data", data)
+    assert "is no clean history: city, " in says
+    assert "which hides everything; look at them with pilotfish backtest" in says
+    result = pilotfish("tune", "--profile", reference, "--data", data, "--columns", "age,income")
+    assert result.exit_code == 0
+    assert "nats hides large changes; is this history clean?" in result.stderr
+
+
 def test_too_little_history_is_refused(reference: Path, tmp_path: Path) -> None:
     data = written(tmp_path / "hour.parquet", rows(1999, 6))
     assert "has 1999 rows; 2000 of clean history are the least" in error(

@@ -30,9 +30,12 @@ from pilotfish.errors import ConfigurationError, TableError
 BLOCKS = (2_000, 20_000)
 """Rows: few show what is fast and large, many what is slow and small."""
 MIN_TOLERANCE = 0.002
+MAX_TOLERANCE = 1.0
+"""More than a shift of a normal mean by a standard deviation (0.5)."""
+HIGH_TOLERANCE = 0.1
+"""A shift of a normal mean by 0.45 standard deviations."""
 _SAFETY = 2.0
 _HISTORIES = 10
-_TRIES = 12
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def propose(
     restless = dict(sorted(farthest.items(), key=lambda item: -item[1]))
     tolerance = max([MIN_TOLERANCE, *(_SAFETY * distance for distance in restless.values())])
     proposal = Proposal(rounded_up(_HISTORIES * seen), two_digits_up(tolerance), seen, restless)
+    if proposal.tolerance > MAX_TOLERANCE:
+        raise _unclean(data, proposal)
     return _silent(proposal, reference, data, columns, version) if "edetector" in backtest.LIVE else proposal
 
 
@@ -81,15 +86,20 @@ def _silent(
     proposal: Proposal, reference: bytes, data: Path, columns: Sequence[str] | None, version: str | None
 ) -> Proposal:
     """The proposal, with a tolerance under which the alarm itself is silent about the history."""
-    for _ in range(_TRIES):
+    while proposal.tolerance <= MAX_TOLERANCE:
         arl, tolerance = proposal.arl, proposal.tolerance
         plan = backtest.Plan("edetector", arl=arl, tolerance=tolerance, columns=columns, version=version)
         if next(iter(backtest.run(reference, data, plan)), None) is None:
             return proposal
         proposal = replace(proposal, tolerance=two_digits_up(1.5 * tolerance))
-    raise TableError(
-        f"{data}: is not clean history: there are alarms even at a tolerance of {proposal.tolerance:g} nats; "
-        "look at them with pilotfish backtest, and choose other rows or columns"
+    raise _unclean(data, proposal)
+
+
+def _unclean(data: Path, proposal: Proposal) -> TableError:
+    farthest = ", ".join(list(proposal.restless)[:3]) or "several features together"
+    return TableError(
+        f"{data}: is no clean history: {farthest} would need a tolerance of {proposal.tolerance:g} nats, "
+        "which hides everything; look at them with pilotfish backtest, and choose other rows or columns"
     )
 
 

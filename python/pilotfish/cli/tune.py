@@ -27,13 +27,16 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="Print the proposal as JSON.")] = False,
 ) -> None:
     """Propose the rows between false alarms (ARL) and the tolerance of the alarm, from clean history."""
-    from pilotfish.backtest.tuning import propose
+    from pilotfish.backtest.tuning import HIGH_TOLERANCE, propose
     from pilotfish.profile import read
 
     try:
         proposal = propose(read(profile), data, names(columns), model_version)
     except ProfileError as exc:
         raise ProfileError(f"{profile}: {exc}") from exc
+    if proposal.tolerance > HIGH_TOLERANCE:
+        hides = f"a tolerance of {proposal.tolerance:g} nats hides large changes; is this history clean?"
+        typer.echo(f"{data}: {hides} Look at it with pilotfish backtest", err=True)
     if as_json:
         typer.echo(json.dumps(asdict(proposal), ensure_ascii=False))
         return
