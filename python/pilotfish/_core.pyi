@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Backtest",
     "ConfigurationError",
     "Decision",
+    "Detector",
     "Engine",
     "ProfileBuilder",
     "ProfileError",
@@ -152,6 +154,62 @@ class ProfileBuilder:
         """Add rows of a categorical feature; None is missing."""
     def finish(self) -> bytes:
         """The bytes of the profile file. Raises ProfileError when nothing was added."""
+
+@final
+class Detector:
+    """A familiar drift detector, watching one stream; see ``pilotfish.detectors``.
+
+    ``parameters`` replace its defaults. Raises ConfigurationError for a name or a parameter that does not
+    exist or makes no sense. Values that are NaN or infinite are passed over.
+    """
+
+    def __new__(cls, name: str, **parameters: float | str | bool | None) -> Detector: ...
+    def update(self, value: float) -> Literal["quiet", "warning", "drift"]:
+        """Take in the next value. Raises ValueError for one that the detector cannot judge."""
+    def update_many(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Take in many values with one crossing; the indices of those that raised an alarm.
+
+        Raises ValueError, before any value is taken in, when there is one that the detector cannot judge.
+        """
+    def find(self, values: npt.NDArray[np.float64]) -> list[tuple[int, int, Literal["up", "down"] | None]]:
+        """As :meth:`update_many`, of every alarm with its index.
+
+        The others are how many values there were since the change, that one included, and where they went.
+        """
+
+@final
+class Backtest:
+    """Recorded rows through the live code.
+
+    ``configuration`` is JSON: ``{"monitor": {...}, "familiar": {"name", "settings"} or null}``; a familiar
+    detector raises the alarms instead of the monitor's own. Raises ConfigurationError or ProfileError.
+    """
+
+    def __new__(cls, profile: bytes, configuration: str) -> Backtest: ...
+    def watched(self) -> list[tuple[Literal["input", "output"], str]]:
+        """Direction and name of the features that can raise an alarm."""
+    def add_rows(
+        self,
+        tensors: Sequence[
+            tuple[str, Literal["input", "output"], npt.NDArray[np.float64] | Sequence[str | bytes | None]]
+        ],
+    ) -> None:
+        """Take in the next rows of a table.
+
+        Of every tensor its name, direction and values: numbers as ``[rows, columns]``, or texts. Raises
+        ValueError when tensors differ in their rows.
+        """
+    def add_message(self, method: str, direction: Literal["input", "output"], message: bytes) -> None:
+        """Take in a message of a journal. Raises ValueError with the reason when it cannot be read."""
+    def alarms(self) -> bytes:
+        """Alarms since this was last called: JSON array of ``{"event": {...}, "drift": {...} or null}``."""
+    def finish(self) -> bytes:
+        """The alarms that are left when there are no more rows; as :meth:`alarms`."""
+    def measured(self) -> bytes:
+        """The panes closed last: JSON array of ``{"feature", "direction", "drift": {...}}``."""
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
 
 def describe_profile(profile: bytes) -> dict[str, Any]:
     """What a profile file holds.

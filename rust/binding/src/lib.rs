@@ -1,6 +1,8 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
+mod backtest;
 mod decision;
+mod detector;
 mod distance;
 mod engine;
 mod error;
@@ -17,7 +19,9 @@ mod _core {
 
     #[pymodule_export]
     use super::{
+        backtest::Backtest,
         decision::Decision,
+        detector::Detector,
         distance::{bracket, distance, measure},
         engine::Engine,
         error::{ConfigurationError, ProfileError},
