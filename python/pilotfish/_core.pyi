@@ -21,9 +21,11 @@ __all__ = [
     "ProfileBuilder",
     "ProfileError",
     "__version__",
+    "bracket",
     "decode",
     "describe_profile",
     "distance",
+    "measure",
 ]
 
 __version__: str

@@ -1,3 +1,5 @@
+//! What a backtest promises: the live code, whatever the chunks.
+
 use super::*;
 use crate::profile::ProfileBuilder;
 use proptest::prelude::*;
