@@ -18,8 +18,8 @@ from grpc import aio
 from pilotfish.call import KeptCall
 from pilotfish.errors import AddressInUse, ConfigurationError
 from pilotfish.plane.grpcio import interceptors
-from pilotfish.plane.grpcio.methods import known_unary
 from pilotfish.plane.grpcio.transport import core
+from pilotfish.plane.methods import known_unary
 from pilotfish.testing.plane import RunningPlane, running
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"

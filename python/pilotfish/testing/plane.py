@@ -1,4 +1,4 @@
-"""A grpcio data plane in this process, on a free port: for tests of interceptors and of what is kept."""
+"""A data plane in this process, on a free port: for tests of interceptors and of what is kept."""
 
 import time
 from collections.abc import AsyncIterator
@@ -8,7 +8,9 @@ from typing import Any
 
 from pilotfish._core import Engine
 from pilotfish.call import Keep, KeptCall
+from pilotfish.plane import Plane
 from pilotfish.plane.grpcio import GrpcioPlane
+from pilotfish.plane.native import NativePlane
 from pilotfish.settings import Settings
 
 
@@ -18,7 +20,7 @@ class RunningPlane:
 
     address: str
     """Where clients connect."""
-    plane: GrpcioPlane
+    plane: Plane
     engine: Engine
     kept: list[KeptCall] = field(default_factory=list)
     """The kept calls, oldest first; each is settled as if a journal had written it."""
@@ -46,7 +48,8 @@ async def running(
         kept.append(call)
         engine.settle(None)
 
-    plane = GrpcioPlane(checked, engine, keep or collect)
+    made = NativePlane if checked.plane == "native" else GrpcioPlane
+    plane = made(checked, engine, keep or collect)
     try:
         yield RunningPlane(await plane.start(), plane, engine, kept)
     finally:

@@ -5,6 +5,7 @@ mod engine;
 mod error;
 mod message;
 mod metadata;
+mod plane;
 mod profile;
 
 use pyo3::prelude::*;
@@ -20,6 +21,7 @@ mod _core {
         engine::Engine,
         error::{ConfigurationError, ProfileError},
         message::{decode, distance},
+        plane::NativePlane,
         profile::{ProfileBuilder, describe_profile},
     };
 

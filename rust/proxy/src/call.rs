@@ -120,7 +120,7 @@ impl Call<'_> {
                     return Ok(streams);
                 }
                 Err(Refused::Failed(error)) => return Err(End::Failed(Failure::Lost(error.to_string()))),
-                Err(Refused::Closed(unsent)) => request = unsent,
+                Err(Refused::Closed(unsent)) => request = *unsent,
             }
             session.retire(version, &link);
         }

@@ -123,7 +123,7 @@ impl Default for Limits {
             concurrent_streams: 1024,
             metadata: 1 << 20,
             connections: 10_000,
-            pending_resets: 1024,
+            pending_resets: 4096,
             faults: 65_536,
             handshake_ns: seconds(10),
             idle_ns: seconds(3600),

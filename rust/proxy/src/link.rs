@@ -65,7 +65,7 @@ impl Link {
         end: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), Refused> {
         if !self.takes_calls() {
-            return Err(Refused::Closed(request));
+            return Err(Refused::Closed(request.into()));
         }
         self.sender.borrow_mut().send_request(request, end).map_err(Refused::Failed)
     }
@@ -121,7 +121,7 @@ impl Link {
 #[derive(Debug)]
 pub enum Refused {
     /// Nothing was sent; another connection may take it.
-    Closed(Request<()>),
+    Closed(Box<Request<()>>),
     Failed(h2::Error),
 }
 

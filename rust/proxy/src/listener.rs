@@ -102,11 +102,11 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let family = if peer.is_ipv4() { "ipv4" } else { "ipv6" };
-                Ok((Socket::Tcp(stream), format!("{family}:{peer}")))
+                Ok((stream.into(), format!("{family}:{peer}")))
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::Unix(stream), "unix:".into()))
+                Ok((stream.into(), "unix:".into()))
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use pilotfish_core::call::VersionId;
 use pilotfish_core::engine::Engine;
 use pilotfish_observe::Observer;
 use tokio::sync::watch;
@@ -122,6 +123,11 @@ impl Plane {
     /// Waits until the messages offered so far are worked off; false when that took longer than `timeout`.
     pub fn flush(&self, timeout: Duration) -> bool {
         self.shared.observer.flush(timeout)
+    }
+
+    /// Where a version's model server listens.
+    pub fn upstream_address(&self, version: VersionId) -> &str {
+        &self.shared.config.versions[version].address
     }
 
     pub fn engine(&self) -> &Engine {

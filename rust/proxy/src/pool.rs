@@ -127,14 +127,18 @@ impl Pool {
         }
     }
 
-    /// No new calls on this connection, which the server has begun to close.
+    /// No new calls on this connection, which the server has begun to close in order.
     pub fn retire(&self, link: &Rc<Link>) {
+        self.remove(link, true);
+    }
+
+    fn remove(&self, link: &Rc<Link>, in_order: bool) {
         link.close();
         let mut links = self.links.borrow_mut();
         let before = links.len();
         links.retain(|kept| !Rc::ptr_eq(kept, link));
         if links.is_empty() && before > 0 {
-            self.useful.set(link.has_answered());
+            self.useful.set(in_order || link.has_answered());
             self.set(State::Connecting);
             self.lost.notify_one();
         }
@@ -187,11 +191,12 @@ impl Pool {
 
     /// The link is not held on to: a connection that nobody can send on any more closes by itself.
     async fn drive(self: Rc<Pool>, link: Weak<Link>, connection: Connection<Socket, Bytes>) {
-        // How it ended is told to each call by the call's own stream.
-        let _ = connection.await;
+        // Calls are told by their own streams how it ended.
+        let ended = connection.await;
         self.counters.upstream_lost.add();
         if let Some(link) = link.upgrade() {
-            self.retire(&link);
+            let in_order = ended.map_or_else(|error| error.is_go_away() && error.is_remote(), |()| true);
+            self.remove(&link, in_order);
         }
     }
 

@@ -9,8 +9,20 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::address::Address;
 
+/// Bytes read before others get their turn. The HTTP/2 library works through everything that can be read before it
+/// hands over a single call: a client that sends faster than that would pile up calls without bound, and keep everyone
+/// else on the thread waiting.
+const TURN: usize = 64 * 1024;
+
 #[derive(Debug)]
-pub enum Socket {
+pub struct Socket {
+    stream: Stream,
+    /// Bytes read in this turn.
+    taken: usize,
+}
+
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -25,10 +37,22 @@ impl Socket {
             Address::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Socket::Tcp(stream))
+                Ok(stream.into())
             }
-            Address::Unix(path) => Ok(Socket::Unix(UnixStream::connect(path).await?)),
+            Address::Unix(path) => Ok(UnixStream::connect(path).await?.into()),
         }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Socket {
+        Socket { stream: Stream::Tcp(stream), taken: 0 }
+    }
+}
+
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Socket {
+        Socket { stream: Stream::Unix(stream), taken: 0 }
     }
 }
 
@@ -38,18 +62,27 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        let this = self.get_mut();
+        if this.taken >= TURN {
+            this.taken = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        let before = buffer.filled().len();
+        let read = match &mut this.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        this.taken = if read.is_ready() { this.taken + buffer.filled().len() - before } else { 0 };
+        read
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buffer),
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buffer),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buffer),
         }
     }
 
@@ -58,9 +91,9 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
         }
     }
 
@@ -69,16 +102,16 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
