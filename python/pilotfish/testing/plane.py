@@ -1,5 +1,6 @@
 """A data plane in this process, on a free port: for tests of interceptors and of what is kept."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,6 +30,12 @@ class RunningPlane:
     def port(self) -> int:
         """The port of ``address``."""
         return int(self.address.rpartition(":")[2])
+
+    async def flush(self, seconds: float = 20.0) -> None:
+        """Wait until every message forwarded so far is in the statistics."""
+        if isinstance(self.plane, NativePlane):
+            await self.plane.flush(seconds)
+        await asyncio.to_thread(self.engine.flush, seconds)
 
 
 @asynccontextmanager
