@@ -15,6 +15,7 @@ mod deadline;
 mod exchange;
 mod failure;
 mod headers;
+mod inbox;
 mod kept;
 mod link;
 mod listener;

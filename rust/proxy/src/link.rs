@@ -1,7 +1,10 @@
 //! One connection to a model server.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -11,7 +14,8 @@ use http::Request;
 
 use crate::address::Address;
 use crate::config::Limits;
-use crate::socket::Socket;
+use crate::inbox::Buffers;
+use crate::socket::{Outlet, Socket};
 
 /// Streams that were reset but whose last frames may still come.
 const REMEMBERED_RESETS: usize = 1024;
@@ -37,16 +41,19 @@ impl Link {
     pub async fn connect(
         address: &Address,
         limits: &Limits,
-    ) -> io::Result<(Link, Connection<Socket, Bytes>)> {
+        buffers: &Rc<Buffers>,
+    ) -> io::Result<(Link, Driver)> {
         let connect = async {
-            let socket = Socket::connect(address).await?;
+            let socket = Socket::connect(address, buffers).await?;
+            let outlet = socket.outlet();
             let builder = builder(limits);
-            builder.handshake(socket).await.map_err(|error| match error.is_io() {
+            let shaken = builder.handshake(socket).await.map_err(|error| match error.is_io() {
                 true => error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
                 false => io::Error::other(error),
-            })
+            });
+            shaken.map(|(sender, connection)| (sender, Driver { connection, outlet }))
         };
-        let (sender, connection) = tokio::time::timeout(limits.connect(), connect)
+        let (sender, driver) = tokio::time::timeout(limits.connect(), connect)
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
         let link = Link {
@@ -55,7 +62,8 @@ impl Link {
             leases: Cell::new(0),
             answered: Cell::new(false),
         };
-        Ok((link, connection))
+        driver.outlet.gather();
+        Ok((link, driver))
     }
 
     /// Begins a call; gives the request back when this connection takes no more calls.
@@ -114,6 +122,30 @@ impl Link {
                 true
             }
         }
+    }
+}
+
+/// What moves a connection's bytes; nothing happens unless it is run.
+#[derive(Debug)]
+pub struct Driver {
+    connection: Connection<Socket, Bytes>,
+    outlet: Outlet,
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// Until the connection has ended.
+    ///
+    /// # Errors
+    /// How it ended, unless it was closed in order.
+    pub async fn run(mut self) -> Result<(), h2::Error> {
+        poll_fn(|cx| {
+            let ended = Pin::new(&mut self.connection).poll(cx);
+            self.outlet.poll(cx);
+            ended
+        })
+        .await
     }
 }
 

@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::client::Connection;
 use tokio::sync::Notify;
 
 use crate::address::Address;
 use crate::config::Limits;
 use crate::counters::Counters;
-use crate::link::Link;
+use crate::inbox::Buffers;
+use crate::link::{Driver, Link};
 use crate::seed::Seeds;
-use crate::socket::Socket;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -45,6 +43,7 @@ pub struct Pool {
     limits: Limits,
     counters: Arc<Counters>,
     reach: Option<Arc<Reach>>,
+    buffers: Rc<Buffers>,
     links: RefCell<Vec<Rc<Link>>>,
     state: RefCell<State>,
     /// Somebody waits for the first connection.
@@ -92,12 +91,14 @@ impl Pool {
         limits: Limits,
         counters: Arc<Counters>,
         reach: Option<Arc<Reach>>,
+        buffers: Rc<Buffers>,
     ) -> Rc<Pool> {
         let pool = Rc::new(Pool {
             address,
             limits,
             counters,
             reach,
+            buffers,
             links: RefCell::default(),
             state: RefCell::new(State::Connecting),
             changed: Notify::new(),
@@ -173,12 +174,12 @@ impl Pool {
     }
 
     async fn connect(self: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
-        match Link::connect(&self.address, &self.limits).await {
-            Ok((link, connection)) => {
+        match Link::connect(&self.address, &self.limits, &self.buffers).await {
+            Ok((link, driver)) => {
                 let link = Rc::new(link);
                 self.counters.upstream_connected.add();
                 self.links.borrow_mut().push(Rc::clone(&link));
-                tokio::task::spawn_local(Rc::clone(self).drive(Rc::downgrade(&link), connection));
+                tokio::task::spawn_local(Rc::clone(self).drive(Rc::downgrade(&link), driver));
                 self.set(State::Ready);
                 Ok(link)
             }
@@ -190,9 +191,9 @@ impl Pool {
     }
 
     /// The link is not held on to: a connection that nobody can send on any more closes by itself.
-    async fn drive(self: Rc<Pool>, link: Weak<Link>, connection: Connection<Socket, Bytes>) {
+    async fn drive(self: Rc<Pool>, link: Weak<Link>, driver: Driver) {
         // Calls are told by their own streams how it ended.
-        let ended = connection.await;
+        let ended = driver.run().await;
         self.counters.upstream_lost.add();
         if let Some(link) = link.upgrade() {
             let in_order = ended.map_or_else(|error| error.is_go_away() && error.is_remote(), |()| true);

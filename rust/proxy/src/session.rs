@@ -1,18 +1,22 @@
 //! One client's connection: accepts its calls, and keeps the connections on which they go on.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::server::{self, Connection};
+use h2::RecvStream;
+use h2::server::{self, Connection, SendResponse};
+use http::Request;
 use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
 use crate::link::Link;
-use crate::socket::Socket;
+use crate::socket::{Outlet, Socket};
 use crate::worker::{Phase, Worker};
 
 /// Streams that were reset but whose last frames may still come.
@@ -34,17 +38,21 @@ struct Lease {
     finding: Mutex<()>,
 }
 
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+
 /// Serves one client until it goes, or is asked to.
 pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
     let shared = Arc::clone(&worker.shared);
     let limits = &shared.config.limits;
+    let outlet = socket.outlet();
     let handshake = tokio::time::timeout(limits.handshake(), builder(limits).handshake(socket)).await;
     let Ok(Ok(connection)) = handshake else {
         shared.counters.handshakes_failed.add();
         return;
     };
+    outlet.gather();
     let session = Rc::new(Session::new(worker, peer));
-    session.run(connection, limits.idle()).await;
+    session.run(connection, &outlet, limits.idle()).await;
 }
 
 // === impl Session ===
@@ -85,7 +93,12 @@ impl Session {
         self.worker.pool(version).retire(link);
     }
 
-    async fn run(self: Rc<Session>, mut connection: Connection<Socket, Bytes>, idle: Duration) {
+    async fn run(
+        self: Rc<Session>,
+        mut connection: Connection<Socket, Bytes>,
+        outlet: &Outlet,
+        idle: Duration,
+    ) {
         let mut phase = self.worker.shared.phase.subscribe();
         let mut last_call = Instant::now();
         let mut timer = std::pin::pin!(tokio::time::sleep(idle));
@@ -93,7 +106,7 @@ impl Session {
         loop {
             tokio::select! {
                 biased;
-                accepted = connection.accept() => match accepted {
+                accepted = accept(&mut connection, outlet) => match accepted {
                     Some(Ok((request, respond))) => {
                         last_call = Instant::now();
                         self.begin(request, respond);
@@ -112,7 +125,7 @@ impl Session {
                         }
                         Phase::Stopping => {
                             connection.abrupt_shutdown(h2::Reason::NO_ERROR);
-                            let _ = tokio::time::timeout(LAST_WORDS, connection.accept()).await;
+                            let _ = tokio::time::timeout(LAST_WORDS, accept(&mut connection, outlet)).await;
                             return;
                         }
                     }
@@ -132,11 +145,7 @@ impl Session {
         }
     }
 
-    fn begin(
-        self: &Rc<Session>,
-        request: http::Request<h2::RecvStream>,
-        respond: server::SendResponse<Bytes>,
-    ) {
+    fn begin(self: &Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         self.calls.set(self.calls.get() + 1);
         let session = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -153,6 +162,19 @@ impl Session {
             counters.connections_broken.add();
         }
     }
+}
+
+/// The next call; what the connection has to write is written whenever it has been polled.
+async fn accept(connection: &mut Connection<Socket, Bytes>, outlet: &Outlet) -> Option<Accepted> {
+    poll_fn(|cx| {
+        let accepted = std::pin::pin!(connection.accept()).poll(cx);
+        // As long as there are calls to hand over, there is more to come.
+        if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
+            outlet.poll(cx);
+        }
+        accepted
+    })
+    .await
 }
 
 impl Drop for Session {

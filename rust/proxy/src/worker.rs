@@ -17,6 +17,7 @@ use crate::address::Address;
 use crate::clock::Clock;
 use crate::config::PlaneConfig;
 use crate::counters::Counters;
+use crate::inbox::Buffers;
 use crate::kept::KeptQueue;
 use crate::listener::{Bound, Listener};
 use crate::message::Message;
@@ -59,6 +60,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Worker {
     pub shared: Arc<Shared>,
+    buffers: Rc<Buffers>,
     seeds: RefCell<Seeds>,
     pools: Vec<Rc<Pool>>,
     /// For copies only, so that a version that looks on cannot hold up one that answers.
@@ -112,9 +114,16 @@ impl Worker {
     }
 
     fn new(shared: Arc<Shared>) -> Worker {
+        let buffers = Rc::new(Buffers::default());
         let pool = |version: usize, reach| {
             let address = shared.upstreams[version].clone();
-            Pool::start(address, shared.config.limits, Arc::clone(&shared.counters), reach)
+            Pool::start(
+                address,
+                shared.config.limits,
+                Arc::clone(&shared.counters),
+                reach,
+                Rc::clone(&buffers),
+            )
         };
         let versions = 0..shared.upstreams.len();
         Worker {
@@ -126,6 +135,7 @@ impl Worker {
             shadow_pools: versions
                 .map(|version| shared.engine.is_shadow(version).then(|| pool(version, None)))
                 .collect(),
+            buffers,
             shared,
         }
     }
@@ -147,7 +157,7 @@ impl Worker {
         let mut phase = self.shared.phase.subscribe();
         loop {
             tokio::select! {
-                accepted = listener.accept() => match accepted {
+                accepted = listener.accept(&self.buffers) => match accepted {
                     Ok((socket, peer)) => self.admit(&open, socket, peer),
                     Err(_) => {
                         self.shared.counters.connections_failed.add();
