@@ -155,15 +155,16 @@ impl Record {
         if status.code != OK {
             response = None;
         }
-        if let Some(reason) = shared.engine.ended(&decision, &outcome) {
-            self.keep(&decision, reason, &status, &outcome, &request, &response);
-        }
         if self.unary && shared.engine.watching() {
             let messages = Messages::Call {
                 request: readable(&shared, &request),
                 response: readable(&shared, &response),
             };
             offer(&self.worker, &decision, status.code == OK, messages);
+        }
+        // Queued before the call counts as ended: a call is never in between.
+        if let Some(reason) = shared.engine.ended(&decision, &outcome) {
+            self.keep(&decision, reason, &status, &outcome, &request, &response);
         }
         Some(Told { decision, code: status.code, request, response })
     }

@@ -34,8 +34,6 @@ const PIECES: usize = 8;
 pub struct Socket {
     shared: Rc<RefCell<Shared>>,
     inbox: Inbox,
-    /// Bytes read in this turn.
-    taken: usize,
 }
 
 /// The writing side of a socket, for whoever polls the connection that owns it: gathers small writes from the moment
@@ -50,6 +48,8 @@ struct Shared {
     /// How much of it has been written.
     written: usize,
     gathering: bool,
+    /// Bytes read in this turn.
+    taken: usize,
 }
 
 #[derive(Debug)]
@@ -83,8 +83,8 @@ impl Socket {
     }
 
     fn new(stream: Stream, buffers: &Rc<Buffers>) -> Socket {
-        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false };
-        Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)), taken: 0 }
+        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0 };
+        Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
     }
 
     /// To be called before the connection takes the socket; [`Outlet::gather`] once it has shaken hands.
@@ -99,22 +99,17 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Socket { shared, inbox, taken } = self.get_mut();
+        let Socket { shared, inbox } = self.get_mut();
         if inbox.hand_over(buffer) {
             return Poll::Ready(Ok(()));
         }
-        if *taken >= TURN {
-            *taken = 0;
+        let shared = &mut *shared.borrow_mut();
+        if shared.taken >= TURN {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let stream = &mut shared.borrow_mut().stream;
-        let read = inbox.poll_read(buffer, |into| stream.poll_read(cx, into));
-        *taken = match &read {
-            Poll::Ready(Ok(bytes)) => *taken + bytes,
-            Poll::Ready(Err(_)) | Poll::Pending => 0,
-        };
-        read.map_ok(drop)
+        let read = inbox.poll_read(buffer, |into| shared.stream.poll_read(cx, into));
+        read.map_ok(|bytes| shared.taken += bytes)
     }
 }
 
@@ -155,10 +150,12 @@ impl Outlet {
         self.0.borrow_mut().gathering = true;
     }
 
-    /// Writes what can be written. The task is woken when there is room for the rest; an error comes again when the
-    /// connection writes or reads the next time.
+    /// Ends a turn: writes what can be written, and lets more be read in the next one. The task is woken when there is
+    /// room for the rest; an error comes again when the connection writes or reads the next time.
     pub fn poll(&self, cx: &mut Context<'_>) {
-        let _ = self.0.borrow_mut().poll_write_out(cx);
+        let mut shared = self.0.borrow_mut();
+        shared.taken = 0;
+        let _ = shared.poll_write_out(cx);
     }
 }
 
