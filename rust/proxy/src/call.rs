@@ -12,7 +12,7 @@ use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Request, Version};
+use http::{HeaderMap, HeaderValue, Request, Version};
 
 use crate::deadline;
 use crate::exchange::{End, Exchange};
@@ -47,7 +47,7 @@ pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond
     let deadline = deadline(request.headers(), started);
     let version = decision.version;
     let record = Record::new(Rc::clone(worker), decision, started, session.peer(), metadata);
-    let grpc = failure::is_grpc(&request);
+    let grpc = failure::grpc_type(&request);
 
     let mut call =
         Call { session: &session, version, deadline, grpc, respond, record, link: None, exchange: None };
@@ -65,7 +65,8 @@ struct Call<'s> {
     session: &'s Session,
     version: usize,
     deadline: Option<Instant>,
-    grpc: bool,
+    /// The content type of a call that speaks gRPC.
+    grpc: Option<HeaderValue>,
     respond: SendResponse<Bytes>,
     record: Record,
     link: Option<Rc<Link>>,
@@ -179,7 +180,7 @@ impl Call<'_> {
                 let trailers = failure::trailers(&status);
                 exchange.client().map_or(Ok(()), |client| client.send_trailers(trailers))
             }
-            _ => self.respond.send_response(failure::response(&status, self.grpc), true).map(drop),
+            _ => self.respond.send_response(failure::response(&status, self.grpc.as_ref()), true).map(drop),
         };
         if let Some(exchange) = &mut self.exchange {
             exchange.upstream().send_reset(Reason::CANCEL);

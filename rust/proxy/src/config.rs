@@ -130,7 +130,7 @@ impl Default for Limits {
             connect_ns: seconds(5),
             stream_window: 1 << 20,
             connection_window: 16 << 20,
-            frame: 64 << 10,
+            frame: 16 << 10,
             upstream_connections: 64,
             observed_message: 64 << 20,
         }

@@ -43,12 +43,13 @@ impl Failure {
     }
 }
 
-/// The answer to a call that has had none. Who does not speak gRPC is answered in HTTP.
-pub fn response(status: &Status, grpc: bool) -> Response<()> {
+/// The answer to a call that has had none, in the content type it was asked in. Who does not speak gRPC (`None`) is
+/// answered in HTTP.
+pub fn response(status: &Status, grpc: Option<&HeaderValue>) -> Response<()> {
     let mut response = Response::new(());
-    if grpc {
+    if let Some(kind) = grpc {
         *response.headers_mut() = trailers(status);
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
     } else if status.code == DEADLINE_EXCEEDED {
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     } else {
@@ -67,9 +68,10 @@ pub fn trailers(status: &Status) -> HeaderMap {
     trailers
 }
 
-pub fn is_grpc(request: &Request<impl Sized>) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+/// The content type of a request that speaks gRPC: `application/grpc`, with or without a suffix.
+pub fn grpc_type(request: &Request<impl Sized>) -> Option<HeaderValue> {
+    let kind = request.headers().get(header::CONTENT_TYPE)?;
+    kind.as_bytes().starts_with(b"application/grpc").then(|| kind.clone())
 }
 
 /// Percent-encoding of `grpc-message`: everything but printable ASCII, and the percent sign itself.

@@ -28,11 +28,13 @@ async fn an_expired_deadline_is_answered_and_the_model_server_is_told() {
     .await;
     let stand = Stand::before(&upstream, "");
     let mut sent = request("/a/b");
+    sent.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc+json"));
     sent.headers_mut().insert("grpc-timeout", HeaderValue::from_static("100m"));
     let begun = Instant::now();
     let answer = unary(&client(&stand.address).await, sent, b"x").await.unwrap();
     assert_eq!((answer.status(), answer.trailers_only), ("4", true));
     assert!(answer.message().starts_with("pilotfish:"), "{}", answer.message());
+    assert_eq!(answer.head.headers["content-type"], "application/grpc+json");
     assert!(begun.elapsed() >= Duration::from_millis(100));
     let (timeout, reset) = resets.recv().await.unwrap();
     assert_eq!(reset, Reason::CANCEL);
