@@ -52,7 +52,7 @@ class Limits(Section):
     """Bytes of one call that may be under way before the other side has taken them."""
     connection_window: Bytes = Field(default=16 * 1024**2, ge=65_535, le=2**31 - 1)
     """The same for all calls of a connection together."""
-    frame: Bytes = Field(default=64 * 1024, ge=16_384, le=2**24 - 1)
+    frame: Bytes = Field(default=16 * 1024, ge=16_384, le=2**24 - 1)
     """Largest HTTP/2 frame that is accepted."""
     upstream_connections: Whole = Field(default=64, ge=1, le=10_000)
     """Connections to one model server from each thread. Up to so many clients have one for themselves."""
@@ -74,7 +74,7 @@ class Settings(Section):
     admin: ListenAddress = "127.0.0.1:9901"
     """Where health, metrics and the HTTP API are served. Keep it on the loopback interface: it asks nobody
     for a password."""
-    plane: Literal["grpcio", "native"] = "grpcio"
+    plane: Literal["grpcio", "native"] = "native"
     """What forwards the calls. `native` is invisible to both sides and fast; `grpcio` runs interceptors
     written in Python."""
     threads: Whole = Field(default=1, ge=1, le=256)
