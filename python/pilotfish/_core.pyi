@@ -7,7 +7,7 @@ always an argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, TypedDict, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Engine",
+    "NativePlane",
     "ProfileBuilder",
     "ProfileError",
     "__version__",
@@ -62,6 +63,64 @@ class Decision:
     @property
     def traceparent(self) -> str | None:
         """W3C trace context as the client sent it."""
+
+@type_check_only
+class NativeCall(TypedDict):
+    """The fields of a ``KeptCall``."""
+
+    call_id: str
+    reason: str
+    route: str
+    version: str
+    role: str
+    strategy: str
+    method: str
+    code: int
+    message: str
+    started_unix_ns: int
+    duration_ns: int
+    upstream_ns: int
+    request: bytes | None
+    response: bytes | None
+    request_bytes: int
+    response_bytes: int
+    metadata: tuple[tuple[str, str | bytes], ...]
+    traceparent: str | None
+    peer: str
+    upstream: str
+
+@final
+class NativePlane:
+    """The native data plane: threads that forward calls, and none of them ever takes the GIL.
+
+    ``configuration`` is JSON (see ``pilotfish.plane.native``). Listens and accepts calls once constructed.
+
+    Raises ConfigurationError, or OSError when the address cannot be listened on.
+    """
+
+    def __new__(cls, engine: Engine, configuration: str) -> NativePlane: ...
+    @property
+    def address(self) -> str:
+        """Where it listens, with the real port where 0 was asked for."""
+    @property
+    def serving(self) -> bool:
+        """Whether new connections are accepted."""
+    def upstreams(self) -> dict[str, Literal["ready", "connecting", "unreachable"]]:
+        """State of the connection to each version."""
+    def drain(self, seconds: float) -> bool:
+        """Let calls under way end within ``seconds``, break off the rest, stop.
+
+        True when all ended by themselves.
+        """
+    def flush(self, timeout: float) -> bool:
+        """Wait until the messages forwarded so far are in the statistics; False when it took longer."""
+    def counters(self) -> bytes:
+        """JSON: connections, refusals, resets and failures since the start."""
+    def kept(self, most: int, timeout: float) -> list[NativeCall]:
+        """Take up to ``most`` kept calls, oldest first; waits up to ``timeout`` seconds for one.
+
+        Each must be settled with :meth:`Engine.settle`.
+        """
 
 @final
 class Engine:

@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod message;
 mod metadata;
+mod plane;
 mod profile;
 
 use pyo3::prelude::*;
@@ -26,6 +27,7 @@ mod _core {
         engine::Engine,
         error::{ConfigurationError, ProfileError},
         message::decode,
+        plane::NativePlane,
         profile::{ProfileBuilder, describe_profile},
     };
 
