@@ -4,10 +4,12 @@
 //! counts of its own; what it needs to know of a pane is in the [`Evidence`], counts included, so that detectors that
 //! bet on counts fit the same seam as those that watch a score.
 
+pub mod discovery;
+pub mod edetector;
 pub mod threshold;
 
 use crate::tensor::Direction;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a detector is shown when a pane closes.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +25,7 @@ pub struct Evidence<'a> {
 }
 
 /// A point in the traffic: how many rows and calls came before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub row: u64,
     pub call: u64,
