@@ -1,11 +1,14 @@
 //! The profile as a file: JSON, so that people can read it, with a checksum, so that nobody edits it unnoticed.
 //!
 //! ```json
-//! {"format": "pilotfish-profile", "format_version": 1, "sha256": "…", "body": {"model": …, "rows": …, "features": […]}}
+//! {"format": "pilotfish-profile", "format_version": 2, "sha256": "…", "body": {"model": …, "rows": …, "features": […]}}
 //! ```
 //!
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
+//!
+//! Version 2 added the autocorrelation time of every feature. Files of version 1 are read; what they lack is measured
+//! live. Files of later versions are refused.
 
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
@@ -18,7 +21,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const FORMAT: &str = "pilotfish-profile";
-const FORMAT_VERSION: u64 = 1;
+const FORMAT_VERSION: u64 = 2;
 
 /// What can be read of any version.
 #[derive(Deserialize)]
@@ -56,6 +59,8 @@ struct Feature {
     unseen: u64,
     specials: Specials,
     moments: Moments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    autocorrelation_time: Option<f64>,
 }
 
 /// Where the bins lie, by kind.
@@ -160,6 +165,7 @@ impl Feature {
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
+            autocorrelation_time: reference.autocorrelation_time,
         }
     }
 
@@ -180,7 +186,11 @@ impl Feature {
         cells.extend([self.over, pos_inf]);
         let bins = Bins::from_cells(Arc::new(binning), cells)
             .ok_or_else(|| malformed(&format!("{:?} has not one count per bin", self.name)))?;
-        Ok(Reference { name: self.name, direction: self.direction, bins, moments: self.moments })
+        let Feature { name, direction, moments, autocorrelation_time, .. } = self;
+        if autocorrelation_time.is_some_and(|time| !(time.is_finite() && time >= 1.0)) {
+            return Err(malformed(&format!("the autocorrelation time of {name:?} is not a number from 1")));
+        }
+        Ok(Reference { name, direction, bins, moments, autocorrelation_time })
     }
 }
 
@@ -247,10 +257,22 @@ mod tests {
     #[test]
     fn a_newer_format_says_to_upgrade() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let newer = text.replace("\"format_version\":1", "\"format_version\":9,\"more\":{}");
+        let newer = text.replace("\"format_version\":2", "\"format_version\":9,\"more\":{}");
         let error = Profile::from_bytes(newer.as_bytes()).unwrap_err();
-        assert_eq!(error, ProfileError::Newer { found: 9, known: 1 });
+        assert_eq!(error, ProfileError::Newer { found: 9, known: 2 });
         assert!(error.to_string().contains("upgrade"));
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_read_and_knows_no_autocorrelation() {
+        let profile = profile();
+        let references = profile.references().iter().map(|reference| (**reference).clone());
+        let older = references.map(|reference| Reference { autocorrelation_time: None, ..reference }).collect();
+        let older = Profile::new("digits", older).unwrap();
+        let text = String::from_utf8(older.to_bytes()).unwrap();
+        let text = text.replace("\"format_version\":2", "\"format_version\":1");
+        assert!(!text.contains("autocorrelation"));
+        assert_eq!(Profile::from_bytes(text.as_bytes()).unwrap(), older);
     }
 
     #[test]
