@@ -12,8 +12,8 @@
 //!   Quiet ─────────────────────────────────▶ Raised
 //!     ▲                                         │
 //!     └─────────────────────────────────────────┘
-//!           the bet that raised it has lost what it had won, and the window holds no
-//!           evidence of its own, clear_after panes in a row
+//!           the bet that raised it has lost what it had won, and clear_after panes in a row
+//!           are back within the tolerance: no evidence of a change on their own
 //! ```
 
 pub mod bets;
@@ -107,6 +107,11 @@ impl Plan {
     pub fn new(reference: &Bins, autocorrelation_time: Option<f64>, tolerance: f64, delta: f64) -> Plan {
         let null = Null { tolerance, delta, autocorrelation_time: autocorrelation_time.unwrap_or(1.0) };
         Plan { bets: Bets::against(reference, &null), probe: Probe::of(reference), autocorrelation_time }
+    }
+
+    /// The same for live values of which the reference held only a part.
+    pub fn with_live_time(self, autocorrelation_time: Option<f64>) -> Plan {
+        Plan { autocorrelation_time, ..self }
     }
 
     pub fn bets(&self) -> &Bets {
@@ -206,16 +211,21 @@ impl EDetector {
         best.map(|(bet, ((shape, _), _))| (bet, shape))
     }
 
+    /// Rows that are taken for one independent row.
+    pub fn autocorrelation_time(&self) -> f64 {
+        self.state.tempo.time()
+    }
+
     pub fn is_raised(&self) -> bool {
         self.state.raised.is_some()
     }
 
-    /// Whether a capital of `level` raises the alarm, or the rows of `window` (all recent panes) have calmed it.
-    pub fn judge(&mut self, level: f64, window: &[u64], clear_after: u32) -> Option<AlarmState> {
+    /// Whether a capital of `level` raises the alarm, or the latest pane has calmed it.
+    pub fn judge(&mut self, level: f64, pane: &[u64], clear_after: u32) -> Option<AlarmState> {
         if self.state.raised.is_none() {
             return (self.capital() >= level).then(|| self.raise(level)).flatten();
         }
-        let calm = self.has_lost() && self.is_calm(window);
+        let calm = self.has_lost() && self.is_calm(pane);
         let raised = self.state.raised.as_mut()?;
         raised.calm = if calm { raised.calm + 1 } else { 0 };
         if raised.calm < clear_after {
@@ -237,9 +247,9 @@ impl EDetector {
         self.state.raised.as_ref().is_some_and(|raised| -raised.lost >= raised.won)
     }
 
-    /// Whether a few rows, on their own, are no evidence of a change: their e-value is below one.
-    fn is_calm(&mut self, window: &[u64]) -> bool {
-        self.plan.bets.gains(window, &mut self.gains);
+    /// Whether a pane, on its own, is no evidence of a change: its e-value is below one.
+    fn is_calm(&mut self, pane: &[u64]) -> bool {
+        self.plan.bets.gains(pane, &mut self.gains);
         let time = self.state.tempo.time();
         let factors = self.gains.iter().map(|gain| (gain / time).min(GAIN_MAX).exp());
         let e_value: f64 =

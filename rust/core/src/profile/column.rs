@@ -1,7 +1,7 @@
 //! Learns the reference of one feature from its values, in one pass and bounded memory.
 
-use super::autocorrelation::{self, Signs};
 use super::Reference;
+use super::autocorrelation::{self, Signs};
 use super::edges;
 use crate::sketch::binning::{BINS_MAX, Binning};
 use crate::sketch::bins::Bins;

@@ -267,7 +267,8 @@ mod tests {
     fn a_file_of_the_first_version_is_read_and_knows_no_autocorrelation() {
         let profile = profile();
         let references = profile.references().iter().map(|reference| (**reference).clone());
-        let older = references.map(|reference| Reference { autocorrelation_time: None, ..reference }).collect();
+        let older =
+            references.map(|reference| Reference { autocorrelation_time: None, ..reference }).collect();
         let older = Profile::new("digits", older).unwrap();
         let text = String::from_utf8(older.to_bytes()).unwrap();
         let text = text.replace("\"format_version\":2", "\"format_version\":1");

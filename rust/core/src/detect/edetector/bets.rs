@@ -11,13 +11,16 @@
 
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares};
 use super::slack::{self, Sample};
-use crate::sketch::binning::Kind;
+use crate::sketch::binning::{BINS_MAX, Kind};
 use crate::sketch::bins::Bins;
 
 /// Stakes on a shape, on a share that grows, on a share that shrinks.
 const SHAPE_STAKES: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
 const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
 const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
+
+/// Most cells of a feature: its bins, and those beside them.
+pub(super) const CELLS_MAX: usize = BINS_MAX + 7;
 
 /// How the first unit of capital is spread: over shapes, over holes, over bins.
 const SPREAD: [f64; 3] = [0.5, 0.25, 0.25];
@@ -125,11 +128,14 @@ impl Bets {
             gains.resize(self.len(), 0.0);
             return;
         }
-        let counts: Vec<f64> = counts.iter().map(|&count| count as f64).collect();
-        gains.extend(self.factors.chunks_exact(self.cells).map(|row| dot(row, &counts)));
+        let (mut floats, mut inside) = ([0.0; CELLS_MAX], [0.0; CELLS_MAX]);
+        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
+        let counts = &floats[..self.cells.min(CELLS_MAX)];
+        gains.extend(self.factors.chunks_exact(self.cells).map(|row| dot(row, counts)));
         let total: f64 = counts.iter().sum();
-        let inside: Vec<f64> =
-            self.groups.iter().map(|cells| cells.iter().map(|&cell| counts[cell]).sum()).collect();
+        for (inside, cells) in inside.iter_mut().zip(&self.groups) {
+            *inside = cells.iter().map(|&cell| counts[cell]).sum();
+        }
         gains.extend(self.shares.iter().map(|bet| {
             let inside = inside[bet.group];
             inside * bet.inside + (total - inside) * bet.outside

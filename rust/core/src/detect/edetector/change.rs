@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 const SEGMENTS_PER_LENGTH: usize = 8;
 
 /// Oldest start that is considered, in panes.
-const PANES_MAX: u32 = 4_096;
+const PANES_MAX: u32 = 1_024;
 
 /// ln(2 / 0.05).
 const RIVALS: f64 = 3.688_879_454_113_936;
@@ -30,7 +30,14 @@ pub struct History {
     segments: VecDeque<Segment>,
     /// Where the newest segment ends.
     end: Mark,
+    /// Counters that can be used again.
+    #[serde(skip)]
+    spare: Spare,
 }
+
+/// Memory only: any two are equal.
+#[derive(Clone, Debug, Default)]
+struct Spare(Vec<Box<[u64]>>);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Segment {
@@ -53,16 +60,17 @@ pub struct Onset {
 impl History {
     /// Adds a pane.
     pub fn push(&mut self, counts: &[u64], start: Mark, end: Mark) {
-        self.segments.push_back(Segment { start, panes: 1, counts: counts.into() });
+        let counts = self.spare.holding(counts);
+        self.segments.push_back(Segment { start, panes: 1, counts });
         self.end = end;
         self.condense();
         while self.segments.iter().map(|segment| segment.panes).sum::<u32>() > PANES_MAX {
-            self.segments.pop_front();
+            self.segments.pop_front().into_iter().for_each(|oldest| self.spare.0.push(oldest.counts));
         }
     }
 
     pub fn clear(&mut self) {
-        self.segments.clear();
+        self.spare.0.extend(self.segments.drain(..).map(|segment| segment.counts));
     }
 
     fn condense(&mut self) {
@@ -78,6 +86,7 @@ impl History {
             let oldest = &mut self.segments[first];
             oldest.panes += second.panes;
             oldest.counts.iter_mut().zip(&second.counts).for_each(|(sum, count)| *sum += count);
+            self.spare.0.push(second.counts);
             (newest, length) = (first + 1, 2 * length);
         }
     }
@@ -98,6 +107,27 @@ impl History {
         let latest = won.iter().rposition(is_rival).unwrap_or(best);
         let start = |position: usize| self.segments.get(position).map_or(self.end, |segment| segment.start);
         Onset { estimate: start(best), earliest: start(earliest), latest: start(latest + 1) }
+    }
+}
+
+// === impl Spare ===
+
+impl Spare {
+    fn holding(&mut self, counts: &[u64]) -> Box<[u64]> {
+        let fits = self.0.pop().filter(|spare| spare.len() == counts.len());
+        fits.map_or_else(
+            || counts.into(),
+            |mut spare| {
+                spare.copy_from_slice(counts);
+                spare
+            },
+        )
+    }
+}
+
+impl PartialEq for Spare {
+    fn eq(&self, _: &Spare) -> bool {
+        true
     }
 }
 
@@ -145,7 +175,7 @@ mod tests {
     #[test]
     fn an_old_change_is_dated_to_an_eighth_of_its_age_and_lies_in_the_set() {
         let bets = bets();
-        for (panes, change) in [(1_000, 777), (3_000, 100), (500, 0)] {
+        for (panes, change) in [(1_000, 777), (1_000, 100), (500, 0)] {
             let onset = history(panes, change).onset(&bets, best_bet(&bets));
             let off = onset.estimate.row.abs_diff(change * 10);
             assert!(off <= (panes - change) * 10 / 8, "{onset:?}");
