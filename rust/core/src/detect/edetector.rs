@@ -44,7 +44,7 @@ const GAIN_MAX: f64 = 640.0;
 /// What is bet on a feature and against what; made from the reference when it is loaded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    bets: Bets,
+    bets: Arc<Bets>,
     probe: Probe,
     autocorrelation_time: Option<f64>,
 }
@@ -53,6 +53,9 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct EDetector {
     plan: Arc<Plan>,
+    /// The plan's bets, for the autocorrelation time seen.
+    bets: Arc<Bets>,
+    time: f64,
     state: State,
     /// Logarithms of the last pane's factors, kept so that closing a pane allocates nothing.
     gains: Vec<f64>,
@@ -106,7 +109,11 @@ impl Plan {
     /// `autocorrelation_time` is that of the reference's rows, where their order is known.
     pub fn new(reference: &Bins, autocorrelation_time: Option<f64>, tolerance: f64, delta: f64) -> Plan {
         let null = Null { tolerance, delta, autocorrelation_time: autocorrelation_time.unwrap_or(1.0) };
-        Plan { bets: Bets::against(reference, &null), probe: Probe::of(reference), autocorrelation_time }
+        Plan {
+            bets: Arc::new(Bets::against(reference, &null)),
+            probe: Probe::of(reference),
+            autocorrelation_time,
+        }
     }
 
     /// The same for live values of which the reference held only a part.
@@ -130,12 +137,28 @@ impl EDetector {
             history: History::default(),
             raised: None,
         };
-        EDetector { plan, state, gains: Vec::new() }
+        EDetector::with(plan, state)
+    }
+
+    fn with(plan: Arc<Plan>, state: State) -> EDetector {
+        let bets = Arc::clone(&plan.bets);
+        let mut detector = EDetector { plan, bets, time: 1.0, state, gains: Vec::new() };
+        detector.tune();
+        detector
+    }
+
+    /// Bets as the autocorrelation time demands.
+    fn tune(&mut self) {
+        let time = self.state.tempo.time();
+        if time != self.time {
+            self.bets = Arc::new(self.plan.bets.tuned(time));
+            self.time = time;
+        }
     }
 
     /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
     pub fn resumed(plan: Arc<Plan>, state: State) -> Option<EDetector> {
-        (state.capital.len() == plan.bets.len()).then(|| EDetector { plan, state, gains: Vec::new() })
+        (state.capital.len() == plan.bets.len()).then(|| EDetector::with(plan, state))
     }
 
     pub fn state(&self) -> &State {
@@ -149,19 +172,19 @@ impl EDetector {
         if self.state.raised.is_none() {
             // While something has changed, how panes differ says nothing about how rows hang together.
             self.state.tempo.observe(&self.plan.probe, pane.counts);
+            self.tune();
         }
         self.state.history.push(pane.counts, pane.start, pane.end);
     }
 
     fn win(&mut self, counts: &[u64]) {
-        self.plan.bets.gains(counts, &mut self.gains);
-        let time = self.state.tempo.time();
+        self.bets.gains(counts, &mut self.gains);
         let stake = self.state.stake;
         for (capital, gain) in self.state.capital.iter_mut().zip(&self.gains) {
-            *capital = ((*capital + stake) * (gain / time).min(GAIN_MAX).exp()).min(CAPITAL_MAX);
+            *capital = ((*capital + stake) * gain.min(GAIN_MAX).exp()).min(CAPITAL_MAX);
         }
         if let Some(raised) = &mut self.state.raised {
-            let gain = self.gains.get(raised.bet).copied().unwrap_or(0.0) / time;
+            let gain = self.gains.get(raised.bet).copied().unwrap_or(0.0);
             raised.lost = (raised.lost + gain).min(0.0);
         }
     }
@@ -201,7 +224,7 @@ impl EDetector {
             return Some(Finding { shape: raised.shape, onset: raised.onset });
         }
         let (bet, shape) = self.best()?;
-        Some(Finding { shape, onset: self.state.history.onset(&self.plan.bets, bet) })
+        Some(Finding { shape, onset: self.state.history.onset(&self.bets, bet) })
     }
 
     /// The bet that holds most, and the shape it is on.
@@ -237,7 +260,7 @@ impl EDetector {
 
     fn raise(&mut self, level: f64) -> Option<AlarmState> {
         let (bet, shape) = self.best()?;
-        let onset = self.state.history.onset(&self.plan.bets, bet);
+        let onset = self.state.history.onset(&self.bets, bet);
         let won = (level / self.state.stake.max(f64::MIN_POSITIVE)).max(1.0).ln();
         self.state.raised = Some(Raised { bet, shape, onset, won, lost: 0.0, calm: 0 });
         Some(AlarmState::Raised)
@@ -249,9 +272,8 @@ impl EDetector {
 
     /// Whether a pane, on its own, is no evidence of a change: its e-value is below one.
     fn is_calm(&mut self, pane: &[u64]) -> bool {
-        self.plan.bets.gains(pane, &mut self.gains);
-        let time = self.state.tempo.time();
-        let factors = self.gains.iter().map(|gain| (gain / time).min(GAIN_MAX).exp());
+        self.bets.gains(pane, &mut self.gains);
+        let factors = self.gains.iter().map(|gain| gain.min(GAIN_MAX).exp());
         let e_value: f64 =
             self.plan.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum();
         e_value < 1.0

@@ -11,16 +11,19 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 /// Fewest sums of one length that say something.
-const SUMS_MIN: f64 = 32.0;
+const SUMS_MIN: f64 = 64.0;
 
 /// Standard errors beyond which an excess is not chance.
-const DOUBT: f64 = 3.5;
+const DOUBT: f64 = 5.0;
 
 /// Longest sums: 2^24 rows.
 const LENGTHS_MAX: usize = 25;
 
 /// Signs a category gets, so that two frequent ones do not share all of them.
 const SIGNS: usize = 4;
+
+/// Categories, the first ones seen, whose coming and going is looked at one by one.
+const SINGLED_OUT: usize = 12;
 
 /// Sums of one series.
 #[derive(Clone, Debug, Default)]
@@ -36,9 +39,14 @@ struct Length {
     waiting: Option<f64>,
 }
 
-/// Series of a categorical feature: every category is plus or minus one, drawn by its hash.
+/// Series of a categorical feature: plus or minus one, drawn by the hash of the category; and whether it is a certain
+/// one.
 #[derive(Clone, Debug, Default)]
-pub struct Signs([Series; SIGNS]);
+pub struct Signs {
+    signs: [Series; SIGNS],
+    /// By hash, from the row on in which it was seen first.
+    singled_out: Vec<(u64, Series)>,
+}
 
 // === impl Series ===
 
@@ -93,13 +101,20 @@ impl Signs {
         let mut hasher = SipHasher13::new();
         hasher.write(label);
         let hash = hasher.finish();
-        for (position, series) in self.0.iter_mut().enumerate() {
+        for (position, series) in self.signs.iter_mut().enumerate() {
             series.push(if hash >> position & 1 == 1 { 1.0 } else { -1.0 });
+        }
+        if self.singled_out.len() < SINGLED_OUT && !self.singled_out.iter().any(|(known, _)| *known == hash) {
+            self.singled_out.push((hash, Series::default()));
+        }
+        for (known, series) in &mut self.singled_out {
+            series.push(f64::from(u8::from(*known == hash)));
         }
     }
 
     pub fn time(&self) -> f64 {
-        self.0.iter().map(Series::time).fold(1.0, f64::max)
+        let singled_out = self.singled_out.iter().map(|(_, series)| series);
+        self.signs.iter().chain(singled_out).map(Series::time).fold(1.0, f64::max)
     }
 }
 

@@ -8,6 +8,12 @@
 //!
 //! Stakes are shares of the largest one that cannot lose everything, 1/(s - min f): so a bet on a rare category may be
 //! large, as it should be.
+//!
+//! Rows that resemble the row before are bet on with less. Take a stream that repeats its last value with probability
+//! γ and else draws a new one, so that its autocorrelation is γ^k and its autocorrelation time τ = (1 + γ)/(1 - γ). A
+//! run of one value then has a geometric length, and a factor y per row has the expectation (1 - γ)y/(1 - γy) per run.
+//! Setting that to g = 1 + λ(f - s) gives y = g/(1 - γ + γg), whose expectation per run is at most one exactly, not only
+//! to second order as with g^(1/τ), which long runs of a rare value break. For small stakes both are the same.
 
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares};
 use super::slack::{self, Sample};
@@ -119,6 +125,19 @@ impl Bets {
     /// Shape and weight of every bet; the weights add up to one.
     pub fn iter(&self) -> impl Iterator<Item = (Shape, f64)> {
         self.bets.iter().copied()
+    }
+
+    /// The same bets for rows of which `time` are worth one independent row.
+    #[must_use]
+    pub fn tuned(&self, time: f64) -> Bets {
+        let stickiness = (time.max(1.0) - 1.0) / (time.max(1.0) + 1.0); // γ
+        let tuned = |log: f64| log - (1.0 - stickiness + stickiness * log.exp()).ln();
+        let mut bets = self.clone();
+        bets.factors.iter_mut().for_each(|factor| *factor = tuned(*factor));
+        for share in &mut bets.shares {
+            (share.inside, share.outside) = (tuned(share.inside), tuned(share.outside));
+        }
+        bets
     }
 
     /// Logarithm of the factor by which `counts` multiply each bet, in order.
@@ -368,6 +387,26 @@ mod tests {
             for (bet, ((a, b), sum)) in gains(&a).iter().zip(gains(&b)).zip(gains(&sum)).enumerate() {
                 prop_assert!((a + b - sum).abs() < 1e-9);
                 prop_assert_eq!(bets.gain(bet, &[0; 11]), 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn runs_of_one_value_do_not_let_any_bet_gain() {
+        let reference = reference(&[990, 10], [2, 0]);
+        let p: Vec<f64> = reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
+        for time in [1.0, 3.0, 9.0, 99.0] {
+            let stickiness = (time - 1.0) / (time + 1.0);
+            let bets = Bets::against(&reference, &null(0.0)).tuned(time);
+            for bet in 0..bets.len() {
+                let of_run = |cell: usize| {
+                    let mut one = vec![0; p.len()];
+                    one[cell] = 1;
+                    let factor = bets.gain(bet, &one).exp();
+                    (1.0 - stickiness) * factor / (1.0 - stickiness * factor)
+                };
+                let expectation: f64 = p.iter().enumerate().map(|(cell, share)| share * of_run(cell)).sum();
+                assert!(expectation <= 1.0 + 1e-9, "{time}: {expectation}");
             }
         }
     }

@@ -1,8 +1,8 @@
 //! How many rows are worth one independent row: the autocorrelation time, from the panes themselves.
 //!
 //! Rows that resemble the row before carry less evidence than they seem to; without a correction every detector that
-//! assumes independence raises false alarms (at ρ = 0.8 a thousand times too many). A bet's log factor is divided by
-//! the autocorrelation time τ = 1 + 2 Σ ρ_k, which keeps its expectation at one to second order.
+//! assumes independence raises false alarms (at ρ = 0.8 a thousand times too many). So bets are placed for rows of
+//! which so many are worth one independent row, the autocorrelation time τ = 1 + 2 Σ ρ_k: see [`super::bets`].
 //!
 //! The reference's own τ comes with the profile. Training data may have been shuffled, or come in another order than
 //! live rows, so it is also measured live: means of successive panes differ by a variance of 2τV/n (von Neumann,
@@ -24,13 +24,19 @@ const EVERY: usize = 8;
 /// Differences without which live panes say nothing.
 const LEAST: usize = 16;
 
-/// 2.5 standard errors of the median of squared normal differences, relative, times the root of their number.
-const DOUBT: f64 = 5.8;
+/// 2.8 standard errors of the median of squared normal differences, relative, times the root of their number.
+const DOUBT: f64 = 6.5;
+
+/// The median of chi-square with one degree of freedom.
+const MEDIAN: f64 = 0.454_936;
+
+/// Categories that are looked at.
+const CATEGORIES_MAX: usize = 8;
 
 /// What is looked at: how the mean of a few functions moves from pane to pane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// Location and scale; none for categories, whose shares are looked at, and pooled.
+    /// Location and scale; or whether it is a certain category, of the most frequent ones.
     functions: Vec<Vec<f64>>,
     variances: Vec<f64>,
 }
@@ -55,13 +61,12 @@ impl Probe {
     pub fn of(reference: &Bins) -> Probe {
         let total = reference.total().max(1) as f64;
         let share = |cell: usize| reference.cells()[cell] as f64 / total;
-        if reference.binning().kind() == Kind::Category {
-            let variances = (0..reference.cells().len()).map(share).collect();
-            return Probe { functions: Vec::new(), variances };
-        }
         let polynomials = Polynomials::of(reference);
-        let functions: Vec<Vec<f64>> =
-            polynomials.iter().take(2).map(|(_, values)| values.to_vec()).collect();
+        let functions: Vec<Vec<f64>> = if reference.binning().kind() == Kind::Category {
+            most_frequent(reference)
+        } else {
+            polynomials.iter().take(2).map(|(_, values)| values.to_vec()).collect()
+        };
         let variance = |values: &Vec<f64>| {
             let mean: f64 = values.iter().enumerate().map(|(cell, value)| share(cell) * value).sum();
             values.iter().enumerate().map(|(cell, value)| share(cell) * (value - mean).powi(2)).sum()
@@ -72,25 +77,22 @@ impl Probe {
 
     /// Writes the means of what is looked at; how many there are.
     fn means(&self, counts: &[u64], total: f64, means: &mut [f64; CELLS_MAX]) -> usize {
-        if self.is_pooled() {
-            means.iter_mut().zip(counts).for_each(|(mean, &count)| *mean = count as f64 / total);
-            return counts.len().min(CELLS_MAX);
-        }
         for (mean, values) in means.iter_mut().zip(&self.functions) {
             *mean =
                 values.iter().zip(counts).map(|(value, &count)| value * count as f64).sum::<f64>() / total;
         }
         self.functions.len()
     }
+}
 
-    fn freedom(&self) -> f64 {
-        let cells = self.variances.iter().filter(|&&variance| variance > 0.0).count();
-        if self.is_pooled() { cells.saturating_sub(1).max(1) as f64 } else { 1.0 }
-    }
-
-    fn is_pooled(&self) -> bool {
-        self.functions.is_empty()
-    }
+/// Whether a row is in each of the most frequent cells.
+fn most_frequent(reference: &Bins) -> Vec<Vec<f64>> {
+    let cells = reference.cells();
+    let mut order: Vec<usize> = (0..cells.len()).filter(|&cell| cells[cell] > 0).collect();
+    order.sort_by_key(|&cell| std::cmp::Reverse(cells[cell]));
+    order.truncate(CATEGORIES_MAX);
+    let indicator = |of: usize| (0..cells.len()).map(|cell| f64::from(u8::from(cell == of))).collect();
+    order.into_iter().map(indicator).collect()
 }
 
 // === impl Tempo ===
@@ -133,7 +135,7 @@ impl Tempo {
         }
         self.seen += 1;
         if self.seen >= LEAST && self.seen.is_multiple_of(EVERY) {
-            self.time = self.estimate(probe.freedom());
+            self.time = self.estimate();
         }
     }
 
@@ -146,19 +148,13 @@ impl Tempo {
                     if *variance > 1e-12 { (a - b).powi(2) / (noise * variance) } else { 0.0 }
                 },
             );
-        if probe.is_pooled() {
-            keep(&mut self.moves, 0, moves.sum::<f64>() / probe.freedom());
-        } else {
-            moves.enumerate().for_each(|(ring, value)| keep(&mut self.moves, ring, value));
-        }
+        moves.enumerate().for_each(|(ring, value)| keep(&mut self.moves, ring, value));
     }
 
-    fn estimate(&self, freedom: f64) -> f64 {
+    fn estimate(&self) -> f64 {
         let known = self.known.unwrap_or(1.0).max(1.0);
-        // The median of chi-square over its degrees of freedom (Wilson and Hilferty, 1931).
-        let median_of_one = (1.0 - 2.0 / (9.0 * freedom)).powi(3);
-        let live = self.moves.iter().map(median).fold(0.0, f64::max) / median_of_one;
-        let doubt = 1.0 + DOUBT / (self.seen.min(REMEMBERED) as f64 * freedom).sqrt();
+        let live = self.moves.iter().map(median).fold(0.0, f64::max) / MEDIAN;
+        let doubt = 1.0 + DOUBT / (self.seen.min(REMEMBERED) as f64).sqrt();
         if self.known.is_none() || live > doubt * known {
             live.max(known)
         } else {
