@@ -10,7 +10,7 @@ use std::f64::consts::TAU;
 use std::sync::Arc;
 
 const ARL: f64 = 1e6;
-const PANE: usize = 25;
+const PANE: usize = 20;
 const REFERENCE_ROWS: usize = 100_000;
 /// Panes before the change.
 const BEFORE: usize = 200;

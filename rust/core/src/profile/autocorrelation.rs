@@ -22,6 +22,9 @@ const LENGTHS_MAX: usize = 25;
 /// Signs a category gets, so that two frequent ones do not share all of them.
 const SIGNS: usize = 4;
 
+/// Rows of a category below which it says nothing.
+const OCCURRENCES_MIN: f64 = 100.0;
+
 /// Categories, the first ones seen, whose coming and going is looked at one by one.
 const SINGLED_OUT: usize = 12;
 
@@ -71,6 +74,10 @@ impl Series {
         }
     }
 
+    fn sum(&self) -> f64 {
+        self.0.first().map_or(0.0, |single| single.total)
+    }
+
     /// The autocorrelation time, at least one.
     pub fn time(&self) -> f64 {
         let Some(single) = self.0.first().map(Length::variance).filter(|&variance| variance > 1e-12) else {
@@ -114,6 +121,7 @@ impl Signs {
 
     pub fn time(&self) -> f64 {
         let singled_out = self.singled_out.iter().map(|(_, series)| series);
+        let singled_out = singled_out.filter(|series| series.sum() >= OCCURRENCES_MIN);
         self.signs.iter().chain(singled_out).map(Series::time).fold(1.0, f64::max)
     }
 }

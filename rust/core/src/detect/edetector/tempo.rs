@@ -6,8 +6,8 @@
 //!
 //! The reference's own τ comes with the profile. Training data may have been shuffled, or come in another order than
 //! live rows, so it is also measured live: means of successive panes differ by a variance of 2τV/n (von Neumann,
-//! "Distribution of the ratio of the mean square successive difference to the variance", 1941). Their median is
-//! taken, which one change of level does not move. It replaces the profile's where chance does not explain that the two
+//! "Distribution of the ratio of the mean square successive difference to the variance", 1941). They are
+//! averaged, the largest ones clipped, so that one change of level does not count. It replaces the profile's where chance does not explain that the two
 //! differ, and is taken only from the past: a pane is never judged by itself.
 
 use super::bets::CELLS_MAX;
@@ -24,11 +24,14 @@ const EVERY: usize = 8;
 /// Differences without which live panes say nothing.
 const LEAST: usize = 16;
 
-/// 2.8 standard errors of the median of squared normal differences, relative, times the root of their number.
-const DOUBT: f64 = 6.5;
+/// 3.5 standard errors of the mean of squared normal differences, times the root of their number.
+const DOUBT: f64 = 5.0;
 
-/// The median of chi-square with one degree of freedom.
-const MEDIAN: f64 = 0.454_936;
+/// Times the mean beyond which a difference is a change of level and not chance.
+const CLIP: f64 = 8.0;
+
+/// Fewest values a pane must hold, times the variance of what is looked at, for its mean to be nearly normal.
+const WEIGHT_MIN: f64 = 3.0;
 
 /// Categories that are looked at.
 const CATEGORIES_MAX: usize = 8;
@@ -142,18 +145,15 @@ impl Tempo {
     /// Keeps the squared differences from the last pane, each one τ on average: `noise` is 1/n + 1/m.
     fn remember(&mut self, probe: &Probe, means: &[f64], noise: f64) {
         let differences = self.means.iter().zip(means).zip(&probe.variances);
-        let moves =
-            differences.map(
-                |((a, b), variance)| {
-                    if *variance > 1e-12 { (a - b).powi(2) / (noise * variance) } else { 0.0 }
-                },
-            );
+        let moves = differences.map(|((a, b), variance)| {
+            if *variance > WEIGHT_MIN * noise { (a - b).powi(2) / (noise * variance) } else { 0.0 }
+        });
         moves.enumerate().for_each(|(ring, value)| keep(&mut self.moves, ring, value));
     }
 
     fn estimate(&self) -> f64 {
         let known = self.known.unwrap_or(1.0).max(1.0);
-        let live = self.moves.iter().map(median).fold(0.0, f64::max) / MEDIAN;
+        let live = self.moves.iter().map(clipped_mean).fold(0.0, f64::max);
         let doubt = 1.0 + DOUBT / (self.seen.min(REMEMBERED) as f64).sqrt();
         if self.known.is_none() || live > doubt * known {
             live.max(known)
@@ -174,12 +174,11 @@ fn keep(rings: &mut Vec<VecDeque<f32>>, ring: usize, value: f64) {
     ring.push_back(value as f32);
 }
 
-fn median(ring: &VecDeque<f32>) -> f64 {
-    let mut values = [0.0; REMEMBERED];
-    values.iter_mut().zip(ring).for_each(|(value, kept)| *value = *kept);
-    let values = &mut values[..ring.len().min(REMEMBERED)];
-    let middle = values.len() / 2;
-    if values.is_empty() { 0.0 } else { f64::from(*values.select_nth_unstable_by(middle, f32::total_cmp).1) }
+/// The mean of squared differences, of which none counts for more than [`CLIP`] times the mean.
+fn clipped_mean(ring: &VecDeque<f32>) -> f64 {
+    let clipped = |most: f64| ring.iter().map(|&value| f64::from(value).min(most)).sum::<f64>();
+    let count = ring.len().max(1) as f64;
+    (0..4).fold(1.0, |mean: f64, _| (clipped(CLIP * mean.max(1.0)) / count).max(1.0))
 }
 
 #[cfg(test)]
