@@ -205,9 +205,9 @@ impl EDetector {
     pub fn evidence_by_shape(&self) -> Vec<(Shape, f64)> {
         let mut shapes: Vec<(Shape, f64)> = Vec::new();
         for ((shape, weight), capital) in self.plan.bets.iter().zip(&self.state.capital) {
-            match shapes.last_mut() {
-                Some((last, sum)) if *last == shape => *sum += weight * capital,
-                _ => shapes.push((shape, weight * capital)),
+            match shapes.iter_mut().rfind(|(known, _)| *known == shape) {
+                Some((_, sum)) => *sum += weight * capital,
+                None => shapes.push((shape, weight * capital)),
             }
         }
         let stake = self.state.stake;

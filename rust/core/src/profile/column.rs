@@ -197,7 +197,7 @@ impl Column {
             Column::Labels(labels) => labels.finish(),
         };
         let name = name.to_owned();
-        (bins.total() > 0).then(|| Reference { name, direction, bins, moments, autocorrelation_time })
+        (bins.total() > 0).then_some(Reference { name, direction, bins, moments, autocorrelation_time })
     }
 }
 

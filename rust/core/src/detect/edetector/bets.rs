@@ -15,18 +15,22 @@
 //! Setting that to g = 1 + λ(f - s) gives y = g/(1 - γ + γg), whose expectation per run is at most one exactly, not only
 //! to second order as with g^(1/τ), which long runs of a rare value break. For small stakes both are the same.
 
-use super::directions::{Aspect, Polynomials, Sense, Shape, shares};
+use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
 use super::slack::{self, Sample};
 use crate::sketch::binning::{BINS_MAX, Kind};
 use crate::sketch::bins::Bins;
 
-/// Stakes on a shape, on a share that grows, on a share that shrinks.
+/// Stakes on a shape, on a tilt, on a share that grows, on a share that shrinks.
 const SHAPE_STAKES: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
+const TILT_STAKES: [f64; 3] = [0.3, 0.6, 0.95];
 const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
 const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
 
 /// Most cells of a feature: its bins, and those beside them.
 pub(super) const CELLS_MAX: usize = BINS_MAX + 7;
+
+/// Most shares that are watched: holes, bins, pairs and fours of them.
+const SHARES_MAX: usize = 2 * BINS_MAX;
 
 /// How the first unit of capital is spread: over shapes, over holes, over bins.
 const SPREAD: [f64; 3] = [0.5, 0.25, 0.25];
@@ -81,7 +85,8 @@ impl Bets {
     /// All bets against the null around a reference.
     pub fn against(reference: &Bins, null: &Null) -> Bets {
         let (polynomials, groups) = (Polynomials::of(reference), shares(reference));
-        let directions = 2 * (polynomials.iter().count() + groups.len());
+        let tilts = tilts(reference);
+        let directions = 2 * (polynomials.iter().count() + groups.len()) + tilts.len();
         let table = Table {
             reference,
             null,
@@ -89,12 +94,13 @@ impl Bets {
             log_odds: (directions.max(1) as f64 / null.delta).ln(),
         };
         let on_shapes = polynomials.iter().flat_map(|(aspect, values)| table.on_shape(aspect, values));
+        let on_tilts = tilts.iter().flat_map(|(shape, values)| table.on_growth(*shape, values, &TILT_STAKES));
         let on_shares = groups
             .iter()
             .enumerate()
             .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
         let groups = groups.iter().map(|(_, cells)| cells.clone()).collect();
-        Bets::assembled(reference.cells().len(), groups, on_shapes.chain(on_shares).collect())
+        Bets::assembled(reference.cells().len(), groups, on_shapes.chain(on_tilts).chain(on_shares).collect())
     }
 
     fn assembled(cells: usize, groups: Vec<Vec<usize>>, offers: Vec<Offer>) -> Bets {
@@ -147,7 +153,7 @@ impl Bets {
             gains.resize(self.len(), 0.0);
             return;
         }
-        let (mut floats, mut inside) = ([0.0; CELLS_MAX], [0.0; CELLS_MAX]);
+        let (mut floats, mut inside) = ([0.0; CELLS_MAX], [0.0; SHARES_MAX]);
         floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
         let counts = &floats[..self.cells.min(CELLS_MAX)];
         gains.extend(self.factors.chunks_exact(self.cells).map(|row| dot(row, counts)));
@@ -206,12 +212,12 @@ impl Table<'_> {
     /// Bets that the mean of a polynomial grows, and that it falls.
     fn on_shape(&self, aspect: Aspect, values: &[f64]) -> Vec<Offer> {
         let fallen: Vec<f64> = values.iter().map(|value| -value).collect();
-        let mut offers = self.on_growth(Shape::up(aspect), values);
-        offers.extend(self.on_growth(Shape::down(aspect), &fallen));
+        let mut offers = self.on_growth(Shape::up(aspect), values, &SHAPE_STAKES);
+        offers.extend(self.on_growth(Shape::down(aspect), &fallen, &SHAPE_STAKES));
         offers
     }
 
-    fn on_growth(&self, shape: Shape, values: &[f64]) -> Vec<Offer> {
+    fn on_growth(&self, shape: Shape, values: &[f64], stakes: &[f64]) -> Vec<Offer> {
         let sample = self.sample(values);
         let most_likely = slack::mean_of(&sample, self.log_odds);
         let gap = sample.most - most_likely.low;
@@ -220,12 +226,12 @@ impl Table<'_> {
             return Vec::new(); // nothing is impossible under the null, so nothing is evidence against it
         }
         let largest = 1.0 / (slack - sample.least);
-        let offer = |share: f64| {
+        let offer = |share: &f64| {
             let stake = share * largest;
             let row = values.iter().map(|value| (stake * (value - slack)).ln_1p()).collect();
             Offer { shape, kind: 0, bet: Form::Cells(row) }
         };
-        SHAPE_STAKES.into_iter().map(offer).collect()
+        stakes.iter().map(offer).collect()
     }
 
     fn sample(&self, values: &[f64]) -> Sample {
@@ -253,7 +259,7 @@ impl Table<'_> {
         let least = slack::share_below(share(count), self.size, self.log_odds);
         let most = slack::tolerated_above(most.min(1.0), self.null.tolerance);
         let least = slack::tolerated_below(least.max(0.0), self.null.tolerance);
-        let kind = if matches!(aspect, Aspect::Bin(_)) { 2 } else { 1 };
+        let kind = if matches!(aspect, Aspect::Bin(_) | Aspect::Bins(..)) { 2 } else { 1 };
         let offer = |sense: Sense, inside: f64, outside: f64| {
             let bet = ShareBet { group, inside: inside.ln(), outside: outside.ln() };
             Offer { shape: Shape { aspect, sense }, kind, bet: Form::Share(bet) }
@@ -277,7 +283,7 @@ impl Table<'_> {
     /// what was seen once stands for what was not seen yet (Good, Biometrika 1953).
     fn unseen(&self, aspect: Aspect) -> u64 {
         let by_value = self.reference.binning().kind() != Kind::Numeric;
-        let is_beside = matches!(aspect, Aspect::Unseen | Aspect::Below | Aspect::Above);
+        let is_beside = matches!(aspect, Aspect::Unseen | Aspect::Below | Aspect::Above | Aspect::Outside);
         if !(by_value && is_beside) {
             return 0;
         }

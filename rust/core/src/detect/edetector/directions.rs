@@ -3,8 +3,10 @@
 //! * **Shape**, for what has an order: Legendre polynomials of the reference mid-rank, 1 to 4, up and down. The
 //!   mid-rank of a reference value is uniform on [-1, 1], where these polynomials are orthogonal: location, scale,
 //!   skew and tails, in any unit and for any distribution.
+//! * **Tilts**: exp(z) and exp(z²/4) of the normal score z of the mid-rank, the likelihood ratios of a large shift and
+//!   of a wider spread; polynomials are too tame for those.
 //! * **Holes**: the share of missing values, of values between or beside the known ones, below and above all of them.
-//! * **Bins**: the share of each bin or category, up and down.
+//! * **Bins**: the share of each bin or category, and of two and four neighbours, up and down.
 
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
@@ -26,8 +28,12 @@ pub enum Aspect {
     /// Below and above all of the reference.
     Below,
     Above,
+    /// On either side of all of the reference.
+    Outside,
     /// A bin, by its number.
     Bin(u8),
+    /// Neighbouring bins, by the first and the last number.
+    Bins(u8, u8),
 }
 
 /// Whether its mean grew or fell.
@@ -48,6 +54,47 @@ pub struct Shape {
 /// Legendre polynomials of the mid-rank, one row per polynomial, one column per cell; empty for categories.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Polynomials(Vec<(Aspect, Vec<f64>)>);
+
+/// Largest normal score: that of values beyond the reference.
+const SCORE_MAX: f64 = 3.5;
+
+/// Likelihood ratios of large changes, scaled to at most 1, one value per cell; none for categories.
+pub fn tilts(reference: &Bins) -> Vec<(Shape, Vec<f64>)> {
+    if reference.binning().kind() == Kind::Category {
+        return Vec::new();
+    }
+    let score = |rank: Option<f64>| {
+        let rank = rank.unwrap_or(0.0);
+        if rank.abs() >= 1.0 {
+            SCORE_MAX.copysign(rank)
+        } else {
+            normal_score(rank).clamp(-SCORE_MAX, SCORE_MAX)
+        }
+    };
+    let scores: Vec<f64> = mid_ranks(reference).into_iter().map(score).collect();
+    let row = |(shape, logarithm): (Shape, Function)| {
+        let most = scores.iter().map(|&z| logarithm(z)).fold(f64::NEG_INFINITY, f64::max);
+        (shape, scores.iter().map(|&z| (logarithm(z) - most).exp()).collect())
+    };
+    let rows: [(Shape, Function); 3] = [
+        (Shape::up(Aspect::Location), |z| z),
+        (Shape::down(Aspect::Location), |z| -z),
+        (Shape::up(Aspect::Scale), |z| 0.25 * z * z),
+    ];
+    rows.into_iter().map(row).collect()
+}
+
+/// The normal quantile of a rank in (-1, 1), to 0.5 % (Winitzki's approximation of the inverse error function, 2008).
+fn normal_score(rank: f64) -> f64 {
+    const A: f64 = 0.147;
+    let logarithm = (1.0 - rank * rank).ln();
+    let half = 2.0 / (std::f64::consts::PI * A) + 0.5 * logarithm;
+    let erf_inverse = ((half * half - logarithm / A).sqrt() - half).max(0.0).sqrt();
+    (std::f64::consts::SQRT_2 * erf_inverse).copysign(rank)
+}
+
+/// Of a rank, or of its normal score.
+type Function = fn(f64) -> f64;
 
 /// Cells that are counted together, in words.
 pub type Share = (Aspect, Vec<usize>);
@@ -75,7 +122,9 @@ impl fmt::Display for Shape {
             Aspect::Unseen => f.write_str("unseen")?,
             Aspect::Below => f.write_str("below range")?,
             Aspect::Above => f.write_str("above range")?,
+            Aspect::Outside => f.write_str("outside range")?,
             Aspect::Bin(bin) => write!(f, "bin {bin}")?,
+            Aspect::Bins(first, last) => write!(f, "bins {first}-{last}")?,
         }
         f.write_str(match self.sense {
             Sense::Up => " up",
@@ -93,10 +142,10 @@ impl Polynomials {
             return Polynomials::default();
         }
         let ranks = mid_ranks(reference);
-        let row = |(aspect, polynomial): (Aspect, fn(f64) -> f64)| {
+        let row = |(aspect, polynomial): (Aspect, Function)| {
             (aspect, ranks.iter().map(|rank| rank.map_or(0.0, polynomial)).collect())
         };
-        let rows: [(Aspect, fn(f64) -> f64); 4] = [
+        let rows: [(Aspect, Function); 4] = [
             (Aspect::Location, |u| u),
             (Aspect::Scale, |u| 0.5 * (3.0 * u * u - 1.0)),
             (Aspect::Skew, |u| 0.5 * (5.0 * u * u - 3.0) * u),
@@ -133,10 +182,23 @@ pub fn shares(reference: &Bins) -> Vec<Share> {
         (Aspect::Below, vec![binning::NEG_INF, binning::UNDER]),
         (Aspect::Above, vec![binning.over(), binning.pos_inf()]),
     ];
-    let ordered = binning.kind() != Kind::Category;
-    let has_order = |(aspect, _): &Share| ordered || !matches!(aspect, Aspect::Below | Aspect::Above);
     let bins = (0..binning.bins()).map(|bin| (Aspect::Bin(bin as u8), vec![binning::FIRST + bin]));
-    holes.into_iter().filter(has_order).chain(bins).collect()
+    if binning.kind() == Kind::Category {
+        return holes.into_iter().take(2).chain(bins).collect();
+    }
+    let outside = [binning::NEG_INF, binning::UNDER, binning.over(), binning.pos_inf()];
+    let neighbours = [2, 4].into_iter().flat_map(|width| {
+        (0..binning.bins() / width).map(move |block| {
+            let (first, last) = (block * width, (block + 1) * width - 1);
+            (
+                Aspect::Bins(first as u8, last as u8),
+                (binning::FIRST + first..=binning::FIRST + last).collect(),
+            )
+        })
+    });
+    // Before the sides: where one side has it all, the later of two equal bets names it.
+    let outside = std::iter::once((Aspect::Outside, outside.to_vec()));
+    outside.chain(holes).chain(bins).chain(neighbours).collect()
 }
 
 #[cfg(test)]
@@ -185,6 +247,19 @@ mod tests {
         assert_eq!(Polynomials::of(&reference).iter().count(), 0);
         let aspects: Vec<Aspect> = shares(&reference).into_iter().map(|(aspect, _)| aspect).collect();
         assert_eq!(aspects, [Aspect::Missing, Aspect::Unseen, Aspect::Bin(0), Aspect::Bin(1)]);
+    }
+
+    #[test]
+    fn normal_scores_are_those_of_the_tables() {
+        for (rank, score) in [(0.0, 0.0), (0.5, 0.6745), (-0.9, -1.6449), (0.968_75, 2.1539)] {
+            assert!((normal_score(rank) - score).abs() < 0.005 * score.abs().max(0.1), "{rank}");
+        }
+    }
+
+    #[test]
+    fn neighbours_are_shares_too() {
+        let aspects: Vec<Aspect> = shares(&uniform(5)).into_iter().map(|(aspect, _)| aspect).collect();
+        assert!(aspects.ends_with(&[Aspect::Bins(0, 1), Aspect::Bins(2, 3), Aspect::Bins(0, 3)]));
     }
 
     #[test]
