@@ -226,7 +226,7 @@ def test_a_distance_that_is_not_known_has_no_point(collector: Collector) -> None
         for point in collector.points
         if point.name == "pilotfish.drift.alert.active"
     }
-    assert active == {"psi": 1, "jensen_shannon": 0, "ks": 0}
+    assert active == {"edetector": 0, "psi": 1, "jensen_shannon": 0, "ks": 0}
 
 
 def test_the_classes_of_a_window_are_counted_by_name(collector: Collector) -> None:
@@ -510,8 +510,11 @@ def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Col
     }  # fmt: skip
     telemetry.alarm(alarm)
     telemetry.alarm(alarm | {"state": "cleared", "score": 0.1, "change_row": None})
+    telemetry.alarm(alarm | {"method": "edetector", "noise": None, "shape": "location up"})
     assert telemetry.shutdown(10.0)
-    raised, cleared = collector.logs
+    raised, cleared, evident = collector.logs
+    assert evident.attributes["pilotfish.drift.shape"] == "location up"
+    assert "location up" in evident.body
     assert (raised.event_name, raised.severity) == ("pilotfish.drift.detected", "WARN")
     assert (cleared.event_name, cleared.severity) == ("pilotfish.drift.cleared", "INFO")
     assert raised.attributes["pilotfish.feature.name"] == "x.brightness"

@@ -15,7 +15,8 @@ Alarm: TypeAlias = dict[str, Any]
 """One event.
 
 ``sequence``, ``state`` (raised, cleared), ``model``, ``version``, ``feature``, ``direction``, ``method``,
-``score``, ``threshold``, ``noise``, ``row``, ``change_row``, ``call``, ``at_ns``.
+``detector``, ``score``, ``threshold``, ``noise``, ``evidence_bits``, ``shape`` (what has changed: ``location up``),
+``row``, ``change_row``, ``change_from_row``, ``change_to_row``, ``call``, ``at_ns``.
 """
 
 Publisher: TypeAlias = Callable[[Alarm], None]
@@ -97,8 +98,9 @@ def sentence(alarm: Alarm) -> str:
     where = f"{alarm['model']} {alarm['version']}: {alarm['direction']} {alarm['feature']}"
     if alarm["state"] == "cleared":
         return f"{where} is back: {alarm['method']} {alarm['score']:.3g}, threshold {alarm['threshold']:.3g}"
+    shape = f"{alarm['shape']}, " if alarm.get("shape") else ""
     return (
-        f"{where} has drifted: {alarm['method']} {alarm['score']:.3g} above {alarm['threshold']:.3g}, "
+        f"{where} has drifted: {shape}{alarm['method']} {alarm['score']:.3g} above {alarm['threshold']:.3g}, "
         f"since about row {alarm['change_row']}"
     )
 

@@ -156,7 +156,7 @@ def _features(held: dict[str, Any]) -> Any:
     return table
 
 
-_LONG = frozenset({"edges", "counts", "labels", "bins"})
+_LONG = frozenset({"edges", "counts", "labels", "bins", "autocorrelation_time"})
 """Parts of a feature that do not fit in a cell; --json has them."""
 
 

@@ -149,7 +149,7 @@ def _model(model: Snapshot, features: int) -> Table:
     more = len(model["features"]) - len(shown)
     name = f"{model['model']} {model['version']}"
     title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls"
-    table = _table(title, "feature", "", "mean", "missing", "psi", "JS", "KS", "alarm")
+    table = _table(title, "feature", "", "mean", "missing", "bits", "psi", "JS", "KS", "alarm")
     for feature in shown:
         drift = feature["drift"] or {}
         alarm = feature["alarm"]
@@ -158,21 +158,23 @@ def _model(model: Snapshot, features: int) -> Table:
             feature["direction"],
             _number(feature["mean"]),
             str(feature["missing"]),
+            _number((feature.get("evidence") or {}).get("bits")),
             *(_number(drift.get(name)) for name in _DISTANCES),
-            Text(
-                f"{alarm['method']} > {alarm['threshold']:g} since row {alarm['since_row']}", style="bold red"
-            )
-            if alarm
-            else "",
+            Text(_alarm(alarm), style="bold red") if alarm else "",
         )
     if more > 0:
         table.caption = f"and {more} more features (--features N)"
     return table
 
 
-def _urgency(feature: Snapshot) -> tuple[bool, float]:
-    drift = feature["drift"] or {}
-    return feature["alarm"] is not None, drift.get("psi") or 0.0
+def _alarm(alarm: Snapshot) -> str:
+    what = alarm.get("shape") or f"{alarm['method']} > {alarm['threshold']:g}"
+    return f"{what} since row {alarm['since_row']}"
+
+
+def _urgency(feature: Snapshot) -> tuple[bool, float, float]:
+    drift, evidence = feature["drift"] or {}, feature.get("evidence") or {}
+    return feature["alarm"] is not None, evidence.get("bits") or 0.0, drift.get("psi") or 0.0
 
 
 def _number(value: float | None) -> str:

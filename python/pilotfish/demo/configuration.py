@@ -13,7 +13,10 @@ import yaml
 ROWS_PER_CALL = 4
 PANE_ROWS = 500
 """Rows counted together before they are compared with the profile: a multiple of the rows per call."""
-PSI_THRESHOLD = 0.2
+ARL = 1_000_000
+"""Images between false alarms of a version, all its features together, at least."""
+PSI_FAR = 0.2
+"""Population stability index from which a feature is drawn as far away."""
 CANARY_PPM = 100_000
 SHADOW_PPM = 1_000_000
 
@@ -58,7 +61,7 @@ def configuration(
         "sampling": {"share_ppm": 20_000, "errors": True},
         "monitor": {
             "pane_rows": PANE_ROWS,
-            "alarm": {"psi": PSI_THRESHOLD, "raise_after": 2, "clear_after": 2},
+            "alarm": {"detector": "edetector", "arl": ARL, "clear_after": 2},
             "tensors": {"image": {"kind": "image"}},
         },
         "journal": {"directory": str(journal), "formats": ["jsonl", "parquet"], "metadata": ["x-user-id"]},

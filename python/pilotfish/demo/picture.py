@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pilotfish.demo import pixels
-from pilotfish.demo.configuration import PSI_THRESHOLD
+from pilotfish.demo.configuration import ARL, PSI_FAR
 from pilotfish.demo.lens import Images, Lens
 from pilotfish.demo.news import Item, newest, news
 from pilotfish.demo.story import STORY, WATCHED
@@ -115,10 +115,10 @@ def _seen(view: View, picture: Images) -> Images:
 
 def _drifts(view: View, lines: int) -> RenderableType:
     table = Table.grid(padding=(0, 2))
-    title = f"drift of {WATCHED} from its profile [dim](psi, alarm above {PSI_THRESHOLD} in 2 panes)[/]"
+    title = f"drift of {WATCHED} from its profile [dim](psi; at most one false alarm in {ARL:,} images)[/]"
     for drift in view.worst(lines):
-        style = "bold red" if drift.alarmed else "yellow" if drift.score > PSI_THRESHOLD else "green"
-        cells = min(BAR_CELLS, round(drift.score / (5 * PSI_THRESHOLD) * BAR_CELLS))
+        style = "bold red" if drift.alarmed else "yellow" if drift.score > PSI_FAR else "green"
+        cells = min(BAR_CELLS, round(drift.score / (5 * PSI_FAR) * BAR_CELLS))
         bar = "█" * max(1, cells)
         alarmed = "[bold red]alarm[/]" if drift.alarmed else ""
         table.add_row(drift.feature, f"{drift.score:6.3f}", f"[{style}]{bar:<{BAR_CELLS}}[/]", alarmed)

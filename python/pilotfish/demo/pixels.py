@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from rich.text import Text
 
-from pilotfish.demo.configuration import PSI_THRESHOLD
+from pilotfish.demo.configuration import PSI_FAR
 from pilotfish.demo.lens import FULL, Images
 
 SIDE = 8
-FULL_HEAT = 5 * PSI_THRESHOLD
+FULL_HEAT = 5 * PSI_FAR
 """Drift that is drawn as hot as can be."""
 _SHADES = " ░▒▓█"
 

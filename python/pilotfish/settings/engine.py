@@ -6,6 +6,7 @@ The engine reads times in nanoseconds and refuses unknown keys; this is the only
 import json
 from typing import TYPE_CHECKING, Any
 
+from pilotfish.settings.observing import MonitorSettings
 from pilotfish.settings.routing import Route, Shadow
 
 if TYPE_CHECKING:
@@ -28,12 +29,17 @@ def engine_configuration(settings: "Settings") -> str:
                 else _nanoseconds(sampling.slower_than),
                 "canary": sampling.canary,
             },
-            "monitor": monitor.model_dump(exclude={"enabled", "queue", "queue_bytes"})
-            if monitor.enabled
-            else None,
+            "monitor": _monitor(monitor) if monitor.enabled else None,
             "queue": {"messages": monitor.queue, "bytes": monitor.queue_bytes},
         }
     )
+
+
+def _monitor(monitor: MonitorSettings) -> dict[str, Any]:
+    arl_time = monitor.alarm.arl_time
+    alarm = monitor.alarm.model_dump(exclude={"arl_time"})
+    alarm["arl_ns"] = None if arl_time is None else _nanoseconds(arl_time)
+    return monitor.model_dump(exclude={"enabled", "queue", "queue_bytes", "alarm"}) | {"alarm": alarm}
 
 
 def _route(route: Route) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def from_alarm(alarm: Mapping[str, Any]) -> Event:
         names.DRIFT_SCORE: alarm["score"],
         names.DRIFT_THRESHOLD: alarm["threshold"],
         names.DRIFT_NOISE: alarm.get("noise"),
+        names.DRIFT_SHAPE: alarm.get("shape"),
         names.DRIFT_ROW: alarm["row"],
         names.CHANGE_ROW: alarm.get("change_row"),
     }
@@ -36,8 +37,10 @@ def from_alarm(alarm: Mapping[str, Any]) -> Event:
 
 
 def _body(alarm: Mapping[str, Any]) -> str:
+    shape = f"{alarm['shape']}, " if alarm.get("shape") else ""
     what = (
-        f"{alarm['feature']} of {alarm['model']}/{alarm['version']}: {alarm['method']} {alarm['score']:.3g}"
+        f"{alarm['feature']} of {alarm['model']}/{alarm['version']}: "
+        f"{shape}{alarm['method']} {alarm['score']:.3g}"
     )
     if alarm["state"] == "raised":
         return f"drift in {what}, above {alarm['threshold']:.3g}"

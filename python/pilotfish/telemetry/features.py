@@ -11,7 +11,8 @@ from pilotfish.telemetry import names
 from pilotfish.telemetry.histogram import Exponential
 from pilotfish.telemetry.series import AttributeValue, Collection
 
-_METHODS = ("psi", "jensen_shannon", "ks")
+_DISTANCES = ("psi", "jensen_shannon", "ks")
+_EVIDENCE = "edetector"
 _DEFECTS = {
     "nan": "nan",
     "pos_inf": "pos_inf",
@@ -40,7 +41,7 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
             size = model["batch"][aggregation]
             into.add("pilotfish.model.batch_size", size, {**of, names.AGGREGATION: aggregation})
     raised = [feature["alarm"]["method"] for feature in model["features"] if feature["alarm"]]
-    for method in _METHODS:
+    for method in (_EVIDENCE, *_DISTANCES):
         # Zero is exported too: an alert rule needs a series before the first alarm.
         into.add("pilotfish.drift.alert.active", raised.count(method), {**of, names.DRIFT_METHOD: method})
 
@@ -53,7 +54,9 @@ def _feature(feature: Mapping[str, Any], model: Mapping[str, AttributeValue], in
     if feature.get("histogram"):
         into.add("pilotfish.tensor.observation", Exponential.from_json(feature["histogram"]), of)
     drift = feature["drift"] or {}
-    for method in _METHODS:
+    evidence = feature.get("evidence") or {}
+    into.add("pilotfish.drift.score", evidence.get("bits"), {**of, names.DRIFT_METHOD: _EVIDENCE})
+    for method in _DISTANCES:
         by = {**of, names.DRIFT_METHOD: method}
         into.add("pilotfish.drift.score", drift.get(method), by)
         into.add("pilotfish.drift.expected_noise", drift.get(f"{method}_noise"), by)

@@ -7,7 +7,9 @@
 pub mod adwin;
 pub mod cusum;
 pub mod ddm;
+pub mod discovery;
 pub mod eddm;
+pub mod edetector;
 pub mod hddm_a;
 pub mod hddm_w;
 pub mod kswin;
@@ -18,7 +20,8 @@ pub mod sequential;
 pub mod threshold;
 
 use crate::tensor::Direction;
-use serde::Serialize;
+use edetector::Finding;
+use serde::{Deserialize, Serialize};
 
 /// What a detector is shown when a pane closes.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +37,7 @@ pub struct Evidence<'a> {
 }
 
 /// A point in the traffic: how many rows and calls came before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     pub row: u64,
     pub call: u64,
@@ -61,6 +64,8 @@ pub struct Change {
     pub noise: f64,
     /// Where the change is estimated to have begun.
     pub since: Mark,
+    /// What an e-detector knows beyond that; its score and threshold are evidence, in bits.
+    pub finding: Option<Finding>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -79,6 +84,9 @@ pub struct Alarm {
     pub threshold: f64,
     /// Where the change is estimated to have begun.
     pub since_row: u64,
+    /// What has changed, in words, where the detector knows it: "location up".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<String>,
 }
 
 /// An alarm was raised or cleared: what is told to the outside. Rows are those of the feature's direction, calls are
@@ -89,14 +97,23 @@ pub struct AlarmEvent {
     pub feature: String,
     pub direction: Direction,
     pub method: &'static str,
+    /// "edetector", or "threshold" on the distance that the method names.
+    pub detector: &'static str,
     pub score: f64,
     pub threshold: f64,
-    /// What chance alone exceeds in less than one pane of a thousand, over all features of the model.
-    pub noise: f64,
+    /// What chance alone exceeds in less than one pane of a thousand, over all features of the model. `None` for an
+    /// e-detector, whose threshold takes care of chance.
+    pub noise: Option<f64>,
+    /// Of an e-detector: the evidence, and what has changed, in words ("location up").
+    pub evidence_bits: Option<f64>,
+    pub shape: Option<String>,
     /// Rows seen when it happened.
     pub row: u64,
-    /// First row of the first pane of the run that raised the alarm: where the change is estimated to have begun.
+    /// Where the change is estimated to have begun: the first row of a pane.
     pub change_row: u64,
+    /// Of an e-detector: rows between which the change lies, as far as can be told.
+    pub change_from_row: Option<u64>,
+    pub change_to_row: Option<u64>,
     /// Calls seen when it happened.
     pub call: u64,
     /// Calls seen before `change_row`.

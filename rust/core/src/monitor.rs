@@ -19,7 +19,8 @@
 //!     monitor.observe(Direction::Input, &[tensor], 0);
 //! }
 //! let events = monitor.take_events();
-//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_800, 1_400));
+//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_600, 1_400));
+//! assert_eq!(events[0].shape.as_deref(), Some("above range up"));
 //! ```
 
 mod clock;
@@ -28,16 +29,18 @@ mod config;
 mod layout;
 mod roster;
 mod snapshot;
+mod suspicion;
 mod watch;
 
 pub use crate::feature::{TensorConfig, TensorKind};
-pub use config::{AlarmConfig, MonitorConfig};
+pub use config::{AlarmConfig, DetectorKind, MonitorConfig};
 pub use snapshot::{
-    BatchSnapshot, BinsSnapshot, DriftSnapshot, FeatureSnapshot, MonitorSnapshot, MonitorState,
-    ProfileSnapshot,
+    BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
+    MonitorSnapshot, MonitorState, ProfileSnapshot,
 };
 
-use crate::detect::{AlarmEvent, Change, Mark};
+use crate::detect::discovery::{Discovery, discover};
+use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
 use crate::profile::Profile;
 use crate::tensor::{Direction, Tensor};
@@ -66,6 +69,10 @@ pub struct Monitor {
     inputs: Clock,
     outputs: Clock,
     roster: Roster,
+    /// What the evidence came to when a pane was closed last, and the length of that pane.
+    discovery: Option<(Discovery, f64)>,
+    /// Evidence of all features: kept so that closing a pane allocates nothing.
+    evidence: Vec<f64>,
     events: VecDeque<AlarmEvent>,
 }
 
@@ -93,6 +100,8 @@ impl Monitor {
             inputs: Clock::default(),
             outputs: Clock::default(),
             roster: Roster::default(),
+            discovery: None,
+            evidence: Vec::new(),
             events: VecDeque::new(),
         }
     }
@@ -102,10 +111,12 @@ impl Monitor {
         model.clone_into(&mut self.model);
     }
 
-    /// Counts one message. `now` (monotonic nanoseconds) is only passed on to alarm events.
+    /// Counts one message. `now` (monotonic nanoseconds) is passed on to alarm events, and is what a time between false
+    /// alarms is measured in.
     pub fn observe(&mut self, direction: Direction, tensors: &[Tensor<'_>], now: u64) {
+        self.clock_mut(direction).opened_ns.get_or_insert(now);
         if self.phase == Phase::Learning && self.has_learned(direction) {
-            self.finish_learning();
+            self.finish_learning(now);
         }
         // A shape without elements may claim any number of rows; only rows that hold something are counted.
         let full = tensors.iter().find(|tensor| !tensor.is_empty());
@@ -127,7 +138,7 @@ impl Monitor {
         }
         let both = self.has_learned(Direction::Input) && self.has_learned(Direction::Output);
         if self.phase == Phase::Learning && both {
-            self.finish_learning();
+            self.finish_learning(now);
         }
     }
 
@@ -188,8 +199,21 @@ impl Monitor {
             },
             missing,
             panes: clock.panes,
+            evidence: self.evidence(),
             features,
         }
+    }
+
+    fn evidence(&self) -> Option<ModelEvidence> {
+        let (discovery, stake) = self.discovery?;
+        let level = self.config.alarm.level();
+        let is_flagged = |feature: &&Watch| feature.evidence().is_some_and(|found| found >= discovery.level);
+        Some(ModelEvidence {
+            bits: edetector::bits(discovery.mean, stake),
+            threshold_bits: edetector::bits(level, stake),
+            alarm: discovery.mean >= level,
+            flagged: self.roster.features().iter().filter(is_flagged).map(|f| f.name().to_owned()).collect(),
+        })
     }
 
     fn profile_snapshot(&self, profile: &Profile) -> ProfileSnapshot {
@@ -237,17 +261,32 @@ impl Monitor {
         let calls = self.inputs.calls;
         let clock = self.clock_mut(direction);
         let (start, end) = (clock.start, Mark { row: clock.rows, call: calls });
+        let seconds = clock.open_seconds(now);
         clock.panes += 1;
-        clock.restart(calls);
+        clock.restart(calls, now);
+        let config = Arc::clone(&self.config);
         let chance = Chance::of(NOISY_PANES / self.roster.compared().max(1) as f64);
-        let closing = Closing { alarm: &self.config.alarm, chance, start };
+        let stake = config.alarm.stake(end.row - start.row, seconds);
+        let closing = Closing { alarm: &config.alarm, chance, start, end, stake };
         let events = &mut self.events;
-        for feature in
-            self.roster.features_mut().iter_mut().filter(|feature| feature.direction() == direction)
-        {
-            feature.close(&closing, |name, method, change| {
-                remember(events, event(name, direction, method, change, end, now));
-            });
+        let mut report = |name: &str, method, change| {
+            remember(events, event(name, direction, method, change, end, now));
+        };
+        for feature in self.roster.of_direction(direction) {
+            feature.close(&closing, &mut report);
+        }
+        if config.alarm.detector != DetectorKind::EDetector {
+            return;
+        }
+        // Only now, with the evidence of all features, is it known how much of it flags one.
+        self.evidence.clear();
+        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
+        let discovery = discover(&mut self.evidence, config.alarm.level());
+        self.discovery = Some((discovery, stake));
+        for feature in self.roster.of_direction(direction) {
+            if let Some(change) = feature.judge(discovery.level, &closing) {
+                report(feature.name(), edetector::METHOD, change);
+            }
         }
     }
 
@@ -259,20 +298,21 @@ impl Monitor {
         self.clock(direction).rows >= self.config.learn_rows
     }
 
-    fn finish_learning(&mut self) {
+    fn finish_learning(&mut self, now: u64) {
         self.roster.drain(Direction::Input);
         self.roster.drain(Direction::Output);
         let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
         self.phase = Phase::Learned;
         self.profile = Profile::new(&self.model, references).ok().map(Arc::new);
+        let features = self.profile.as_ref().map_or(0, |profile| profile.references().len());
         for feature in self.roster.features_mut() {
             let reference =
                 self.profile.as_ref().and_then(|profile| profile.get(feature.direction(), feature.name()));
-            feature.compare_with(reference, &self.config);
+            feature.compare_with(reference, &self.config, features);
         }
         let calls = self.inputs.calls;
-        self.inputs.restart(calls);
-        self.outputs.restart(calls);
+        self.inputs.restart(calls, now);
+        self.outputs.restart(calls, now);
     }
 }
 
@@ -284,16 +324,22 @@ fn event(
     end: Mark,
     now: u64,
 ) -> AlarmEvent {
+    let finding = change.finding;
     AlarmEvent {
         state: change.state,
         feature: feature.to_owned(),
         direction,
         method,
+        detector: if finding.is_some() { edetector::METHOD } else { "threshold" },
         score: change.score,
         threshold: change.threshold,
-        noise: change.noise,
+        noise: finding.is_none().then_some(change.noise),
+        evidence_bits: finding.map(|_| change.score),
+        shape: finding.map(|finding| finding.shape.to_string()),
         row: end.row,
         change_row: change.since.row,
+        change_from_row: finding.map(|finding| finding.onset.earliest.row),
+        change_to_row: finding.map(|finding| finding.onset.latest.row),
         call: end.call,
         change_call: change.since.call,
         at_ns: now,

@@ -15,6 +15,7 @@
 //! # Ok::<(), pilotfish_core::profile::ProfileError>(())
 //! ```
 
+mod autocorrelation;
 mod builder;
 mod column;
 mod edges;
@@ -50,6 +51,9 @@ pub struct Reference {
     pub bins: Bins,
     /// Of the finite values; empty for categories.
     pub moments: Moments,
+    /// Rows that are worth one independent row (of the values in `bins`, where only some were looked at). `None` when
+    /// the order of the rows is not known, or says nothing.
+    pub autocorrelation_time: Option<f64>,
 }
 
 /// What a profile holds, for people.
@@ -75,6 +79,7 @@ pub struct FeatureDescription {
     pub std: Option<f64>,
     pub min: Option<f64>,
     pub max: Option<f64>,
+    pub autocorrelation_time: Option<f64>,
 }
 
 // === impl Profile ===
@@ -163,6 +168,13 @@ impl Reference {
         (self.direction, &self.name)
     }
 
+    /// The same in live values: more of them, where the reference looked only at some of each row.
+    pub fn live_autocorrelation_time(&self) -> Option<f64> {
+        let specials = self.bins.specials().total();
+        let thinning = self.moments.count() as f64 / (self.bins.total() - specials).max(1) as f64;
+        self.autocorrelation_time.map(|time| time * thinning.max(1.0))
+    }
+
     fn describe(&self) -> FeatureDescription {
         let specials = self.bins.specials();
         FeatureDescription {
@@ -176,6 +188,7 @@ impl Reference {
             std: self.moments.std(),
             min: self.moments.min(),
             max: self.moments.max(),
+            autocorrelation_time: self.autocorrelation_time,
         }
     }
 }

@@ -56,6 +56,7 @@ impl Threshold {
             threshold: self.limits.threshold,
             noise: evidence.noise,
             since,
+            finding: None,
         }
     }
 
@@ -74,6 +75,7 @@ impl Threshold {
             score: evidence.score,
             threshold: self.limits.threshold,
             since_row: since.row,
+            shape: None,
         };
         self.state = State::Raised { calm: 0, since, alarm };
         Some(self.change(AlarmState::Raised, evidence, since))
@@ -176,7 +178,7 @@ mod tests {
             let evidence = Evidence { reference: &[], pane: &[], score, noise: 0.0, start: Mark::default() };
             detector.step(&evidence);
         }
-        let expected = Alarm { method: "ks", score: 0.5, threshold: 0.2, since_row: 0 };
+        let expected = Alarm { method: "ks", score: 0.5, threshold: 0.2, since_row: 0, shape: None };
         assert_eq!(detector.alarm(), Some(&expected));
     }
 }

@@ -15,6 +15,8 @@ pub struct Clock {
     pub panes: u64,
     /// When the open pane began.
     pub start: Mark,
+    /// The same in monotonic nanoseconds; `None` before the first message.
+    pub opened_ns: Option<u64>,
 }
 
 // === impl Clock ===
@@ -36,7 +38,13 @@ impl Clock {
     }
 
     /// The open pane begins here and now; `calls` is how many the model has had.
-    pub fn restart(&mut self, calls: u64) {
+    pub fn restart(&mut self, calls: u64, now: u64) {
         self.start = Mark { row: self.rows, call: calls };
+        self.opened_ns = Some(now);
+    }
+
+    /// How long the open pane has been filling, in seconds.
+    pub fn open_seconds(&self, now: u64) -> f64 {
+        now.saturating_sub(self.opened_ns.unwrap_or(now)) as f64 / 1e9
     }
 }

@@ -1,8 +1,9 @@
 //! A feature's panes against its reference.
 
 use super::NOISY_PANES;
-use super::config::{AlarmConfig, MonitorConfig};
+use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
 use super::snapshot::{BinsSnapshot, DriftSnapshot};
+use super::suspicion::Suspicion;
 use crate::detect::threshold::{Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
@@ -23,6 +24,8 @@ pub struct Comparison {
     past: Bins,
     drift: Option<DriftSnapshot>,
     detectors: Vec<(Distance, Threshold)>,
+    /// The e-detector, where that is what raises alarms.
+    suspicion: Option<Suspicion>,
 }
 
 /// What closing a pane needs to know beyond the counts.
@@ -30,17 +33,23 @@ pub struct Comparison {
 pub struct Closing<'a> {
     pub alarm: &'a AlarmConfig,
     pub chance: Chance,
-    /// When the pane began.
+    /// When the pane began and ended.
     pub start: Mark,
+    pub end: Mark,
+    /// Its length, in the unit of the time between false alarms.
+    pub stake: f64,
 }
 
 // === impl Comparison ===
 
 impl Comparison {
-    pub fn new(reference: Arc<Reference>, config: &MonitorConfig) -> Comparison {
+    /// `features` is how many the model has: the doubt about the profile is shared among them.
+    pub fn new(reference: Arc<Reference>, config: &MonitorConfig, features: usize) -> Comparison {
         let empty = Bins::new(Arc::clone(reference.bins.binning()));
+        let evident = config.alarm.detector == DetectorKind::EDetector;
         Comparison {
             spread: Spread::of(&reference),
+            suspicion: evident.then(|| Suspicion::new(&reference, &config.alarm, features)),
             reference,
             window: Window::new(empty.clone(), config.window_panes as usize),
             past: empty,
@@ -49,14 +58,28 @@ impl Comparison {
         }
     }
 
-    pub fn alarm(&self) -> Option<&Alarm> {
-        self.detectors.iter().find_map(|(_, detector)| detector.alarm())
+    pub fn alarm(&self) -> Option<Alarm> {
+        let suspected = self.suspicion.as_ref().and_then(Suspicion::alarm);
+        suspected.or_else(|| self.detectors.iter().find_map(|(_, detector)| detector.alarm().cloned()))
+    }
+
+    pub fn suspicion(&self) -> Option<&Suspicion> {
+        self.suspicion.as_ref()
+    }
+
+    /// Given the evidence at which a feature is flagged, once that of all features is known.
+    pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
+        let pane = self.window.last()?;
+        self.suspicion.as_mut()?.judge(level, pane.cells(), closing)
     }
 
     pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&'static str, Change)) {
         self.window.close();
         let Some(pane) = self.window.last() else { return };
         self.past.merge(pane);
+        if let Some(suspicion) = &mut self.suspicion {
+            suspicion.update(pane.cells(), closing);
+        }
         let Some(drift) = measured(&self.reference.bins, pane, &self.spread, closing) else { return };
         for (distance, detector) in &mut self.detectors {
             let Some((score, noise)) = drift.of(*distance) else { continue };
@@ -154,7 +177,7 @@ impl DriftSnapshot {
 // === impl AlarmConfig ===
 
 impl AlarmConfig {
-    /// The distances that may raise an alarm, with their thresholds.
+    /// The distances that have a threshold, with it.
     fn thresholds(&self) -> impl Iterator<Item = (Distance, f64)> + use<> {
         [(Distance::Psi, self.psi), (Distance::JensenShannon, self.jensen_shannon), (Distance::Ks, self.ks)]
             .into_iter()
@@ -162,6 +185,9 @@ impl AlarmConfig {
     }
 
     fn detectors(&self) -> Vec<(Distance, Threshold)> {
+        if self.detector != DetectorKind::Threshold {
+            return Vec::new();
+        }
         let detector = |(distance, threshold): (Distance, f64)| {
             let limits = Limits {
                 threshold,

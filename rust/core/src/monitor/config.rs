@@ -24,10 +24,20 @@ pub struct MonitorConfig {
     pub alarm: AlarmConfig,
 }
 
-/// When an alarm is raised. A distance without a threshold is computed, but raises none.
+/// When an alarm is raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AlarmConfig {
+    pub detector: DetectorKind,
+    /// Mean rows between false alarms of the whole model, at least (e-detector).
+    pub arl: u64,
+    /// The same as a time, in nanoseconds; it takes the place of `arl`.
+    pub arl_ns: Option<u64>,
+    /// Relative entropy from the profile, in nats, below which nothing counts as a change (e-detector).
+    pub tolerance: f64,
+    /// Probability, over all features, that the profile misleads because its rows are few (e-detector).
+    pub delta: f64,
+    /// Thresholds of the distances. One without a threshold is computed, but raises no alarm.
     pub psi: Option<f64>,
     pub jensen_shannon: Option<f64>,
     pub ks: Option<f64>,
@@ -36,6 +46,17 @@ pub struct AlarmConfig {
     /// Panes in a row below `clear_ratio` of the threshold before it is cleared.
     pub clear_after: u32,
     pub clear_ratio: f64,
+}
+
+/// What raises alarms.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DetectorKind {
+    /// Evidence, with a guaranteed time between false alarms.
+    #[default]
+    EDetector,
+    /// Thresholds on distances.
+    Threshold,
 }
 
 // === impl MonitorConfig ===
@@ -66,7 +87,18 @@ impl MonitorConfig {
         within("max_features", self.max_features, 1, 1_000_000)?;
         within("alarm.raise_after", self.alarm.raise_after, 1, 1_000_000)?;
         within("alarm.clear_after", self.alarm.clear_after, 1, 1_000_000)?;
-        let AlarmConfig { psi, jensen_shannon, ks, clear_ratio, .. } = self.alarm;
+        let AlarmConfig { psi, jensen_shannon, ks, clear_ratio, tolerance, delta, .. } = self.alarm;
+        if self.alarm.arl == 0 || self.alarm.arl_ns == Some(0) {
+            return Err(
+                "alarm.arl is 0; use the rows, or the time, that shall pass between false alarms".into()
+            );
+        }
+        if !(0.0..=10.0).contains(&tolerance) {
+            return Err(format!("alarm.tolerance is {tolerance}; use a number from 0 to 10, such as 0.002"));
+        }
+        if !(delta > 0.0 && delta <= 0.5) {
+            return Err(format!("alarm.delta is {delta}; use a number above 0 and up to 0.5, such as 0.01"));
+        }
         for (name, threshold) in [("psi", psi), ("jensen_shannon", jensen_shannon), ("ks", ks)] {
             if let Some(threshold) = threshold.filter(|&threshold| !threshold.is_finite() || threshold <= 0.0)
             {
@@ -94,6 +126,11 @@ fn within(name: &str, value: u32, least: u32, most: u32) -> Result<(), String> {
 impl Default for AlarmConfig {
     fn default() -> AlarmConfig {
         AlarmConfig {
+            detector: DetectorKind::EDetector,
+            arl: 1_000_000,
+            arl_ns: None,
+            tolerance: 0.002,
+            delta: 0.01,
             psi: Some(0.2),
             jensen_shannon: None,
             ks: None,
@@ -127,6 +164,9 @@ mod tests {
             (r#"{"bins": 65}"#, "bins is 65; use a whole number from 2 to 64"),
             (r#"{"alarm": {"psi": -1}}"#, "alarm.psi is -1"),
             (r#"{"alarm": {"clear_ratio": 1.5}}"#, "alarm.clear_ratio is 1.5"),
+            (r#"{"alarm": {"arl": 0}}"#, "alarm.arl is 0"),
+            (r#"{"alarm": {"tolerance": -0.1}}"#, "alarm.tolerance is -0.1"),
+            (r#"{"alarm": {"delta": 0.9}}"#, "alarm.delta is 0.9"),
         ] {
             let config: MonitorConfig = serde_json::from_str(json).unwrap();
             assert!(config.check().unwrap_err().contains(words), "{json}");

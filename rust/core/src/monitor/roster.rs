@@ -56,6 +56,11 @@ impl Roster {
         &mut self.features
     }
 
+    /// Those of one direction.
+    pub fn of_direction(&mut self, direction: Direction) -> impl Iterator<Item = &mut Watch> {
+        self.features.iter_mut().filter(move |feature| feature.direction() == direction)
+    }
+
     /// How many features have a reference.
     pub fn compared(&self) -> usize {
         self.features.iter().filter(|feature| feature.is_compared()).count()
@@ -181,7 +186,8 @@ impl Start<'_> {
         }
         let reference = self.profile.and_then(|profile| profile.get(direction, &spec.name));
         let mut feature = Watch::unprofiled(spec, direction);
-        feature.compare_with(reference, self.config);
+        let features = self.profile.map_or(0, |profile| profile.references().len());
+        feature.compare_with(reference, self.config, features);
         feature
     }
 

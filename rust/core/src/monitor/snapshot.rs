@@ -21,8 +21,36 @@ pub struct MonitorSnapshot {
     pub missing: u64,
     /// Closed panes.
     pub panes: u64,
+    /// What the evidence of all features adds up to; none before the first pane, and with thresholds.
+    pub evidence: Option<ModelEvidence>,
     /// In order of direction and name.
     pub features: Vec<FeatureSnapshot>,
+}
+
+/// Evidence that anything in the model has changed: the mean over its features.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelEvidence {
+    pub bits: f64,
+    pub threshold_bits: f64,
+    pub alarm: bool,
+    /// Features with enough evidence of their own, by the e-detector Benjamini-Hochberg rule.
+    pub flagged: Vec<String>,
+}
+
+/// Evidence that a feature has changed, in bits, in units of the latest pane; at least 0.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvidenceSnapshot {
+    pub bits: f64,
+    /// What raises its alarm.
+    pub threshold_bits: f64,
+    /// The likeliest change, in words ("location up"), and its first row; none without evidence.
+    pub shape: Option<String>,
+    pub change_row: Option<u64>,
+    /// Rows that are worth one independent row.
+    pub autocorrelation_time: f64,
+    /// All of the evidence, by shape, in bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_shape: Option<Vec<(String, f64)>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -77,6 +105,7 @@ pub struct FeatureSnapshot {
     pub max: Option<f64>,
     /// The pane closed last against the reference.
     pub drift: Option<DriftSnapshot>,
+    pub evidence: Option<EvidenceSnapshot>,
     pub alarm: Option<Alarm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bins: Option<BinsSnapshot>,

@@ -2,7 +2,8 @@
 
 use super::comparison::{Closing, Comparison};
 use super::config::MonitorConfig;
-use super::snapshot::{BinsSnapshot, FeatureSnapshot};
+use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot};
+use super::suspicion::Suspicion;
 use crate::detect::Change;
 use crate::feature::Spec;
 use crate::profile::{Column, Reference};
@@ -65,13 +66,19 @@ impl Watch {
     }
 
     /// From now on, compares with `reference`; with nothing when that is none, or strings where numbers are seen.
-    pub fn compare_with(&mut self, reference: Option<&Arc<Reference>>, config: &MonitorConfig) {
+    /// `features` is how many have a reference.
+    pub fn compare_with(
+        &mut self,
+        reference: Option<&Arc<Reference>>,
+        config: &MonitorConfig,
+        features: usize,
+    ) {
         let is_category = |kind: Kind| kind == Kind::Category;
         let fits = |reference: &&Arc<Reference>| {
             is_category(reference.bins.binning().kind()) == is_category(self.spec.kind)
         };
         self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
-            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config)))
+            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, features)))
         });
     }
 
@@ -166,6 +173,22 @@ impl Watch {
         }
     }
 
+    /// What its e-detector has gathered, if it has one.
+    pub fn evidence(&self) -> Option<f64> {
+        match &self.stage {
+            Stage::Compared(comparison) => comparison.suspicion().map(Suspicion::evidence),
+            Stage::Learning(_) | Stage::Unprofiled => None,
+        }
+    }
+
+    /// Given the evidence at which a feature is flagged, whether its alarm is raised or cleared.
+    pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.judge(level, closing),
+            Stage::Learning(_) | Stage::Unprofiled => None,
+        }
+    }
+
     /// What is seen of the feature; `staged` are values not handed to [`Watch::update`] yet.
     pub fn snapshot(&self, staged: &[f64], detail: bool) -> FeatureSnapshot {
         let mut totals = Totals { moments: self.moments.clone(), specials: self.specials, counts: None };
@@ -188,13 +211,15 @@ impl Watch {
             detail.then(|| comparison.bins(open))
         });
         let histogram = buckets.map(|buckets| totals.histogram(&buckets));
-        self.assemble(totals, comparison.map(Box::as_ref), bins, histogram)
+        let evidence = comparison.and_then(|comparison| comparison.suspicion()?.snapshot(detail));
+        self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
     }
 
     fn assemble(
         &self,
         totals: Totals,
         comparison: Option<&Comparison>,
+        evidence: Option<EvidenceSnapshot>,
         bins: Option<BinsSnapshot>,
         histogram: Option<Option<ExponentialSnapshot>>,
     ) -> FeatureSnapshot {
@@ -217,7 +242,8 @@ impl Watch {
             min: moments.min(),
             max: moments.max(),
             drift: comparison.and_then(Comparison::drift).cloned(),
-            alarm: comparison.and_then(Comparison::alarm).cloned(),
+            evidence,
+            alarm: comparison.and_then(Comparison::alarm),
             bins,
             histogram,
         }

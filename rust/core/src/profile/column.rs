@@ -1,6 +1,7 @@
 //! Learns the reference of one feature from its values, in one pass and bounded memory.
 
 use super::Reference;
+use super::autocorrelation::{self, Signs};
 use super::edges;
 use crate::sketch::binning::{BINS_MAX, Binning};
 use crate::sketch::bins::Bins;
@@ -46,6 +47,7 @@ pub struct Numbers {
     skip: usize,
     specials: Specials,
     moments: Moments,
+    autocorrelation_time: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
@@ -63,6 +65,7 @@ pub struct Labels {
     /// Categories too long or too many to be told apart.
     others: u64,
     missing: u64,
+    signs: Signs,
 }
 
 // === impl Numbers ===
@@ -75,6 +78,7 @@ impl Numbers {
             skip: 0,
             specials: Specials::default(),
             moments: Moments::default(),
+            autocorrelation_time: None,
         }
     }
 
@@ -97,7 +101,7 @@ impl Numbers {
                 let (kept, counted) = finite.split_at(finite.len().min(self.plan.buffer - values.len()));
                 values.extend_from_slice(kept);
                 if values.len() == self.plan.buffer {
-                    let mut bins = drawn(&self.plan, values);
+                    let mut bins = self.draw();
                     bins.update(counted);
                     self.stage = Stage::Bins(Box::new(bins));
                 }
@@ -109,20 +113,33 @@ impl Numbers {
         self.specials.merge(specials);
     }
 
-    fn finish(self) -> (Bins, Moments) {
+    /// The bins of the values that were kept, with those values counted; and how they follow each other.
+    fn draw(&mut self) -> Bins {
+        let Stage::Buffer(values) = &mut self.stage else {
+            return Bins::new(Arc::new(edges::choose(&mut [], self.plan.bins, self.plan.integral)));
+        };
+        let mut sorted = values.clone();
+        let mut bins = Bins::new(Arc::new(edges::choose(&mut sorted, self.plan.bins, self.plan.integral)));
+        bins.update(values);
+        self.autocorrelation_time = autocorrelation::of_numbers(values, &sorted);
+        bins
+    }
+
+    fn finish(mut self) -> Learned {
         let mut bins = match self.stage {
-            Stage::Buffer(mut values) => drawn(&self.plan, &mut values),
+            Stage::Buffer(_) => self.draw(),
             Stage::Bins(bins) => *bins,
         };
         bins.add_specials(&self.specials);
-        (bins, self.moments)
+        Learned { bins, moments: self.moments, autocorrelation_time: self.autocorrelation_time }
     }
 }
 
-fn drawn(plan: &Plan, values: &mut [f64]) -> Bins {
-    let mut bins = Bins::new(Arc::new(edges::choose(values, plan.bins, plan.integral)));
-    bins.update(values);
-    bins
+/// What was learned of a feature.
+struct Learned {
+    bins: Bins,
+    moments: Moments,
+    autocorrelation_time: Option<f64>,
 }
 
 // === impl Labels ===
@@ -134,6 +151,7 @@ impl Labels {
             self.missing += 1;
             return;
         };
+        self.signs.push(label);
         if let Some(count) = self.counts.get_mut(label) {
             *count += 1;
         } else if label.len() <= LABEL_BYTES_MAX && self.counts.len() < LABELS_MAX {
@@ -144,7 +162,8 @@ impl Labels {
     }
 
     /// The most frequent ones get a bin each, the rest is "unseen", as an unknown category will be.
-    fn finish(self) -> Bins {
+    fn finish(self) -> Learned {
+        let autocorrelation_time = Some(self.signs.time());
         let mut by_count: Vec<(Box<[u8]>, u64)> = self.counts.into_iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: equal counts stay in order of bytes
         let rest = by_count.split_off(by_count.len().min(BINS_MAX - 1));
@@ -156,7 +175,7 @@ impl Labels {
         }
         bins.add_unseen(self.others + rest.iter().map(|(_, count)| count).sum::<u64>());
         bins.add_specials(&Specials { missing: self.missing, ..Specials::default() });
-        bins
+        Learned { bins, moments: Moments::default(), autocorrelation_time }
     }
 }
 
@@ -173,11 +192,12 @@ impl Column {
 
     /// What was learned; `None` when nothing was added.
     pub fn finish(self, name: &str, direction: Direction) -> Option<Reference> {
-        let (bins, moments) = match self {
+        let Learned { bins, moments, autocorrelation_time } = match self {
             Column::Numbers(numbers) => numbers.finish(),
-            Column::Labels(labels) => (labels.finish(), Moments::default()),
+            Column::Labels(labels) => labels.finish(),
         };
-        (bins.total() > 0).then(|| Reference { name: name.to_owned(), direction, bins, moments })
+        let name = name.to_owned();
+        (bins.total() > 0).then_some(Reference { name, direction, bins, moments, autocorrelation_time })
     }
 }
 

@@ -6,6 +6,9 @@
 //!
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
+//!
+//! Version 2 added the autocorrelation time of every feature and the sums within bins. Files of other versions are
+//! refused: the profile is to be built again.
 
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
@@ -59,6 +62,8 @@ struct Feature {
     unseen: u64,
     specials: Specials,
     moments: Moments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    autocorrelation_time: Option<f64>,
 }
 
 /// Where the bins lie, by kind.
@@ -168,6 +173,7 @@ impl Feature {
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
+            autocorrelation_time: reference.autocorrelation_time,
         }
     }
 
@@ -188,7 +194,11 @@ impl Feature {
         cells.extend([self.over, pos_inf]);
         let bins = Bins::from_cells(Arc::new(binning), cells, &self.offsets, self.tails)
             .ok_or_else(|| malformed(&format!("{:?} has not one count and offset per bin", self.name)))?;
-        Ok(Reference { name: self.name, direction: self.direction, bins, moments: self.moments })
+        let Feature { name, direction, moments, autocorrelation_time, .. } = self;
+        if autocorrelation_time.is_some_and(|time| !(time.is_finite() && time >= 1.0)) {
+            return Err(malformed(&format!("the autocorrelation time of {name:?} is not a number from 1")));
+        }
+        Ok(Reference { name, direction, bins, moments, autocorrelation_time })
     }
 }
 

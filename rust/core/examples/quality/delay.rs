@@ -1,0 +1,254 @@
+//! How soon twenty changes are found, beside Lorden's limit: no detector with that time between false alarms can find a
+//! change sooner, on average, than after ln(ARL) / KL(after ‖ before) rows (Lorden, Annals of Mathematical Statistics
+//! 1971), even if it knew both distributions.
+
+use super::random::Random;
+use super::source::{cell, reference};
+use pilotfish_core::detect::Mark;
+use pilotfish_core::detect::edetector::{EDetector, Pane, Plan};
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+const ARL: f64 = 1e6;
+const PANE: usize = 10;
+const REFERENCE_ROWS: usize = 100_000;
+/// Panes before the change.
+const BEFORE: usize = 200;
+const RUNS: u64 = 40;
+const ROWS_MAX: usize = 200_000;
+
+/// A distribution: values and their probabilities.
+#[derive(Clone)]
+struct Distribution {
+    values: Vec<f64>,
+    shares: Vec<f64>,
+    /// Summed up, for drawing.
+    sums: Vec<f64>,
+    categories: bool,
+}
+
+struct Change {
+    name: &'static str,
+    before: Distribution,
+    after: Distribution,
+}
+
+pub fn table() {
+    println!(
+        "Delay in rows, mean of {RUNS} runs: ARL {ARL}, panes of {PANE}, reference of {REFERENCE_ROWS} rows, tolerance 0; \
+         and with the default tolerance of 0.002"
+    );
+    println!(
+        "{:>30} {:>9} {:>8} {:>8} {:>8} {:>6} {:>6} {:>6}  {:<16} {:>9} {:>6}",
+        "change",
+        "KL",
+        "limit",
+        "in bins",
+        "delay",
+        "ratio",
+        "bins",
+        "missed",
+        "found as",
+        "tolerant",
+        "missed"
+    );
+    for change in changes() {
+        let divergence = change.after.divergence(&change.before);
+        let limit = ARL.ln() / divergence;
+        let strict = measure(&change, 0.0);
+        let tolerant = measure(&change, 0.002);
+        println!(
+            "{:>30} {divergence:>9.5} {limit:>8.0} {:>8.0} {:>8.0} {:>6.2} {:>6.2} {:>6}  {:<16} {:>9.0} {:>6}",
+            change.name,
+            strict.binned_limit,
+            strict.delay,
+            strict.delay / limit,
+            strict.delay / strict.binned_limit,
+            strict.missed,
+            strict.shape,
+            tolerant.delay,
+            tolerant.missed
+        );
+    }
+}
+
+struct Measure {
+    delay: f64,
+    /// Lorden's limit for those who see only the bins, and share of no cell below one row of the reference.
+    binned_limit: f64,
+    missed: u64,
+    shape: String,
+}
+
+fn measure(change: &Change, tolerance: f64) -> Measure {
+    let mut random = Random(11);
+    let rows: Vec<f64> = (0..REFERENCE_ROWS).map(|_| change.before.draw(&mut random)).collect();
+    let reference = reference(&rows, change.before.categories);
+    let cells = |distribution: &Distribution| -> Vec<usize> {
+        distribution.values.iter().map(|&value| cell(&reference.bins, value)).collect()
+    };
+    let (before, after) = (cells(&change.before), cells(&change.after));
+    let plan = Plan::new(&reference.bins, reference.autocorrelation_time, tolerance, 0.01);
+    let fresh = EDetector::new(Arc::new(plan));
+    let (mut delays, mut missed, mut shapes) = (0.0, 0, Vec::new());
+    for run in 0..RUNS {
+        let mut random = Random(1_000 + run);
+        let mut detector = fresh.clone();
+        let mut counts = vec![0; reference.bins.cells().len()];
+        let mut pane = 0;
+        let found = loop {
+            let (distribution, cells) =
+                if pane < BEFORE { (&change.before, &before) } else { (&change.after, &after) };
+            counts.fill(0);
+            (0..PANE).for_each(|_| counts[cells[distribution.index(&mut random)]] += 1);
+            let mark = |pane: usize| Mark { row: (pane * PANE) as u64, call: 0 };
+            let (start, end) = (mark(pane), mark(pane + 1));
+            detector.update(&Pane { counts: &counts, start, end, stake: PANE as f64 });
+            pane += 1;
+            if detector.capital() >= ARL && pane > BEFORE {
+                break true;
+            }
+            if pane * PANE > ROWS_MAX {
+                break false;
+            }
+        };
+        missed += u64::from(!found);
+        delays += ((pane - BEFORE) * PANE) as f64;
+        shapes.extend(detector.finding().map(|finding| finding.shape.to_string()));
+    }
+    let binned_limit = ARL.ln() / binned_divergence(change, &before, &after, reference.bins.cells().len());
+    Measure { binned_limit, delay: delays / RUNS as f64, missed, shape: most_frequent(shapes) }
+}
+
+/// KL(after ‖ before) of the cells that values are counted in.
+fn binned_divergence(change: &Change, before: &[usize], after: &[usize], cells: usize) -> f64 {
+    let shares = |distribution: &Distribution, cell_of: &[usize]| {
+        let mut shares = vec![0.0; cells];
+        distribution.shares.iter().zip(cell_of).for_each(|(share, &cell)| shares[cell] += share);
+        shares
+    };
+    let (p, q) = (shares(&change.before, before), shares(&change.after, after));
+    let least = 1.0 / REFERENCE_ROWS as f64;
+    let pairs = q.iter().zip(&p).filter(|&(&q, _)| q > 0.0);
+    pairs.map(|(&q, &p)| q * (q / p.max(least)).ln()).sum()
+}
+
+fn most_frequent(mut words: Vec<String>) -> String {
+    words.sort();
+    let runs = words.chunk_by(|a, b| a == b);
+    runs.max_by_key(|run| run.len()).map_or_else(String::new, |run| run[0].clone())
+}
+
+// === the changes ===
+
+fn changes() -> Vec<Change> {
+    let normal = |mean: f64, deviation: f64| move |x: f64| phi((x - mean) / deviation) / deviation;
+    let continuous = |name, after: &dyn Fn(f64) -> f64| Change {
+        name,
+        before: Distribution::of_density(&phi),
+        after: Distribution::of_density(after),
+    };
+    let mixed = |share: f64, mean: f64, deviation: f64| {
+        move |x: f64| (1.0 - share) * phi(x) + share * normal(mean, deviation)(x)
+    };
+    let student = |x: f64| 0.375 / (1.0 + 0.25 * x * x).powf(2.5);
+    let skewed = |x: f64| {
+        let (shape, location, scale) = (3.0f64, -1.14, 1.53);
+        let z = (x - location) / scale;
+        2.0 / scale * phi(z) / (1.0 + (-1.702 * shape * z).exp())
+    };
+    let shares = |shares: &[f64]| Distribution::of_shares(shares, true);
+    let discrete =
+        |name, before: &[f64], after: &[f64]| Change { name, before: shares(before), after: shares(after) };
+    let numbers = |name, before: &[f64], after: &[f64], values: &[f64]| Change {
+        name,
+        before: Distribution { values: values.to_vec(), ..Distribution::of_shares(before, false) },
+        after: Distribution { values: values.to_vec(), ..Distribution::of_shares(after, false) },
+    };
+    let missing = |name, before: f64, after: f64| {
+        let with = |share: f64| Distribution::of_density(&phi).with_missing(share);
+        Change { name, before: with(before), after: with(after) }
+    };
+    // What was never seen in so many rows cannot be told from one row in as many.
+    let never = 1.0 / REFERENCE_ROWS as f64;
+    vec![
+        continuous("mean +0.1 sd", &normal(0.1, 1.0)),
+        continuous("mean +0.25 sd", &normal(0.25, 1.0)),
+        continuous("mean -0.25 sd", &normal(-0.25, 1.0)),
+        continuous("mean +0.5 sd", &normal(0.5, 1.0)),
+        continuous("mean +1 sd", &normal(1.0, 1.0)),
+        continuous("sd x 1.2", &normal(0.0, 1.2)),
+        continuous("sd x 1.5", &normal(0.0, 1.5)),
+        continuous("sd x 0.8", &normal(0.0, 0.8)),
+        continuous("sd x 0.5", &normal(0.0, 0.5)),
+        continuous("tails of Student t, 4", &student),
+        continuous("2 % outliers at +4 sd", &mixed(0.02, 4.0, 0.5)),
+        continuous("10 % in a new mode at +1 sd", &mixed(0.1, 1.0, 0.05)),
+        continuous("two modes", &|x| 0.5 * normal(-0.8, 0.6)(x) + 0.5 * normal(0.8, 0.6)(x)),
+        continuous("skewed, same mean and sd", &skewed),
+        discrete("category 10 % to 15 %", &[0.1; 10], &[[0.85 / 9.0; 9].as_slice(), &[0.15]].concat()),
+        discrete("category of 10 % vanishes", &[0.1; 10], &[[1.0 / 9.0; 9].as_slice(), &[0.0]].concat()),
+        discrete(
+            "new category, 2 %",
+            &[[0.1 * (1.0 - never); 10].as_slice(), &[never]].concat(),
+            &[[0.098; 10].as_slice(), &[0.02]].concat(),
+        ),
+        numbers("binary 20 % to 30 %", &[0.8, 0.2], &[0.7, 0.3], &[0.0, 1.0]),
+        missing("missing 10 % to 15 %", 0.10, 0.15),
+        missing("missing, new, 2 %", never, 0.02),
+    ]
+}
+
+fn phi(x: f64) -> f64 {
+    (-0.5 * x * x).exp() / TAU.sqrt()
+}
+
+// === impl Distribution ===
+
+impl Distribution {
+    fn of_density(density: &dyn Fn(f64) -> f64) -> Distribution {
+        const STEP: f64 = 0.001;
+        let values: Vec<f64> = (-12_000..=12_000).map(|i| f64::from(i) * STEP).collect();
+        let shares: Vec<f64> = values.iter().map(|&value| density(value) * STEP).collect();
+        Distribution::new(values, shares, false)
+    }
+
+    fn of_shares(shares: &[f64], categories: bool) -> Distribution {
+        Distribution::new((0..shares.len()).map(|i| i as f64).collect(), shares.to_vec(), categories)
+    }
+
+    fn with_missing(mut self, share: f64) -> Distribution {
+        self.shares.iter_mut().for_each(|other| *other *= 1.0 - share);
+        self.shares.push(share);
+        self.values.push(f64::NAN);
+        Distribution::new(self.values, self.shares, false)
+    }
+
+    fn new(values: Vec<f64>, mut shares: Vec<f64>, categories: bool) -> Distribution {
+        let total: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= total);
+        let sums = shares
+            .iter()
+            .scan(0.0, |sum, share| {
+                *sum += share;
+                Some(*sum)
+            })
+            .collect();
+        Distribution { values, shares, sums, categories }
+    }
+
+    fn index(&self, random: &mut Random) -> usize {
+        let u = random.uniform();
+        self.sums.partition_point(|&sum| sum <= u).min(self.values.len() - 1)
+    }
+
+    fn draw(&self, random: &mut Random) -> f64 {
+        self.values[self.index(random)]
+    }
+
+    /// KL(self ‖ other), over the same values.
+    fn divergence(&self, other: &Distribution) -> f64 {
+        let pairs = self.shares.iter().zip(&other.shares).filter(|&(&q, _)| q > 0.0);
+        pairs.map(|(&q, &p)| q * (q / p).ln()).sum()
+    }
+}

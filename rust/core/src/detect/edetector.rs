@@ -1,0 +1,312 @@
+//! The e-detector: an alarm whose mean time between false alarms is at least what the user asks for.
+//!
+//! Before every pane each bet receives the same stake of new capital, then the pane multiplies what the bet holds:
+//! M ← (M + stake) · e. As long as nothing has changed, e is at most one in expectation, so the capital expected at
+//! any time, however it is chosen, is at most the stakes paid in until then (Shin, Ramdas and Rinaldo, "E-detectors: a
+//! nonparametric framework for sequential change detection", NEJSDS 2023, arXiv 2203.03532, Shiryaev-Roberts form).
+//! Stakes are what the time between false alarms is counted in, rows or seconds: an alarm at a capital of T comes on
+//! average after at least T rows, or seconds, whenever one looks, at any volume.
+//!
+//! ```text
+//!           capital at or above the level
+//!   Quiet ─────────────────────────────────▶ Raised
+//!     ▲                                         │
+//!     └─────────────────────────────────────────┘
+//!           the bet that raised it has lost what it had won, and clear_after panes in a row
+//!           are back within the tolerance: no evidence of a change on their own
+//! ```
+
+pub mod bets;
+pub mod change;
+pub mod directions;
+pub mod slack;
+pub mod tempo;
+
+use super::{AlarmState, Mark};
+use bets::{Bets, Null};
+use change::{History, Onset};
+use directions::Shape;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tempo::{Probe, Tempo};
+
+use crate::sketch::bins::Bins;
+
+/// Name under which its alarms go out.
+pub const METHOD: &str = "edetector";
+
+/// Most that a bet can hold. Reached only long after an alarm.
+const CAPITAL_MAX: f64 = 1e280;
+
+/// Largest logarithm of a factor that is applied at once.
+const GAIN_MAX: f64 = 640.0;
+
+/// What is bet on a feature and against what; made from the reference when it is loaded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    bets: Arc<Bets>,
+    probe: Probe,
+    autocorrelation_time: Option<f64>,
+}
+
+/// Watches one feature.
+#[derive(Clone, Debug)]
+pub struct EDetector {
+    plan: Arc<Plan>,
+    /// The plan's bets, for the autocorrelation time seen.
+    bets: Arc<Bets>,
+    time: f64,
+    state: State,
+    /// Logarithms of the last pane's factors, kept so that closing a pane allocates nothing.
+    gains: Vec<f64>,
+}
+
+/// Everything a detector has learned: plain data, for a restart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    /// Of every bet, in the order of the plan.
+    capital: Vec<f64>,
+    /// What the latest pane was worth, in the unit of the stakes.
+    stake: f64,
+    tempo: Tempo,
+    history: History,
+    raised: Option<Raised>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raised {
+    bet: usize,
+    shape: Shape,
+    onset: Onset,
+    /// What the bet had won when the alarm was raised, and has lost since its best; logarithms.
+    won: f64,
+    lost: f64,
+    calm: u32,
+}
+
+/// A pane, as a detector sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Pane<'a> {
+    pub counts: &'a [u64],
+    pub start: Mark,
+    pub end: Mark,
+    /// How long it was, in the unit in which the time between false alarms is set: rows, or seconds.
+    pub stake: f64,
+}
+
+/// What a detector concludes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Finding {
+    pub shape: Shape,
+    pub onset: Onset,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// `autocorrelation_time` is that of the reference's rows, where their order is known.
+    pub fn new(reference: &Bins, autocorrelation_time: Option<f64>, tolerance: f64, delta: f64) -> Plan {
+        let null = Null { tolerance, delta, autocorrelation_time: autocorrelation_time.unwrap_or(1.0) };
+        Plan {
+            bets: Arc::new(Bets::against(reference, &null)),
+            probe: Probe::of(reference),
+            autocorrelation_time,
+        }
+    }
+
+    /// The same for live values of which the reference held only a part.
+    pub fn with_live_time(self, autocorrelation_time: Option<f64>) -> Plan {
+        Plan { autocorrelation_time, ..self }
+    }
+
+    pub fn bets(&self) -> &Bets {
+        &self.bets
+    }
+}
+
+// === impl EDetector ===
+
+impl EDetector {
+    pub fn new(plan: Arc<Plan>) -> EDetector {
+        let state = State {
+            capital: vec![0.0; plan.bets.len()],
+            stake: 0.0,
+            tempo: Tempo::new(plan.autocorrelation_time),
+            history: History::default(),
+            raised: None,
+        };
+        EDetector::with(plan, state)
+    }
+
+    fn with(plan: Arc<Plan>, state: State) -> EDetector {
+        let bets = Arc::clone(&plan.bets);
+        let mut detector = EDetector { plan, bets, time: 1.0, state, gains: Vec::new() };
+        detector.tune();
+        detector
+    }
+
+    /// Bets as the autocorrelation time demands.
+    fn tune(&mut self) {
+        let time = self.state.tempo.time();
+        if time != self.time {
+            self.bets = Arc::new(self.plan.bets.tuned(time));
+            self.time = time;
+        }
+    }
+
+    /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
+    pub fn resumed(plan: Arc<Plan>, state: State) -> Option<EDetector> {
+        (state.capital.len() == plan.bets.len()).then(|| EDetector::with(plan, state))
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes in a pane. One without values is no evidence, but time has passed.
+    pub fn update(&mut self, pane: &Pane<'_>) {
+        self.state.stake = pane.stake;
+        self.win(pane.counts);
+        if self.state.raised.is_none() {
+            // While something has changed, how panes differ says nothing about how rows hang together.
+            self.state.tempo.observe(&self.plan.probe, pane.counts);
+            self.tune();
+        }
+        self.state.history.push(pane.counts, pane.start, pane.end);
+    }
+
+    fn win(&mut self, counts: &[u64]) {
+        self.bets.gains(counts, &mut self.gains);
+        let stake = self.state.stake;
+        for (capital, gain) in self.state.capital.iter_mut().zip(&self.gains) {
+            *capital = ((*capital + stake) * gain.min(GAIN_MAX).exp()).min(CAPITAL_MAX);
+        }
+        if let Some(raised) = &mut self.state.raised {
+            let gain = self.gains.get(raised.bet).copied().unwrap_or(0.0);
+            raised.lost = (raised.lost + gain).min(0.0);
+        }
+    }
+
+    /// The evidence: capital, in the unit of the stakes. At most the stakes paid in, in expectation, if nothing has
+    /// changed.
+    pub fn capital(&self) -> f64 {
+        let weighted = self.plan.bets.iter().zip(&self.state.capital);
+        weighted.map(|((_, weight), capital)| weight * capital).sum()
+    }
+
+    /// The same in bits, in units of the latest pane's stake; at least 0.
+    pub fn evidence_bits(&self) -> f64 {
+        bits(self.capital(), self.state.stake)
+    }
+
+    /// Evidence by shape, in bits, largest first; shapes without any are left out.
+    pub fn evidence_by_shape(&self) -> Vec<(Shape, f64)> {
+        let mut shapes: Vec<(Shape, f64)> = Vec::new();
+        for ((shape, weight), capital) in self.plan.bets.iter().zip(&self.state.capital) {
+            match shapes.iter_mut().rfind(|(known, _)| *known == shape) {
+                Some((_, sum)) => *sum += weight * capital,
+                None => shapes.push((shape, weight * capital)),
+            }
+        }
+        let stake = self.state.stake;
+        let mut shapes: Vec<(Shape, f64)> =
+            shapes.into_iter().map(|(shape, capital)| (shape, bits(capital, stake))).collect();
+        shapes.retain(|&(_, bits)| bits > 0.0);
+        shapes.sort_by(|a, b| b.1.total_cmp(&a.1));
+        shapes
+    }
+
+    /// What is found if an alarm is raised now, or was found when it was raised.
+    pub fn finding(&self) -> Option<Finding> {
+        if let Some(raised) = &self.state.raised {
+            return Some(Finding { shape: raised.shape, onset: raised.onset });
+        }
+        let (bet, shape) = self.best()?;
+        Some(Finding { shape, onset: self.state.history.onset(&self.bets, bet) })
+    }
+
+    /// The bet that holds most, and the shape it is on.
+    fn best(&self) -> Option<(usize, Shape)> {
+        let weighted = self.plan.bets.iter().zip(&self.state.capital).enumerate();
+        let best = weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * **a).total_cmp(&(w * **b)));
+        best.map(|(bet, ((shape, _), _))| (bet, shape))
+    }
+
+    /// Rows that are taken for one independent row.
+    pub fn autocorrelation_time(&self) -> f64 {
+        self.state.tempo.time()
+    }
+
+    pub fn is_raised(&self) -> bool {
+        self.state.raised.is_some()
+    }
+
+    /// Whether a capital of `level` raises the alarm, or the latest pane has calmed it.
+    pub fn judge(&mut self, level: f64, pane: &[u64], clear_after: u32) -> Option<AlarmState> {
+        if self.state.raised.is_none() {
+            return (self.capital() >= level).then(|| self.raise(level)).flatten();
+        }
+        let calm = self.has_lost() && self.is_calm(pane);
+        let raised = self.state.raised.as_mut()?;
+        raised.calm = if calm { raised.calm + 1 } else { 0 };
+        if raised.calm < clear_after {
+            return None;
+        }
+        self.restart();
+        Some(AlarmState::Cleared)
+    }
+
+    fn raise(&mut self, level: f64) -> Option<AlarmState> {
+        let (bet, shape) = self.best()?;
+        let onset = self.state.history.onset(&self.bets, bet);
+        let won = (level / self.state.stake.max(f64::MIN_POSITIVE)).max(1.0).ln();
+        self.state.raised = Some(Raised { bet, shape, onset, won, lost: 0.0, calm: 0 });
+        Some(AlarmState::Raised)
+    }
+
+    fn has_lost(&self) -> bool {
+        self.state.raised.as_ref().is_some_and(|raised| -raised.lost >= raised.won)
+    }
+
+    /// Whether a pane, on its own, is no evidence of a change: its e-value is below one.
+    fn is_calm(&mut self, pane: &[u64]) -> bool {
+        self.bets.gains(pane, &mut self.gains);
+        let factors = self.gains.iter().map(|gain| gain.min(GAIN_MAX).exp());
+        let e_value: f64 =
+            self.plan.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum();
+        e_value < 1.0
+    }
+
+    fn restart(&mut self) {
+        self.state.capital.fill(0.0);
+        self.state.history.clear();
+        self.state.raised = None;
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// The mean of two detectors of the same plan that watched different rows of the same time: an e-detector again,
+    /// whatever the rows had to do with each other. Merging the counts of the panes instead, before any detector sees
+    /// them, is as valid and finds changes sooner. `None` for states of different plans.
+    pub fn mean(&self, other: &State) -> Option<State> {
+        if self.capital.len() != other.capital.len() {
+            return None;
+        }
+        let longer =
+            if self.capital.iter().sum::<f64>() >= other.capital.iter().sum() { self } else { other };
+        let capital = self.capital.iter().zip(&other.capital).map(|(a, b)| 0.5 * (a + b)).collect();
+        Some(State { capital, ..longer.clone() })
+    }
+}
+
+/// Capital in bits, in units of a stake; at least 0.
+pub fn bits(capital: f64, stake: f64) -> f64 {
+    if stake > 0.0 && capital > stake { (capital / stake).log2() } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

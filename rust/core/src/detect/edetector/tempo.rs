@@ -1,0 +1,275 @@
+//! How many rows are worth one independent row: the autocorrelation time, from the panes themselves.
+//!
+//! Rows that resemble the row before carry less evidence than they seem to; without a correction every detector that
+//! assumes independence raises false alarms (at ρ = 0.8 a thousand times too many). So bets are placed for rows of
+//! which so many are worth one independent row, the autocorrelation time τ = 1 + 2 Σ ρ_k: see [`super::bets`].
+//!
+//! The reference's own τ comes with the profile. Training data may have been shuffled, or come in another order than
+//! live rows, so it is also measured live: means of successive panes differ by a variance of 2τV/n (von Neumann,
+//! "Distribution of the ratio of the mean square successive difference to the variance", 1941). They are
+//! averaged, the largest ones clipped, so that one change of level does not count. It replaces the profile's where chance does not explain that the two
+//! differ, and is taken only from the past: a pane is never judged by itself.
+
+use super::bets::CELLS_MAX;
+use super::directions::Polynomials;
+use crate::sketch::binning::Kind;
+use crate::sketch::bins::Bins;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// Differences that are remembered, and after how many the median is taken anew.
+const REMEMBERED: usize = 64;
+const EVERY: usize = 8;
+
+/// Differences without which live panes say nothing.
+const LEAST: usize = 16;
+
+/// 3.5 standard errors of the mean of squared normal differences, times the root of their number.
+const DOUBT: f64 = 5.0;
+
+/// Times the mean beyond which a difference is a change of level and not chance.
+const CLIP: f64 = 8.0;
+
+/// Fewest values a pane must hold, times the variance of what is looked at, for its mean to be nearly normal.
+const WEIGHT_MIN: f64 = 3.0;
+
+/// Categories that are looked at.
+const CATEGORIES_MAX: usize = 8;
+
+/// What is looked at: how the mean of a few functions moves from pane to pane.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// Location and scale; or whether it is a certain category, of the most frequent ones.
+    functions: Vec<Vec<f64>>,
+    variances: Vec<f64>,
+}
+
+/// What the panes so far say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tempo {
+    /// From the profile.
+    known: Option<f64>,
+    /// The last pane: its values, and the means of what is looked at.
+    total: f64,
+    means: Vec<f64>,
+    /// Squared differences in units of their expectation, per function.
+    moves: Vec<VecDeque<f32>>,
+    seen: usize,
+    time: f64,
+}
+
+// === impl Probe ===
+
+impl Probe {
+    pub fn of(reference: &Bins) -> Probe {
+        let total = reference.total().max(1) as f64;
+        let share = |cell: usize| reference.cells()[cell] as f64 / total;
+        let polynomials = Polynomials::of(reference);
+        let functions: Vec<Vec<f64>> = if reference.binning().kind() == Kind::Category {
+            most_frequent(reference)
+        } else {
+            polynomials.iter().take(2).map(|(_, values)| values.to_vec()).collect()
+        };
+        let variance = |values: &Vec<f64>| {
+            let mean: f64 = values.iter().enumerate().map(|(cell, value)| share(cell) * value).sum();
+            values.iter().enumerate().map(|(cell, value)| share(cell) * (value - mean).powi(2)).sum()
+        };
+        let variances = functions.iter().map(variance).collect();
+        Probe { functions, variances }
+    }
+
+    /// Writes the means of what is looked at; how many there are.
+    fn means(&self, counts: &[u64], total: f64, means: &mut [f64; CELLS_MAX]) -> usize {
+        for (mean, values) in means.iter_mut().zip(&self.functions) {
+            *mean =
+                values.iter().zip(counts).map(|(value, &count)| value * count as f64).sum::<f64>() / total;
+        }
+        self.functions.len()
+    }
+}
+
+/// Whether a row is in each of the most frequent cells.
+fn most_frequent(reference: &Bins) -> Vec<Vec<f64>> {
+    let cells = reference.cells();
+    let mut order: Vec<usize> = (0..cells.len()).filter(|&cell| cells[cell] > 0).collect();
+    order.sort_by_key(|&cell| std::cmp::Reverse(cells[cell]));
+    order.truncate(CATEGORIES_MAX);
+    let indicator = |of: usize| (0..cells.len()).map(|cell| f64::from(u8::from(cell == of))).collect();
+    order.into_iter().map(indicator).collect()
+}
+
+// === impl Tempo ===
+
+impl Tempo {
+    /// `known` is the autocorrelation time of the reference.
+    pub fn new(known: Option<f64>) -> Tempo {
+        Tempo {
+            known,
+            total: 0.0,
+            means: Vec::new(),
+            moves: Vec::new(),
+            seen: 0,
+            time: known.unwrap_or(1.0).max(1.0),
+        }
+    }
+
+    /// The autocorrelation time, at least one, by what was seen so far.
+    pub fn time(&self) -> f64 {
+        self.time
+    }
+
+    /// Takes in a pane.
+    pub fn observe(&mut self, probe: &Probe, counts: &[u64]) {
+        let total = counts.iter().sum::<u64>() as f64;
+        if total == 0.0 {
+            return;
+        }
+        let mut means = [0.0; CELLS_MAX];
+        let count = probe.means(counts, total, &mut means);
+        let means = &means[..count];
+        let before = std::mem::replace(&mut self.total, total);
+        if before > 0.0 {
+            self.remember(probe, means, 1.0 / before + 1.0 / total);
+        }
+        self.means.clear();
+        self.means.extend_from_slice(means);
+        if before == 0.0 {
+            return;
+        }
+        self.seen += 1;
+        if self.seen >= LEAST && self.seen.is_multiple_of(EVERY) {
+            self.time = self.estimate();
+        }
+    }
+
+    /// Keeps the squared differences from the last pane, each one τ on average: `noise` is 1/n + 1/m.
+    fn remember(&mut self, probe: &Probe, means: &[f64], noise: f64) {
+        let differences = self.means.iter().zip(means).zip(&probe.variances);
+        let moves = differences.map(|((a, b), variance)| {
+            if *variance > WEIGHT_MIN * noise { (a - b).powi(2) / (noise * variance) } else { 0.0 }
+        });
+        moves.enumerate().for_each(|(ring, value)| keep(&mut self.moves, ring, value));
+    }
+
+    fn estimate(&self) -> f64 {
+        let known = self.known.unwrap_or(1.0).max(1.0);
+        let live = self.moves.iter().map(clipped_mean).fold(0.0, f64::max);
+        let doubt = 1.0 + DOUBT / (self.seen.min(REMEMBERED) as f64).sqrt();
+        if self.known.is_none() || live > doubt * known {
+            live.max(known)
+        } else {
+            known.min(live * doubt).max(1.0)
+        }
+    }
+}
+
+fn keep(rings: &mut Vec<VecDeque<f32>>, ring: usize, value: f64) {
+    if ring == rings.len() {
+        rings.push(VecDeque::with_capacity(REMEMBERED));
+    }
+    let ring = &mut rings[ring];
+    if ring.len() == REMEMBERED {
+        ring.pop_front();
+    }
+    ring.push_back(value as f32);
+}
+
+/// The mean of squared differences, of which none counts for more than [`CLIP`] times the mean.
+fn clipped_mean(ring: &VecDeque<f32>) -> f64 {
+    let clipped = |most: f64| ring.iter().map(|&value| f64::from(value).min(most)).sum::<f64>();
+    let count = ring.len().max(1) as f64;
+    (0..4).fold(1.0, |mean: f64, _| (clipped(CLIP * mean.max(1.0)) / count).max(1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sketch::Sketch;
+    use crate::sketch::binning::Binning;
+    use std::sync::Arc;
+
+    /// SplitMix64.
+    fn uniform(state: &mut u64) -> f64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Values that repeat the one before with probability ρ: autocorrelation ρ^k, τ = (1 + ρ)/(1 - ρ).
+    fn sticky(rows: usize, stickiness: f64, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut value = uniform(&mut state);
+        let mut next = || {
+            if uniform(&mut state) >= stickiness {
+                value = uniform(&mut state);
+            }
+            value
+        };
+        (0..rows).map(|_| next()).collect()
+    }
+
+    fn counted(values: &[f64]) -> Bins {
+        let edges: Vec<f64> = (0..=20).map(|edge| f64::from(edge) / 20.0).collect();
+        let mut bins = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
+        bins.update(values);
+        bins
+    }
+
+    fn live(known: Option<f64>, stickiness: f64) -> f64 {
+        let probe = Probe::of(&counted(&sticky(20_000, 0.0, 1)));
+        let mut tempo = Tempo::new(known);
+        for pane in sticky(200 * 64, stickiness, 7).chunks(200) {
+            tempo.observe(&probe, counted(pane).cells());
+        }
+        tempo.time()
+    }
+
+    #[test]
+    fn independent_rows_keep_the_time_of_the_profile() {
+        assert_eq!(live(Some(1.0), 0.0), 1.0);
+        assert!((3.0..=4.0).contains(&live(Some(4.0), 0.75)));
+    }
+
+    #[test]
+    fn a_reference_that_was_sorted_does_not_silence_a_live_stream_that_is_not() {
+        let time = live(Some(500.0), 0.0);
+        assert!(time < 3.0, "{time}");
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_live_are_noticed_though_the_reference_was_shuffled() {
+        let time = live(Some(1.0), 0.8);
+        assert!((5.0..16.0).contains(&time), "{time} instead of 9");
+        assert!(live(None, 0.8) > 5.0);
+    }
+
+    #[test]
+    fn a_change_of_level_is_no_autocorrelation() {
+        let probe = Probe::of(&counted(&sticky(20_000, 0.0, 1)));
+        let mut tempo = Tempo::new(Some(1.0));
+        let values: Vec<f64> = sticky(200 * 64, 0.0, 3)
+            .iter()
+            .enumerate()
+            .map(|(i, v)| if i < 6_000 { *v } else { v.sqrt() })
+            .collect();
+        values.chunks(200).for_each(|pane| tempo.observe(&probe, counted(pane).cells()));
+        assert_eq!(tempo.time(), 1.0);
+    }
+
+    #[test]
+    fn empty_panes_and_constants_say_nothing() {
+        let constant = {
+            let mut bins = Bins::new(Arc::new(Binning::discrete(&[3.0]).unwrap()));
+            bins.update(&[3.0; 100]);
+            bins
+        };
+        let (probe, mut tempo) = (Probe::of(&constant), Tempo::new(None));
+        for _ in 0..100 {
+            tempo.observe(&probe, constant.cells());
+            tempo.observe(&probe, &vec![0; constant.cells().len()]);
+        }
+        assert_eq!(tempo.time(), 1.0);
+    }
+}

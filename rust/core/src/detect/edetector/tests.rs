@@ -1,0 +1,272 @@
+//! Panes in, capital and alarms out.
+
+use super::*;
+use crate::sketch::Sketch;
+use crate::sketch::binning::Binning;
+use crate::sketch::screen::Specials;
+use directions::Aspect;
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+
+    fn normals(&mut self, count: usize) -> Vec<f64> {
+        (0..count).map(|_| self.normal()).collect()
+    }
+}
+
+const PANE: usize = 100;
+const LEVEL: f64 = 1e6;
+
+fn reference(rows: usize) -> Bins {
+    let edges: Vec<f64> = (-8..=8).map(|edge| f64::from(edge) / 4.0).collect();
+    let mut bins = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
+    bins.update(&Random(99).normals(rows));
+    bins
+}
+
+fn detector(reference: &Bins, tolerance: f64) -> EDetector {
+    EDetector::new(Arc::new(Plan::new(reference, Some(1.0), tolerance, 0.01)))
+}
+
+/// Counts rows, of which those that are NaN are missing.
+fn counted(reference: &Bins, rows: &[f64]) -> Bins {
+    let mut bins = Bins::new(Arc::clone(reference.binning()));
+    let finite: Vec<f64> = rows.iter().copied().filter(|row| row.is_finite()).collect();
+    bins.update(&finite);
+    bins.add_specials(&Specials { nan: (rows.len() - finite.len()) as u64, ..Specials::default() });
+    bins
+}
+
+/// Shows a pane, whose number is `pane`; what changes.
+fn show(detector: &mut EDetector, counts: &Bins, pane: usize) -> Option<AlarmState> {
+    let mark = |pane: usize| Mark { row: (pane * PANE) as u64, call: pane as u64 };
+    let (start, end) = (mark(pane), mark(pane + 1));
+    detector.update(&Pane { counts: counts.cells(), start, end, stake: PANE as f64 });
+    detector.judge(LEVEL, counts.cells(), 2)
+}
+
+/// The first pane that raises an alarm, and what is found.
+fn first_alarm(
+    tolerance: f64,
+    panes: usize,
+    mut row: impl FnMut(&mut Random) -> f64,
+) -> Option<(usize, Finding)> {
+    let reference = reference(50_000);
+    let mut detector = detector(&reference, tolerance);
+    let mut random = Random(5);
+    (0..panes).find_map(|pane| {
+        let rows: Vec<f64> = (0..PANE).map(|_| row(&mut random)).collect();
+        let state = show(&mut detector, &counted(&reference, &rows), pane)?;
+        assert_eq!(state, AlarmState::Raised);
+        Some((pane, detector.finding().unwrap()))
+    })
+}
+
+fn aspect_of(found: Option<(usize, Finding)>) -> (Aspect, directions::Sense) {
+    let (_, finding) = found.expect("an alarm");
+    (finding.shape.aspect, finding.shape.sense)
+}
+
+/// Bins with these counts, every value at the lower end of its bin.
+fn with_cells(reference: &Bins, cells: Vec<u64>) -> Bins {
+    let offsets = vec![0; reference.offsets().count()];
+    Bins::from_cells(Arc::clone(reference.binning()), cells, &offsets, [0; 2]).unwrap()
+}
+
+#[test]
+fn undrifted_rows_raise_no_alarm() {
+    assert_eq!(first_alarm(0.0, 3_000, Random::normal), None);
+    assert_eq!(first_alarm(0.002, 3_000, Random::normal), None);
+}
+
+#[test]
+fn shifts_are_found_and_named() {
+    use directions::Sense::{Down, Up};
+    assert_eq!(aspect_of(first_alarm(0.002, 100, |r| r.normal() + 0.4)), (Aspect::Location, Up));
+    assert_eq!(aspect_of(first_alarm(0.002, 100, |r| r.normal() - 0.4)), (Aspect::Location, Down));
+    assert_eq!(aspect_of(first_alarm(0.002, 200, |r| r.normal() * 0.7)), (Aspect::Scale, Down));
+    let holey = |r: &mut Random| if r.uniform() < 0.1 { f64::NAN } else { r.normal() };
+    assert_eq!(aspect_of(first_alarm(0.002, 100, holey)), (Aspect::Missing, Up));
+    let spiky = |r: &mut Random| if r.uniform() < 0.05 { 50.0 } else { r.normal() };
+    assert_eq!(aspect_of(first_alarm(0.002, 100, spiky)), (Aspect::Above, Up));
+}
+
+#[test]
+fn a_shift_of_half_a_deviation_is_found_within_a_few_panes() {
+    let (pane, _) = first_alarm(0.002, 100, |r| r.normal() + 0.5).unwrap();
+    assert!(pane <= 4, "{pane}");
+}
+
+#[test]
+fn below_the_tolerance_there_is_silence_at_any_volume() {
+    // A shift of 0.05 deviations: relative entropy 0.00125, below 0.002. Counts as they would be on average, of
+    // panes up to a billion rows.
+    let reference = reference(1_000_000);
+    let drifted = {
+        let rows: Vec<f64> = Random(3).normals(1_000_000).into_iter().map(|row| row + 0.05).collect();
+        counted(&reference, &rows)
+    };
+    let mut detector = detector(&reference, 0.002);
+    for pane in 0..12 {
+        let scale = 10u64.pow(pane / 4);
+        let cells = drifted.cells().iter().map(|count| count * scale).collect();
+        let counts = with_cells(&reference, cells);
+        assert_eq!(show(&mut detector, &counts, pane as usize), None);
+    }
+    assert_eq!(detector.evidence_bits(), 0.0);
+}
+
+#[test]
+fn the_change_is_dated() {
+    let reference = reference(50_000);
+    let mut detector = detector(&reference, 0.002);
+    let mut random = Random(8);
+    for pane in 0..60 {
+        let shift = if pane < 37 { 0.0 } else { 0.4 };
+        let rows: Vec<f64> = random.normals(PANE).into_iter().map(|row| row + shift).collect();
+        if show(&mut detector, &counted(&reference, &rows), pane).is_some() {
+            let onset = detector.finding().unwrap().onset;
+            assert!(onset.estimate.row.abs_diff(3_700) <= 200, "{onset:?}");
+            assert!((onset.earliest.row..=onset.latest.row).contains(&3_700), "{onset:?}");
+            return;
+        }
+    }
+    panic!("no alarm");
+}
+
+#[test]
+fn an_alarm_latches_and_clears_when_the_change_is_undone() {
+    let reference = reference(50_000);
+    let mut detector = detector(&reference, 0.002);
+    let mut random = Random(6);
+    let mut changes = Vec::new();
+    for pane in 0..200 {
+        let shift = if (20..60).contains(&pane) { 0.5 } else { 0.0 };
+        let rows: Vec<f64> = random.normals(PANE).into_iter().map(|row| row + shift).collect();
+        changes.extend(show(&mut detector, &counted(&reference, &rows), pane).map(|state| (pane, state)));
+    }
+    let [(raised, AlarmState::Raised), (cleared, AlarmState::Cleared)] = changes[..] else {
+        panic!("{changes:?}")
+    };
+    assert!((20..30).contains(&raised) && (61..75).contains(&cleared), "{changes:?}");
+    assert_eq!(detector.finding().map(|finding| finding.onset.estimate.row >= 6_000), Some(true));
+}
+
+#[test]
+fn counts_merged_from_workers_are_a_single_pass() {
+    let reference = reference(10_000);
+    let (mut whole, mut parts) = (detector(&reference, 0.002), detector(&reference, 0.002));
+    let mut random = Random(4);
+    for pane in 0..50 {
+        let rows = random.normals(PANE);
+        show(&mut whole, &counted(&reference, &rows), pane);
+        let (left, right) = rows.split_at(pane);
+        let mut merged = counted(&reference, right);
+        merged.merge(&counted(&reference, left));
+        show(&mut parts, &merged, pane);
+    }
+    assert_eq!(serde_json::to_vec(whole.state()).unwrap(), serde_json::to_vec(parts.state()).unwrap());
+}
+
+#[test]
+fn a_detector_goes_on_after_a_restart_as_if_nothing_had_happened() {
+    let reference = reference(10_000);
+    let mut steady = detector(&reference, 0.002);
+    let mut restarted = detector(&reference, 0.002);
+    let mut random = Random(4);
+    for pane in 0..40 {
+        let shift = if pane < 20 { 0.0 } else { 0.3 };
+        let rows: Vec<f64> = random.normals(PANE).into_iter().map(|row| row + shift).collect();
+        let counts = counted(&reference, &rows);
+        let stored = serde_json::to_string(restarted.state()).unwrap();
+        restarted =
+            EDetector::resumed(Arc::clone(&restarted.plan), serde_json::from_str(&stored).unwrap()).unwrap();
+        assert_eq!(show(&mut steady, &counts, pane), show(&mut restarted, &counts, pane));
+        assert_eq!(steady.state(), restarted.state());
+    }
+    assert!(steady.is_raised());
+}
+
+#[test]
+fn the_state_of_another_reference_is_refused() {
+    let other = detector(&Bins::new(Arc::new(Binning::discrete(&[1.0]).unwrap())), 0.0);
+    let mine = detector(&reference(1_000), 0.0);
+    assert!(EDetector::resumed(Arc::clone(&mine.plan), other.state().clone()).is_none());
+    assert!(mine.state().mean(other.state()).is_none());
+}
+
+#[test]
+fn the_mean_of_two_workers_holds_half_the_capital_of_each() {
+    let reference = reference(10_000);
+    let (mut a, mut b) = (detector(&reference, 0.0), detector(&reference, 0.0));
+    show(&mut a, &counted(&reference, &Random(1).normals(PANE)), 0);
+    show(&mut b, &counted(&reference, &Random(2).normals(PANE)), 0);
+    let mean = EDetector::resumed(Arc::clone(&a.plan), a.state().mean(b.state()).unwrap()).unwrap();
+    assert!((mean.capital() - 0.5 * (a.capital() + b.capital())).abs() < 1e-9);
+}
+
+#[test]
+fn constant_empty_and_all_missing_features_are_watched_without_harm() {
+    let constant = {
+        let mut bins = Bins::new(Arc::new(Binning::discrete(&[3.0]).unwrap()));
+        bins.update(&[3.0; 1_000]);
+        bins
+    };
+    let missing = {
+        let mut bins = Bins::new(Arc::new(Binning::discrete(&[]).unwrap()));
+        bins.add_specials(&Specials { missing: 1_000, ..Specials::default() });
+        bins
+    };
+    for reference in [&constant, &missing] {
+        let mut detector = detector(reference, 0.002);
+        let empty = Bins::new(Arc::clone(reference.binning()));
+        for pane in 0..200 {
+            assert_eq!(show(&mut detector, reference, 2 * pane), None);
+            assert_eq!(show(&mut detector, &empty, 2 * pane + 1), None);
+            assert!(detector.capital().is_finite());
+        }
+        let found = (400..410).find_map(|pane| show(&mut detector, &counted(reference, &[4.0; PANE]), pane));
+        assert_eq!(found, Some(AlarmState::Raised));
+    }
+}
+
+#[test]
+fn huge_panes_neither_overflow_nor_turn_into_nan() {
+    let reference = reference(10_000);
+    let mut detector = detector(&reference, 0.0);
+    for pane in 0..20 {
+        let mut cells = vec![0; reference.cells().len()];
+        cells[6 + pane % 2] = u64::MAX / 1_000;
+        let counts = with_cells(&reference, cells);
+        show(&mut detector, &counts, pane);
+        assert!(detector.capital().is_finite() && detector.evidence_bits().is_finite());
+    }
+    assert!(detector.is_raised());
+}
+
+#[test]
+fn evidence_by_shape_adds_up_to_the_evidence() {
+    let reference = reference(50_000);
+    let mut detector = detector(&reference, 0.0);
+    for pane in 0..3 {
+        let rows: Vec<f64> = Random(7 + pane as u64).normals(PANE).into_iter().map(|row| row + 0.5).collect();
+        show(&mut detector, &counted(&reference, &rows), pane);
+    }
+    let shapes = detector.evidence_by_shape();
+    let sum: f64 = shapes.iter().map(|(_, bits)| bits.exp2()).sum();
+    assert!((sum.log2() - detector.evidence_bits()).abs() < 0.1);
+    assert_eq!(shapes[0].0.to_string(), "location up");
+}

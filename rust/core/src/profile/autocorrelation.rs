@@ -1,0 +1,223 @@
+//! How many rows of the reference are worth one independent row, from the order they came in.
+//!
+//! Sums of 1, 2, 4, 8, … rows in a row: were the rows independent, the variance of the sums would grow as their
+//! length. What it grows more is the integrated autocorrelation time τ = 1 + 2 Σ ρ_k (method of batch means; Flegal and
+//! Jones, "Batch means and spectral variance estimators in Markov chain Monte Carlo", Annals of Statistics 2010). The
+//! largest excess over all lengths counts, so that slow waves and rows that hold many values are noticed too, if it is
+//! more than chance explains.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+/// Fewest sums of one length that say something.
+const SUMS_MIN: f64 = 64.0;
+
+/// Standard errors beyond which an excess is not chance.
+const DOUBT: f64 = 5.0;
+
+/// Longest sums: 2^24 rows.
+const LENGTHS_MAX: usize = 25;
+
+/// Signs a category gets, so that two frequent ones do not share all of them.
+const SIGNS: usize = 4;
+
+/// Rows of a category below which it says nothing.
+const OCCURRENCES_MIN: f64 = 100.0;
+
+/// Categories, the first ones seen, whose coming and going is looked at one by one.
+const SINGLED_OUT: usize = 12;
+
+/// Sums of one series.
+#[derive(Clone, Debug, Default)]
+pub struct Series(Vec<Length>);
+
+/// Sums of 2^k rows.
+#[derive(Clone, Copy, Debug, Default)]
+struct Length {
+    sums: f64,
+    total: f64,
+    squares: f64,
+    /// A sum that waits for the next one, to become one of double the length.
+    waiting: Option<f64>,
+}
+
+/// Series of a categorical feature: plus or minus one, drawn by the hash of the category; and whether it is a certain
+/// one.
+#[derive(Clone, Debug, Default)]
+pub struct Signs {
+    signs: [Series; SIGNS],
+    /// By hash, from the row on in which it was seen first.
+    singled_out: Vec<(u64, Series)>,
+}
+
+// === impl Series ===
+
+impl Series {
+    pub fn push(&mut self, value: f64) {
+        let mut sum = value;
+        for position in 0..LENGTHS_MAX {
+            if position == self.0.len() {
+                self.0.push(Length::default());
+            }
+            let length = &mut self.0[position];
+            length.sums += 1.0;
+            length.total += sum;
+            length.squares += sum * sum;
+            match length.waiting.take() {
+                Some(before) => sum += before,
+                None => {
+                    length.waiting = Some(sum);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn sum(&self) -> f64 {
+        self.0.first().map_or(0.0, |single| single.total)
+    }
+
+    /// The autocorrelation time, at least one.
+    pub fn time(&self) -> f64 {
+        let Some(single) = self.0.first().map(Length::variance).filter(|&variance| variance > 1e-12) else {
+            return 1.0;
+        };
+        let excess = self.0.iter().enumerate().skip(1).filter(|(_, length)| length.sums >= SUMS_MIN);
+        let excess = excess.filter_map(|(k, length)| {
+            let ratio = length.variance() / ((1u64 << k) as f64 * single);
+            (ratio > 1.0 + DOUBT * (2.0 / (length.sums - 1.0)).sqrt()).then_some(ratio)
+        });
+        excess.fold(1.0, f64::max)
+    }
+}
+
+// === impl Length ===
+
+impl Length {
+    fn variance(&self) -> f64 {
+        let mean = self.total / self.sums;
+        (self.squares - mean * self.total).max(0.0) / (self.sums - 1.0).max(1.0)
+    }
+}
+
+// === impl Signs ===
+
+impl Signs {
+    pub fn push(&mut self, label: &[u8]) {
+        let mut hasher = SipHasher13::new();
+        hasher.write(label);
+        let hash = hasher.finish();
+        for (position, series) in self.signs.iter_mut().enumerate() {
+            series.push(if hash >> position & 1 == 1 { 1.0 } else { -1.0 });
+        }
+        if self.singled_out.len() < SINGLED_OUT && !self.singled_out.iter().any(|(known, _)| *known == hash) {
+            self.singled_out.push((hash, Series::default()));
+        }
+        for (known, series) in &mut self.singled_out {
+            series.push(f64::from(u8::from(*known == hash)));
+        }
+    }
+
+    pub fn time(&self) -> f64 {
+        let singled_out = self.singled_out.iter().map(|(_, series)| series);
+        let singled_out = singled_out.filter(|series| series.sum() >= OCCURRENCES_MIN);
+        self.signs.iter().chain(singled_out).map(Series::time).fold(1.0, f64::max)
+    }
+}
+
+/// Of numbers, by their ranks (`sorted` are the same values in order): of location or scale, whichever is longer.
+/// `None` for values that came in order, whose order says nothing about how live rows come.
+pub fn of_numbers(values: &[f64], sorted: &[f64]) -> Option<f64> {
+    if sorted.first() < sorted.last() && (values == sorted || values.is_sorted_by(|a, b| a >= b)) {
+        return None;
+    }
+    let (mut location, mut scale) = (Series::default(), Series::default());
+    let total = sorted.len() as f64;
+    for value in values {
+        let below = sorted.partition_point(|other| other < value);
+        let upto = sorted.partition_point(|other| other <= value);
+        let rank = (below + upto) as f64 / total - 1.0;
+        location.push(rank);
+        scale.push(rank * rank);
+    }
+    Some(location.time().max(scale.time()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SplitMix64.
+    fn uniform(state: &mut u64) -> f64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn autoregressive(rows: usize, rho: f64, seed: u64) -> Vec<f64> {
+        let mut state = seed;
+        let mut normal = || (0..12).map(|_| uniform(&mut state)).sum::<f64>() - 6.0;
+        let mut value = normal();
+        let mut next = || {
+            value = rho * value + (1.0 - rho * rho).sqrt() * normal();
+            value
+        };
+        (0..rows).map(|_| next()).collect()
+    }
+
+    fn time(values: &[f64]) -> Option<f64> {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        of_numbers(values, &sorted)
+    }
+
+    #[test]
+    fn independent_rows_have_a_time_of_one() {
+        let chance = (0..50).filter(|&seed| time(&autoregressive(2_000, 0.0, seed)) != Some(1.0)).count();
+        assert!(chance <= 5, "{chance} of 50");
+    }
+
+    #[test]
+    fn autoregressive_rows_have_the_time_of_the_formula() {
+        for (rho, expected) in [(0.2, 1.5), (0.5, 3.0), (0.8, 9.0), (0.95, 39.0)] {
+            let found = time(&autoregressive(65_536, rho, 3)).unwrap();
+            assert!((0.75..1.5).contains(&(found / expected)), "{rho}: {found} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn the_distribution_of_the_values_does_not_matter() {
+        let normal = autoregressive(20_000, 0.8, 4);
+        let heavy: Vec<f64> = normal.iter().map(|value| (3.0 * value).exp()).collect();
+        assert_eq!(time(&heavy), time(&normal));
+    }
+
+    #[test]
+    fn bursts_of_spread_are_noticed() {
+        let sizes = autoregressive(20_000, 0.9, 5);
+        let signs = autoregressive(20_000, 0.0, 6);
+        let values: Vec<f64> = sizes.iter().zip(signs).map(|(size, sign)| size.exp() * sign).collect();
+        assert!(time(&values).unwrap() > 3.0);
+    }
+
+    #[test]
+    fn categories_that_come_in_runs_are_noticed() {
+        let (mut runs, mut mixed, mut state) = (Signs::default(), Signs::default(), 1);
+        for row in 0..20_000u32 {
+            runs.push(&[b'a' + (row / 20 * 7 % 5) as u8]);
+            mixed.push(&[b'a' + (uniform(&mut state) * 5.0) as u8]);
+        }
+        assert!(runs.time() > 5.0 && mixed.time() < 1.5, "{} {}", runs.time(), mixed.time());
+    }
+
+    #[test]
+    fn sorted_constant_and_absent_values_say_nothing() {
+        let ascending: Vec<f64> = (0..1_000).map(f64::from).collect();
+        assert_eq!(time(&ascending), None);
+        assert_eq!(time(&ascending.iter().rev().copied().collect::<Vec<_>>()), None);
+        assert_eq!((time(&[2.0; 500]), time(&[])), (Some(1.0), Some(1.0)));
+    }
+}
