@@ -22,7 +22,10 @@ pub struct Comparison {
     window: Window<Bins>,
     /// All panes closed so far.
     past: Bins,
-    drift: Option<DriftSnapshot>,
+    /// What the pane closed last may score by chance; `None` before the first one.
+    chance: Option<Chance>,
+    /// The distance that speaks for the feature.
+    lead: Distance,
     detectors: Vec<(Distance, Threshold)>,
     /// The e-detector, where that is what raises alarms.
     suspicion: Option<Suspicion>,
@@ -53,7 +56,8 @@ impl Comparison {
             reference,
             window: Window::new(empty.clone(), config.window_panes as usize),
             past: empty,
-            drift: None,
+            chance: None,
+            lead: config.alarm.thresholds().next().map_or(Distance::Psi, |(distance, _)| distance),
             detectors: config.alarm.detectors(),
         }
     }
@@ -80,16 +84,16 @@ impl Comparison {
         if let Some(suspicion) = &mut self.suspicion {
             suspicion.update(pane.cells(), closing);
         }
-        let Some(drift) = measured(&self.reference.bins, pane, &self.spread, closing) else { return };
+        self.chance = Some(closing.chance);
         for (distance, detector) in &mut self.detectors {
-            let Some((score, noise)) = drift.of(*distance) else { continue };
-            let (reference, pane) = (self.reference.bins.cells(), pane.cells());
+            let (reference, pane) = (&self.reference.bins, pane);
+            let Some((score, noise)) = score(*distance, reference, pane, &closing.chance) else { continue };
+            let (reference, pane) = (reference.cells(), pane.cells());
             let evidence = Evidence { reference, pane, score, noise, start: closing.start };
             if let Some(change) = detector.step(&evidence) {
                 report(detector.method(), change);
             }
         }
-        self.drift = Some(drift);
     }
 
     pub fn kind(&self) -> Kind {
@@ -106,9 +110,9 @@ impl Comparison {
         self.window.open_mut()
     }
 
-    /// The distances of the pane closed last.
-    pub fn drift(&self) -> Option<&DriftSnapshot> {
-        self.drift.as_ref()
+    /// The distances of the pane closed last. Computed when asked for: panes close far more often.
+    pub fn drift(&self) -> Option<DriftSnapshot> {
+        measured(&self.reference.bins, self.window.last()?, &self.spread, &self.chance?, self.lead)
     }
 
     /// All counts so far, given those of the open pane.
@@ -134,17 +138,32 @@ impl Comparison {
     }
 }
 
-/// The distances of a pane; `None` when it or the reference is empty.
-fn measured(reference: &Bins, pane: &Bins, spread: &Spread, closing: &Closing<'_>) -> Option<DriftSnapshot> {
+/// A distance of a pane with its noise floor; `None` when the pane or the reference is empty, or categories have no
+/// order.
+fn score(distance: Distance, reference: &Bins, pane: &Bins, chance: &Chance) -> Option<(f64, f64)> {
+    if distance.needs_order() && reference.binning().kind() == Kind::Category {
+        return None;
+    }
+    let from = if distance.needs_order() { binning::NEG_INF } else { 0 };
+    let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
+    let noise = distance.noise(chance, &Sizes::of(reference, pane)?)?;
+    Some((distance.between(reference, pane)?, noise))
+}
+
+/// All distances of a pane; `None` when it or the reference is empty.
+fn measured(
+    reference: &Bins,
+    pane: &Bins,
+    spread: &Spread,
+    chance: &Chance,
+    lead: Distance,
+) -> Option<DriftSnapshot> {
     let distances = Distances::of(reference, pane, spread, &Chance::of(NOISY_PANES))?;
-    let with_noise = |distance: Distance, from: usize| {
-        let sizes = Sizes::of(&reference.cells()[from..], &pane.cells()[from..])?;
-        Some((distances.get(distance)?.value, distance.noise(&closing.chance, &sizes)?))
-    };
-    let (psi, psi_noise) = with_noise(Distance::Psi, 0)?;
-    let (jensen_shannon, jensen_shannon_noise) = with_noise(Distance::JensenShannon, 0)?;
-    let (ks, ks_noise) = with_noise(Distance::Ks, binning::NEG_INF).unzip();
-    let mut drift = DriftSnapshot {
+    let (psi, psi_noise) = score(Distance::Psi, reference, pane, chance)?;
+    let (jensen_shannon, jensen_shannon_noise) = score(Distance::JensenShannon, reference, pane, chance)?;
+    let (ks, ks_noise) = score(Distance::Ks, reference, pane, chance).unzip();
+    let score = score(lead, reference, pane, chance).map_or(psi, |(score, _)| score);
+    Some(DriftSnapshot {
         psi,
         psi_noise,
         jensen_shannon,
@@ -152,26 +171,9 @@ fn measured(reference: &Bins, pane: &Bins, spread: &Spread, closing: &Closing<'_
         ks,
         ks_noise,
         pane_rows: pane.total(),
-        score: psi,
+        score,
         distances,
-    };
-    let first = closing.alarm.thresholds().next().and_then(|(distance, _)| drift.of(distance));
-    drift.score = first.map_or(psi, |(score, _)| score);
-    Some(drift)
-}
-
-// === impl DriftSnapshot ===
-
-impl DriftSnapshot {
-    /// Score and noise floor of a distance.
-    fn of(&self, distance: Distance) -> Option<(f64, f64)> {
-        match distance {
-            Distance::Psi => Some((self.psi, self.psi_noise)),
-            Distance::JensenShannon => Some((self.jensen_shannon, self.jensen_shannon_noise)),
-            Distance::Ks => self.ks.zip(self.ks_noise),
-            _ => None,
-        }
-    }
+    })
 }
 
 // === impl AlarmConfig ===

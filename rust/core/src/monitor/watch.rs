@@ -241,7 +241,7 @@ impl Watch {
             std: moments.std(),
             min: moments.min(),
             max: moments.max(),
-            drift: comparison.and_then(Comparison::drift).cloned(),
+            drift: comparison.and_then(Comparison::drift),
             evidence,
             alarm: comparison.and_then(Comparison::alarm),
             bins,
