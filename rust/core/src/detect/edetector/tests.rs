@@ -55,7 +55,7 @@ fn show(detector: &mut EDetector, counts: &Bins, pane: usize) -> Option<AlarmSta
     let mark = |pane: usize| Mark { row: (pane * PANE) as u64, call: pane as u64 };
     let (start, end) = (mark(pane), mark(pane + 1));
     detector.update(&Pane { counts: counts.cells(), start, end, stake: PANE as f64 });
-    detector.judge(LEVEL, counts.cells(), 2)
+    detector.judge(LEVEL, 2)
 }
 
 /// The first pane that raises an alarm, and what is found.
