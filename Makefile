@@ -9,7 +9,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml
 DEMO_ARGS ?=
 BENCH_ARGS ?= --quick
 
-.PHONY: help demo test check test-peers bench bench-tools build tools clean
+.PHONY: help demo test check test-peers conformance bench bench-tools build tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ test: build ## unit, property, behaviour and conformance tests
 test-peers: build ## end to end with real servers and clients that others wrote (installed under .peers, 1.5 GB)
 	tests/e2e/peers.sh
 	$(BIN)/python -m pytest -m peers
+
+conformance: build ## suites that others wrote, through the native plane (tools from Go modules under .peers/go)
+	PYTHONPATH=.:tests tests/suites/run.sh $(BIN)/python
 
 bench-tools: build ## what the benchmarks compare with: Debian packages (as root) and Python peers under .peers
 	bench/tools.sh

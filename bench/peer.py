@@ -129,4 +129,16 @@ PEERS = (
         lambda: f"pilotfish {version('pilotfish')}",
         watched=True,
     ),
+    Peer(
+        "pilotfish native, monitor off",
+        pilotfish("native_unwatched.yaml"),
+        lambda: f"pilotfish {version('pilotfish')}",
+        watched=True,
+    ),
+    Peer(
+        "pilotfish native, monitor on",
+        pilotfish("native_watched.yaml"),
+        lambda: f"pilotfish {version('pilotfish')}",
+        watched=True,
+    ),
 )

@@ -389,7 +389,7 @@ def test_an_interceptor_that_cannot_be_loaded_is_a_configuration_error(
 ) -> None:
     (tmp_path / "p.yaml").write_text(
         "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\n"
-        "versions: {v1: {upstream: 'a:1'}}\ninterceptors: ['nowhere:Class']\n"
+        "plane: grpcio\nversions: {v1: {upstream: 'a:1'}}\ninterceptors: ['nowhere:Class']\n"
     )
     process = start("run", "--config", str(tmp_path / "p.yaml"))
     (line,) = process.rest().splitlines()

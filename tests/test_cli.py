@@ -112,15 +112,13 @@ def test_help_loads_nothing_that_is_slow() -> None:
 
 def test_the_module_runs_like_the_command() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pilotfish", "run", "--plane", "native", "--upstream", "a:1"],
+        [sys.executable, "-m", "pilotfish", "run", "--plane", "envoy", "--upstream", "a:1"],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr == (
-        "--plane: got 'native': this data plane is not in this version of pilotfish; use 'grpcio'\n"
-    )
+    assert done.stderr == ("--plane: got 'envoy': is not known; write 'grpcio' or 'native'\n")
 
 
 # === configuration ===
@@ -365,7 +363,10 @@ def test_learning_beside_a_configured_profile_is_refused(tmp_path: Path) -> None
     [
         (["--for", "soon"], "--for: got 'soon': not a duration"),
         (["--for", "0s"], "--for: got '0s': is not above 0; write 60s"),
-        (["--plane", "native"], "--plane: got 'native': is not in this version of pilotfish; use grpcio"),
+        (
+            ["--plane", "envoy"],
+            "--plane: got 'envoy': is not in this version of pilotfish; use grpcio or native",
+        ),
     ],
 )
 def test_a_demo_that_cannot_be_is_refused_before_anything_is_trained(arguments: list[str], says: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,12 +19,14 @@ from grpc import aio
 from pilotfish.call import KeptCall
 from pilotfish.errors import AddressInUse, ConfigurationError
 from pilotfish.plane.grpcio import interceptors
-from pilotfish.plane.grpcio.methods import known_unary
 from pilotfish.plane.grpcio.transport import core
-from pilotfish.testing.plane import RunningPlane, running
+from pilotfish.plane.methods import known_unary
+from pilotfish.testing import plane as testing
+from pilotfish.testing.plane import RunningPlane
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 PATIENCE = 20.0
+running = partial(testing.running, plane="grpcio")
 Unary = Callable[[bytes, Any], Awaitable[bytes]]
 
 

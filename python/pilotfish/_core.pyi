@@ -7,21 +7,26 @@ always an argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, final
+from typing import Any, Literal, TypedDict, final, type_check_only
 
 import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "Backtest",
     "ConfigurationError",
     "Decision",
+    "Detector",
     "Engine",
+    "NativePlane",
     "ProfileBuilder",
     "ProfileError",
     "__version__",
+    "bracket",
     "decode",
     "describe_profile",
     "distance",
+    "measure",
 ]
 
 __version__: str
@@ -58,6 +63,64 @@ class Decision:
     @property
     def traceparent(self) -> str | None:
         """W3C trace context as the client sent it."""
+
+@type_check_only
+class NativeCall(TypedDict):
+    """The fields of a ``KeptCall``."""
+
+    call_id: str
+    reason: str
+    route: str
+    version: str
+    role: str
+    strategy: str
+    method: str
+    code: int
+    message: str
+    started_unix_ns: int
+    duration_ns: int
+    upstream_ns: int
+    request: bytes | None
+    response: bytes | None
+    request_bytes: int
+    response_bytes: int
+    metadata: tuple[tuple[str, str | bytes], ...]
+    traceparent: str | None
+    peer: str
+    upstream: str
+
+@final
+class NativePlane:
+    """The native data plane: threads that forward calls, and none of them ever takes the GIL.
+
+    ``configuration`` is JSON (see ``pilotfish.plane.native``). Listens and accepts calls once constructed.
+
+    Raises ConfigurationError, or OSError when the address cannot be listened on.
+    """
+
+    def __new__(cls, engine: Engine, configuration: str) -> NativePlane: ...
+    @property
+    def address(self) -> str:
+        """Where it listens, with the real port where 0 was asked for."""
+    @property
+    def serving(self) -> bool:
+        """Whether new connections are accepted."""
+    def upstreams(self) -> dict[str, Literal["ready", "connecting", "unreachable"]]:
+        """State of the connection to each version."""
+    def drain(self, seconds: float) -> bool:
+        """Let calls under way end within ``seconds``, break off the rest, stop.
+
+        True when all ended by themselves.
+        """
+    def flush(self, timeout: float) -> bool:
+        """Wait until the messages forwarded so far are in the statistics; False when it took longer."""
+    def counters(self) -> bytes:
+        """JSON: connections, refusals, resets and failures since the start."""
+    def kept(self, most: int, timeout: float) -> list[NativeCall]:
+        """Take up to ``most`` kept calls, oldest first; waits up to ``timeout`` seconds for one.
+
+        Each must be settled with :meth:`Engine.settle`.
+        """
 
 @final
 class Engine:
@@ -153,6 +216,62 @@ class ProfileBuilder:
     def finish(self) -> bytes:
         """The bytes of the profile file. Raises ProfileError when nothing was added."""
 
+@final
+class Detector:
+    """A familiar drift detector, watching one stream; see ``pilotfish.detectors``.
+
+    ``parameters`` replace its defaults. Raises ConfigurationError for a name or a parameter that does not
+    exist or makes no sense. Values that are NaN or infinite are passed over.
+    """
+
+    def __new__(cls, name: str, **parameters: float | str | bool | None) -> Detector: ...
+    def update(self, value: float) -> Literal["quiet", "warning", "drift"]:
+        """Take in the next value. Raises ValueError for one that the detector cannot judge."""
+    def update_many(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Take in many values with one crossing; the indices of those that raised an alarm.
+
+        Raises ValueError, before any value is taken in, when there is one that the detector cannot judge.
+        """
+    def find(self, values: npt.NDArray[np.float64]) -> list[tuple[int, int, Literal["up", "down"] | None]]:
+        """As :meth:`update_many`, of every alarm with its index.
+
+        The others are how many values there were since the change, that one included, and where they went.
+        """
+
+@final
+class Backtest:
+    """Recorded rows through the live code.
+
+    ``configuration`` is JSON: ``{"monitor": {...}, "familiar": {"name", "settings"} or null}``; a familiar
+    detector raises the alarms instead of the monitor's own. Raises ConfigurationError or ProfileError.
+    """
+
+    def __new__(cls, profile: bytes, configuration: str) -> Backtest: ...
+    def watched(self) -> list[tuple[Literal["input", "output"], str]]:
+        """Direction and name of the features that can raise an alarm."""
+    def add_rows(
+        self,
+        tensors: Sequence[
+            tuple[str, Literal["input", "output"], npt.NDArray[np.float64] | Sequence[str | bytes | None]]
+        ],
+    ) -> None:
+        """Take in the next rows of a table.
+
+        Of every tensor its name, direction and values: numbers as ``[rows, columns]``, or texts. Raises
+        ValueError when tensors differ in their rows.
+        """
+    def add_message(self, method: str, direction: Literal["input", "output"], message: bytes) -> None:
+        """Take in a message of a journal. Raises ValueError with the reason when it cannot be read."""
+    def alarms(self) -> bytes:
+        """Alarms since this was last called: JSON array of ``{"event": {...}, "drift": {...} or null}``."""
+    def finish(self) -> bytes:
+        """The alarms that are left when there are no more rows; as :meth:`alarms`."""
+    def measured(self) -> bytes:
+        """The panes closed last: JSON array of ``{"feature", "direction", "drift": {...}}``."""
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+
 def describe_profile(profile: bytes) -> dict[str, Any]:
     """What a profile file holds.
 
@@ -167,7 +286,39 @@ def decode(method: str, direction: Literal["input", "output"], message: bytes) -
     when it cannot be read.
     """
 
-def distance(
-    name: Literal["psi", "jensen_shannon", "ks"], reference: Sequence[int], current: Sequence[int]
-) -> float:
-    """A binned distance between two vectors of counts of equal length, as exported in the snapshot."""
+def distance(name: str, reference: Sequence[int], current: Sequence[int]) -> float:
+    """A binned distance between two vectors of counts of equal length, as exported in the snapshot.
+
+    ``name`` is ``psi``, ``kullback_leibler`` (reference from current), ``kullback_leibler_reverse``,
+    ``jensen_shannon``, ``hellinger``, ``total_variation``, ``l_infinity`` or ``chi_square``, or one of those
+    that take the bins to be in ascending order: ``ks``, ``cramer_von_mises``, ``anderson_darling``. Raises
+    ValueError.
+    """
+
+def bracket(
+    name: str,
+    edges: npt.NDArray[np.float64],
+    reference: npt.NDArray[np.float64],
+    current: npt.NDArray[np.float64],
+    discrete: bool = False,
+) -> tuple[float, float]:
+    """Between which bounds a distance of two samples lies, from nothing but their counts and sums in bins.
+
+    ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
+    ``edges`` are 2 to 65 ends of bins, or with ``discrete`` up to 64 values of one bin each. Raises
+    ValueError.
+    """
+
+def measure(
+    edges: npt.NDArray[np.float64],
+    reference: npt.NDArray[np.float64],
+    current: npt.NDArray[np.float64],
+    discrete: bool = False,
+    chance: float = 0.001,
+) -> dict[str, dict[str, float | None]]:
+    """All distances of two samples on the same bins, by name.
+
+    Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score on
+    average and exceed with the probability ``chance``, and the bounds of the distance of the values
+    themselves; None where there is none. Raises ValueError.
+    """

@@ -145,7 +145,11 @@ def _engine(settings: Settings) -> _core.Engine:
 
 
 def _plane(settings: Settings, engine: _core.Engine, keep: Keep) -> Plane:
-    from pilotfish.plane.grpcio import GrpcioPlane  # here, so that only the plane in use is loaded
+    if settings.plane == "native":  # imported here, so that only the plane in use is loaded
+        from pilotfish.plane.native import NativePlane
+
+        return NativePlane(settings, engine, keep)
+    from pilotfish.plane.grpcio import GrpcioPlane
 
     return GrpcioPlane(settings, engine, keep)
 

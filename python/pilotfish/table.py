@@ -8,6 +8,7 @@ from all its rows, not from the first ones.
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -42,18 +43,43 @@ class Table(Protocol):
         """The rows from first to last, some at a time. Raises TableError."""
 
 
-def read(path: Path, columns: Sequence[str] | None = None) -> Table:
+def read(path: Path, columns: Sequence[str] | None = None, texts: AbstractSet[str] = frozenset()) -> Table:
     """Open a file by its ending, ``.csv``, ``.parquet`` or ``.pq``; ``columns`` chooses and orders.
 
-    Raises TableError when the file cannot be read as such, or a column is not there.
+    Columns in ``texts`` are texts even where a CSV file has nothing but numbers in them. Raises TableError
+    when the file cannot be read as such, or a column is not there.
     """
+    if _format(path) == "csv":
+        return _Csv.open(path, columns, texts)
+    return _Parquet.open(path, columns, texts)
+
+
+def header(path: Path) -> list[str]:
+    """Names of the columns, whatever they hold. Raises TableError."""
+    return _Csv.header_of(path)[1] if _format(path) == "csv" else _Parquet.header_of(path)
+
+
+def first_text(path: Path, column: str) -> tuple[int, str]:
+    """The first row (counted from 1) in which a column holds no number, and what it holds.
+
+    Raises TableError.
+    """
+    rows = (value for chunk in read(path, [column], {column}).chunks() for value in chunk[column])
+    for row, value in enumerate(rows, 1):
+        text = value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
+        if not _is_number(text):
+            return row, text
+    raise TableError(f"{path}: has changed while it was read; try again")
+
+
+def _format(path: Path) -> Literal["csv", "parquet"]:
     if not path.is_file():
         raise TableError(f"{path}: no such file; check the path")
     match path.suffix.lower():
         case ".csv":
-            return _Csv.open(path, columns)
+            return "csv"
         case ".parquet" | ".pq":
-            return _Parquet.open(path, columns)
+            return "parquet"
     raise TableError(f"{path}: cannot tell what the file is; give it the ending .csv or .parquet")
 
 
@@ -69,11 +95,12 @@ def _chosen(path: Path, header: Sequence[str], columns: Sequence[str] | None) ->
         )
     for name in columns or ():
         if name not in header:
-            raise TableError(f"{path}: has no column {name!r}; it has {_listed(header)}")
+            raise TableError(f"{path}: has no column {name!r}; it has {listed(header)}")
     return list(columns or header)
 
 
-def _listed(names: Sequence[str], most: int = 12) -> str:
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names as a sentence has them, not all of very many."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
@@ -91,7 +118,15 @@ class _Csv:
     kinds: Mapping[str, Kind]
 
     @classmethod
-    def open(cls, path: Path, columns: Sequence[str] | None) -> "_Csv":
+    def open(cls, path: Path, columns: Sequence[str] | None, texts: AbstractSet[str]) -> "_Csv":
+        delimiter, header = cls.header_of(path)
+        chosen = _chosen(path, header, columns)
+        draft = cls(path, delimiter, header, dict.fromkeys(chosen, "texts"))
+        return cls(path, delimiter, header, draft._kinds(texts))
+
+    @classmethod
+    def header_of(cls, path: Path) -> tuple[str, list[str]]:
+        """What separates fields, and the names of the columns."""
         with _reporting(path), path.open(newline="", encoding="utf-8-sig") as file:
             delimiter = _delimiter(file.readline())
             file.seek(0)
@@ -103,9 +138,7 @@ class _Csv:
             raise TableError(
                 f"{path}:1: looks like data; write a header line with the names of the columns above it"
             )
-        chosen = _chosen(path, header, columns)
-        draft = cls(path, delimiter, header, dict.fromkeys(chosen, "texts"))
-        return cls(path, delimiter, header, draft._kinds())
+        return delimiter, header
 
     def chunks(self) -> Iterator[Chunk]:
         places = {name: self.header.index(name) for name in self.kinds}
@@ -115,10 +148,10 @@ class _Csv:
                 for name, kind in self.kinds.items()
             }
 
-    def _kinds(self) -> dict[str, Kind]:
+    def _kinds(self, texts: AbstractSet[str]) -> dict[str, Kind]:
         """One pass over the file: a column is numbers when no row has anything else in it."""
-        open_columns = {name: self.header.index(name) for name in self.kinds}
-        kinds: dict[str, Kind] = dict.fromkeys(self.kinds, "numbers")
+        open_columns = {name: self.header.index(name) for name in self.kinds if name not in texts}
+        kinds: dict[str, Kind] = {name: "texts" if name in texts else "numbers" for name in self.kinds}
         for rows in self._rows():
             for name, place in list(open_columns.items()):
                 if not all(_is_number(row[place]) for row in rows):
@@ -207,13 +240,21 @@ class _Parquet:
     kinds: Mapping[str, Kind]
 
     @classmethod
-    def open(cls, path: Path, columns: Sequence[str] | None) -> "_Parquet":
+    def open(cls, path: Path, columns: Sequence[str] | None, texts: AbstractSet[str]) -> "_Parquet":
         arrow, parquet = _pyarrow(path)
         with _reporting_arrow(path, arrow):
             file = parquet.ParquetFile(path)
             schema = file.schema_arrow
         chosen = _chosen(path, schema.names, columns)
-        return cls(path, file, {name: _kind(path, schema.field(name), arrow) for name in chosen})
+        kinds = {name: _kind(path, schema.field(name), arrow, name in texts) for name in chosen}
+        return cls(path, file, kinds)
+
+    @classmethod
+    def header_of(cls, path: Path) -> list[str]:
+        """The names of the columns."""
+        arrow, parquet = _pyarrow(path)
+        with _reporting_arrow(path, arrow):
+            return list(parquet.ParquetFile(path).schema_arrow.names)
 
     def chunks(self) -> Iterator[Chunk]:
         arrow, _ = _pyarrow(self.path)
@@ -233,8 +274,10 @@ def _pyarrow(path: Path) -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-def _kind(path: Path, field: Any, arrow: Any) -> Kind:
+def _kind(path: Path, field: Any, arrow: Any, is_text: bool) -> Kind:
     is_a = arrow.types
+    if is_a.is_null(field.type):  # every value is missing, so it is whatever is expected
+        return "texts" if is_text else "numbers"
     kind = field.type.value_type if is_a.is_dictionary(field.type) else field.type
     if any(test(kind) for test in (is_a.is_floating, is_a.is_integer, is_a.is_boolean, is_a.is_decimal)):
         return "numbers"

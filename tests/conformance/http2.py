@@ -93,7 +93,12 @@ class Call:
         """Send bytes as the other side's windows allow."""
         connection = self.peer.connection
         while data:
-            await self.peer.until(lambda: self.over or connection.local_flow_control_window(self.id) > 0)
+            # Not `over`: the other side may have said all it has to say and still listen.
+            await self.peer.until(
+                lambda: (
+                    self.reset is not None or self.lost or connection.local_flow_control_window(self.id) > 0
+                )
+            )
             if self.reset is not None or self.lost:
                 return
             size = min(

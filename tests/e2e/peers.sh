@@ -8,7 +8,7 @@ LOCKS=tests/e2e/locks
 
 current() { [[ -f .peers/$1/.made && ! $2 -nt .peers/$1/.made ]]; }
 
-for peer in mlserver buf; do
+for peer in mlserver buf river; do
   if current "$peer" "$LOCKS/$peer.txt"; then continue; fi
   echo "test-peers: installing $peer"
   .venv/bin/uv venv --quiet --clear --python .venv/bin/python ".peers/$peer"

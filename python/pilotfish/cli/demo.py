@@ -19,7 +19,7 @@ def demo(
         typer.Option("--for", metavar="TIME", help="End after this time, such as 60s; else with Ctrl-C."),
     ] = None,
     plane: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The data plane to show. [default: grpcio]")
+        str | None, typer.Option(metavar="NAME", help="The data plane to show. [default: native]")
     ] = None,
     keep: Annotated[
         Path | None,

@@ -39,7 +39,7 @@ Admin = Annotated[
 ]
 Plane = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="The data plane that forwards the calls. [default: grpcio]"),
+    typer.Option(metavar="NAME", help="The data plane that forwards the calls. [default: native]"),
 ]
 
 

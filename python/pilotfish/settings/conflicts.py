@@ -12,8 +12,8 @@ from typing import Any
 from pilotfish.settings import address
 from pilotfish.settings.routing import Route, Version
 
-PLANES = ("grpcio",)
-"""Data planes this version has."""
+PLANES = ("grpcio", "native")
+"""The data planes there are."""
 
 _WHOLE_PPM = 1_000_000
 
@@ -30,6 +30,7 @@ class Conflict:
 def conflicts(
     *,
     plane: str | None,
+    interceptors: Sequence[str] = (),
     listen: str | None,
     admin: str | None,
     names: Sequence[str],
@@ -38,19 +39,17 @@ def conflicts(
 ) -> list[Conflict]:
     """All conflicts. ``names`` has every version, ``versions`` and ``routes`` only those that can be read."""
     return [
-        *_plane(plane),
+        *_plane(plane, interceptors),
         *_addresses(listen, admin, versions),
         *_route_names(routes),
         *(conflict for index, route in routes.items() for conflict in _route(index, route, names)),
     ]
 
 
-def _plane(plane: str | None) -> Iterator[Conflict]:
-    if plane is not None and plane not in PLANES:
-        available = " or ".join(repr(name) for name in PLANES)
-        yield Conflict(
-            ("plane",), plane, f"this data plane is not in this version of pilotfish; use {available}"
-        )
+def _plane(plane: str | None, interceptors: Sequence[str]) -> Iterator[Conflict]:
+    if plane == "native" and interceptors:
+        what = "the native plane runs no interceptors; write plane: grpcio, or leave them out"
+        yield Conflict(("interceptors",), tuple(interceptors), what)
 
 
 def _addresses(listen: str | None, admin: str | None, versions: Mapping[str, Version]) -> Iterator[Conflict]:

@@ -26,12 +26,44 @@ def _interceptor(name: str) -> str:
 
 
 class Limits(Section):
-    """What one connection may ask for. None of them is below what a model server accepts by default."""
+    """What a stranger may ask for, never below what a model server accepts by default.
+
+    All but the first two are limits of the native plane; grpcio has its own.
+    """
 
     concurrent_streams: Whole = Field(default=1024, ge=1, le=2**31 - 1)
     """Calls at a time on one connection; clients wait with further ones."""
-    metadata: Bytes = Field(default=1024**2, ge=8192, le=64 * 1024**2)
+    metadata: Bytes = Field(default=1024**2, ge=8192, le=2**24 - 1)
     """Size of the metadata of one call."""
+    connections: Whole = Field(default=10_000, ge=1, le=1_000_000)
+    """Client connections at a time on each thread; further ones are closed at once."""
+    pending_resets: Whole = Field(default=4096, ge=1, le=1_000_000)
+    """Calls of one connection that were cancelled before they could be looked at; more end the
+    connection."""
+    faults: Whole = Field(default=65_536, ge=1, le=2**31 - 1)
+    """Calls that one connection may break by its own mistakes during its life; more end it."""
+    handshake: Seconds = Field(default=10.0, ge=0.01, le=600)
+    """How long a client may take to begin to speak HTTP/2."""
+    idle: Seconds = Field(default=3600.0, ge=1, le=30 * 86_400)
+    """A connection without calls is asked to go after this."""
+    connect: Seconds = Field(default=5.0, ge=0.01, le=600)
+    """How long connecting to a model server may take."""
+    stream_window: Bytes = Field(default=1024**2, ge=65_535, le=2**31 - 1)
+    """Bytes of one call that may be under way before the other side has taken them."""
+    connection_window: Bytes = Field(default=16 * 1024**2, ge=65_535, le=2**31 - 1)
+    """The same for all calls of a connection together."""
+    frame: Bytes = Field(default=16 * 1024, ge=16_384, le=2**24 - 1)
+    """Largest HTTP/2 frame that is accepted."""
+    upstream_connections: Whole = Field(default=64, ge=1, le=10_000)
+    """Connections to one model server from each thread. Up to so many clients have one for themselves."""
+    observed_message: Bytes = Field(default=64 * 1024**2, ge=1024, le=2**31 - 1)
+    """Longest message that is read for the statistics; longer ones are only forwarded, and counted."""
+
+    def native_configuration(self) -> dict[str, int]:
+        """The form the native plane reads: bytes, and times in nanoseconds."""
+        times = {"handshake", "idle", "connect"}
+        fields = self.model_dump(exclude=times)
+        return fields | {f"{name}_ns": round(getattr(self, name) * 1_000_000_000) for name in times}
 
 
 class Settings(Section):
@@ -42,8 +74,11 @@ class Settings(Section):
     admin: ListenAddress = "127.0.0.1:9901"
     """Where health, metrics and the HTTP API are served. Keep it on the loopback interface: it asks nobody
     for a password."""
-    plane: Literal["grpcio", "native"] = "grpcio"
-    """The data plane that forwards calls. `native` is a name kept free: this version has `grpcio`."""
+    plane: Literal["grpcio", "native"] = "native"
+    """What forwards the calls. `native` is invisible to both sides and fast; `grpcio` runs interceptors
+    written in Python."""
+    threads: Whole = Field(default=1, ge=1, le=256)
+    """Threads of the native plane. One forwards as much as a core can."""
     versions: dict[Name, Version] = Field(min_length=1, max_length=64)
     """The versions of the model, by name."""
     routes: tuple[Route, ...] = Field(default=(), max_length=1000)
@@ -59,7 +94,7 @@ class Settings(Section):
     """OpenTelemetry and Prometheus."""
     interceptors: tuple[Annotated[Text, AfterValidator(_interceptor)], ...] = Field(default=(), max_length=32)
     """`grpc.aio.ServerInterceptor` classes on the path of a call, as package.module:Class; the first is the
-    outermost."""
+    outermost. Only the grpcio plane runs them."""
     unary_methods: tuple[Method, ...] = Field(default=(), max_length=1000)
     """Methods with one request and one response, beside those pilotfish knows. They take a shorter way."""
     log: LogSettings = LogSettings()
@@ -82,6 +117,7 @@ class Settings(Section):
     def _agree(self) -> "Settings":
         found = conflicts(
             plane=self.plane,
+            interceptors=self.interceptors,
             listen=self.listen,
             admin=self.admin,
             names=tuple(self.versions),

@@ -1,5 +1,6 @@
-"""A grpcio data plane in this process, on a free port: for tests of interceptors and of what is kept."""
+"""A data plane in this process, on a free port: for tests of interceptors and of what is kept."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,7 +9,9 @@ from typing import Any
 
 from pilotfish._core import Engine
 from pilotfish.call import Keep, KeptCall
+from pilotfish.plane import Plane
 from pilotfish.plane.grpcio import GrpcioPlane
+from pilotfish.plane.native import NativePlane
 from pilotfish.settings import Settings
 
 
@@ -18,7 +21,7 @@ class RunningPlane:
 
     address: str
     """Where clients connect."""
-    plane: GrpcioPlane
+    plane: Plane
     engine: Engine
     kept: list[KeptCall] = field(default_factory=list)
     """The kept calls, oldest first; each is settled as if a journal had written it."""
@@ -27,6 +30,12 @@ class RunningPlane:
     def port(self) -> int:
         """The port of ``address``."""
         return int(self.address.rpartition(":")[2])
+
+    async def flush(self, seconds: float = 20.0) -> None:
+        """Wait until every message forwarded so far is in the statistics."""
+        if isinstance(self.plane, NativePlane):
+            await self.plane.flush(seconds)
+        await asyncio.to_thread(self.engine.flush, seconds)
 
 
 @asynccontextmanager
@@ -46,7 +55,8 @@ async def running(
         kept.append(call)
         engine.settle(None)
 
-    plane = GrpcioPlane(checked, engine, keep or collect)
+    made = NativePlane if checked.plane == "native" else GrpcioPlane
+    plane = made(checked, engine, keep or collect)
     try:
         yield RunningPlane(await plane.start(), plane, engine, kept)
     finally:

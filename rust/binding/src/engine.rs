@@ -153,6 +153,11 @@ impl Engine {
 }
 
 impl Engine {
+    /// For a data plane that asks it directly.
+    pub(crate) fn shared(&self) -> Arc<engine::Engine> {
+        Arc::clone(&self.inner)
+    }
+
     fn offer(
         &self,
         decision: &Decision,
@@ -167,6 +172,7 @@ impl Engine {
                 version,
                 answered,
                 now,
+                bytes: messages.bytes(),
                 messages,
             })
     }

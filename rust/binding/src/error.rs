@@ -1,6 +1,7 @@
 //! Errors of the core as Python exceptions, each mapped here and nowhere else.
 
 use pilotfish_core::{error, profile};
+use pilotfish_proxy::StartError;
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -14,6 +15,7 @@ pub enum Error {
     Configuration(error::ConfigurationError),
     Profile(profile::ProfileError),
     Thread(std::io::Error),
+    Plane(StartError),
 }
 
 impl From<Error> for PyErr {
@@ -22,6 +24,10 @@ impl From<Error> for PyErr {
             Error::Configuration(error) => ConfigurationError::new_err(error.to_string()),
             Error::Profile(error) => ProfileError::new_err(error.to_string()),
             Error::Thread(error) => PyOSError::new_err(format!("no thread for the observer: {error}")),
+            Error::Plane(StartError::Configuration(error)) => ConfigurationError::new_err(error.to_string()),
+            Error::Plane(error @ (StartError::Listen { .. } | StartError::Thread(_))) => {
+                PyOSError::new_err(error.to_string())
+            }
         }
     }
 }
@@ -41,5 +47,17 @@ impl From<profile::ProfileError> for Error {
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Error {
         Error::Thread(error)
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Error {
+        Error::Plane(error)
+    }
+}
+
+impl From<pilotfish_proxy::ConfigurationError> for Error {
+    fn from(error: pilotfish_proxy::ConfigurationError) -> Error {
+        Error::Plane(StartError::Configuration(error))
     }
 }

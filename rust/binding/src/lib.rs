@@ -1,10 +1,14 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
+mod backtest;
 mod decision;
+mod detector;
+mod distance;
 mod engine;
 mod error;
 mod message;
 mod metadata;
+mod plane;
 mod profile;
 
 use pyo3::prelude::*;
@@ -16,10 +20,14 @@ mod _core {
 
     #[pymodule_export]
     use super::{
+        backtest::Backtest,
         decision::Decision,
+        detector::Detector,
+        distance::{bracket, distance, measure},
         engine::Engine,
         error::{ConfigurationError, ProfileError},
-        message::{decode, distance},
+        message::decode,
+        plane::NativePlane,
         profile::{ProfileBuilder, describe_profile},
     };
 

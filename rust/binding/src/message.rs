@@ -1,6 +1,5 @@
-//! Reading a message, and a distance, for tests and tools.
+//! Reading a message, for tests and tools.
 
-use pilotfish_core::distance::Distance;
 use pilotfish_core::tensor::{Data, Direction, Tensor};
 use pilotfish_wire::Message;
 use pyo3::exceptions::PyValueError;
@@ -30,20 +29,6 @@ pub fn decode<'py>(
         Ok(message) => to_python(py, &message),
         Err(reason) => Err(PyValueError::new_err(reason.name())),
     }
-}
-
-#[pyfunction]
-pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>) -> PyResult<f64> {
-    let distance = Distance::from_name(name).ok_or_else(|| {
-        PyValueError::new_err(format!("distance '{name}': write 'psi', 'jensen_shannon' or 'ks'"))
-    })?;
-    distance.between(&reference, &current).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "{} reference bins against {}: both must have the same number of bins and at least one count",
-            reference.len(),
-            current.len()
-        ))
-    })
 }
 
 fn to_python<'py>(py: Python<'py>, message: &Message<'_>) -> PyResult<Bound<'py, PyDict>> {

@@ -4,8 +4,19 @@
 //! counts of its own; what it needs to know of a pane is in the [`Evidence`], counts included, so that detectors that
 //! bet on counts fit the same seam as those that watch a score.
 
+pub mod adwin;
+pub mod cusum;
+pub mod ddm;
 pub mod discovery;
+pub mod eddm;
 pub mod edetector;
+pub mod hddm_a;
+pub mod hddm_w;
+pub mod kswin;
+mod mersenne;
+pub mod page_hinkley;
+mod running;
+pub mod sequential;
 pub mod threshold;
 
 use crate::tensor::Direction;

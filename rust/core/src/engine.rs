@@ -220,6 +220,16 @@ impl Engine {
         &self.versions[version]
     }
 
+    /// Whether the version sees copies of calls.
+    pub fn is_shadow(&self, version: VersionId) -> bool {
+        self.table.routes().iter().any(|route| route.shadow.as_ref().is_some_and(|it| it.version == version))
+    }
+
+    /// Whether any route copies calls to a version that looks on.
+    pub fn shadows_calls(&self) -> bool {
+        self.table.routes().iter().any(|route| route.shadow.is_some())
+    }
+
     pub fn route(&self, decision: &Decision) -> &Route {
         &self.table.routes()[decision.route]
     }

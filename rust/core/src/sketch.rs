@@ -12,6 +12,7 @@
 
 pub mod binning;
 pub mod bins;
+pub mod exact;
 pub mod exponential;
 pub mod moments;
 pub mod screen;

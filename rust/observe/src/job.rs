@@ -36,6 +36,8 @@ pub struct Job<B> {
     /// Whether the call succeeded (so far, for a stream).
     pub answered: bool,
     pub now: Nanos,
+    /// What the messages hold on to while the job is queued.
+    pub bytes: usize,
     pub messages: Messages<B>,
 }
 

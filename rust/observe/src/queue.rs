@@ -28,7 +28,7 @@ impl<B: AsRef<[u8]>> Queue<B> {
 
     /// Accounts for the job's messages as queued, or as dropped with the reason. True when it was queued.
     pub fn offer(&self, job: Job<B>, engine: &Engine) -> bool {
-        let (messages, bytes) = (job.messages.count(), job.messages.bytes());
+        let (messages, bytes) = (job.messages.count(), job.bytes);
         if messages == 0 {
             return false;
         }
@@ -54,7 +54,7 @@ impl<B: AsRef<[u8]>> Queue<B> {
 
     pub fn take(&self) -> Option<Job<B>> {
         let job = self.jobs.pop()?;
-        self.bytes.fetch_sub(job.messages.bytes(), Ordering::Relaxed);
+        self.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
         Some(job)
     }
 

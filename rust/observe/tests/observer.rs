@@ -35,7 +35,7 @@ fn engine() -> Arc<Engine> {
 }
 
 fn job(messages: Messages<&'static [u8]>) -> Job<&'static [u8]> {
-    Job { method: INFER.into(), version: 0, answered: true, now: 1, messages }
+    Job { method: INFER.into(), version: 0, answered: true, now: 1, bytes: messages.bytes(), messages }
 }
 
 fn call() -> Job<&'static [u8]> {

@@ -16,7 +16,6 @@ from pilotfish.call import Keep
 from pilotfish.errors import AddressInUse
 from pilotfish.plane import UpstreamState
 from pilotfish.plane.grpcio import interceptors
-from pilotfish.plane.grpcio.methods import known_unary
 from pilotfish.plane.grpcio.relay import Relay
 from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.stream import StreamMethod
@@ -25,6 +24,7 @@ from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
 from pilotfish.plane.grpcio.unary import UnaryMethod
 from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.methods import known_unary
 from pilotfish.settings import Settings
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"

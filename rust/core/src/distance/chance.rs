@@ -32,11 +32,25 @@ impl Chance {
         self.probability
     }
 
-    /// What a chi-square variable with `freedom` degrees of freedom exceeds with this probability, to 2 % from three
-    /// degrees on, and up to a tenth too high below (Wilson and Hilferty, "The distribution of chi-square", 1931).
+    /// What a standard normal variable exceeds with this probability.
+    pub fn normal(&self) -> f64 {
+        self.normal
+    }
+
+    /// So many times less probable.
+    pub fn shared(&self, times: f64) -> Chance {
+        Chance::of(self.probability / times)
+    }
+
+    /// What a chi-square variable with `freedom` degrees of freedom exceeds with this probability: exact up to two
+    /// degrees, from there to 2 % (Wilson and Hilferty, "The distribution of chi-square", 1931).
     pub fn chi_square(&self, freedom: f64) -> f64 {
         if freedom <= 0.0 {
             return 0.0;
+        } else if freedom <= 1.0 {
+            return self.shared(2.0).normal.powi(2);
+        } else if freedom <= 2.0 {
+            return -2.0 * self.probability.ln();
         }
         let variance = 2.0 / (9.0 * freedom);
         freedom * (1.0 - variance + self.normal * variance.sqrt()).powi(3)
@@ -70,6 +84,17 @@ impl Sizes {
         self.cells.saturating_sub(1) as f64
     }
 
+    /// Mean of the root of a chi-square variable with these degrees of freedom, to 1 %.
+    pub fn mean_chi(&self) -> f64 {
+        let freedom = self.freedom();
+        if freedom > 0.0 { (freedom - 0.5 + 0.125 / freedom).sqrt() } else { 0.0 }
+    }
+
+    /// Values counted on both sides together ("N").
+    pub fn pooled(&self) -> f64 {
+        self.reference as f64 + self.current as f64
+    }
+
     /// Variance of the difference of two proportions, in units of p(1 - p): 1/n + 1/m.
     pub fn variance(&self) -> f64 {
         1.0 / self.current as f64 + 1.0 / self.reference as f64
@@ -95,7 +120,9 @@ mod tests {
         for (freedom, quantile) in [(3.0, 16.266), (9.0, 27.877), (31.0, 61.098), (63.0, 103.442)] {
             assert!((chance.chi_square(freedom) / quantile - 1.0).abs() < 0.02, "{freedom}");
         }
-        assert!(chance.chi_square(1.0) >= 10.828);
+        for (freedom, quantile) in [(1.0, 10.828), (2.0, 13.816)] {
+            assert!((chance.chi_square(freedom) - quantile).abs() < 5e-3, "{freedom}");
+        }
         assert_eq!(chance.chi_square(0.0), 0.0);
     }
 }

@@ -18,6 +18,11 @@ pub fn distance(proportions: impl Iterator<Item = (f64, f64)>) -> f64 {
     divergence.max(0.0).sqrt() // rounding may leave a tiny negative number
 }
 
+/// What undrifted rows score on average.
+pub fn expected(sizes: &Sizes) -> f64 {
+    (sizes.variance() / (8.0 * LN_2)).sqrt() * sizes.mean_chi()
+}
+
 /// What undrifted rows exceed with the probability `chance` stands for.
 pub fn noise(chance: &Chance, sizes: &Sizes) -> f64 {
     (chance.chi_square(sizes.freedom()) * sizes.variance() / (8.0 * LN_2)).sqrt().min(1.0)

@@ -17,6 +17,12 @@ pub fn statistic(reference: &[u64], current: &[u64]) -> Option<f64> {
     Some(gap)
 }
 
+/// What undrifted rows of a continuous feature score on average: sqrt(π/2) ln 2 · sqrt(1/n + 1/m), the mean of
+/// Kolmogorov's distribution. On the edges of bins it is a little less.
+pub fn expected(sizes: &Sizes) -> f64 {
+    0.868_731 * sizes.variance().sqrt()
+}
+
 /// What undrifted rows exceed with at most the probability `chance` stands for: sqrt(ln(2/α)/2 · (1/n + 1/m)), from
 /// the first term of Kolmogorov's series. An upper bound also for binned or discrete values.
 pub fn noise(chance: &Chance, sizes: &Sizes) -> f64 {

@@ -1,11 +1,12 @@
 //! A feature's panes against its reference.
 
+use super::NOISY_PANES;
 use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
 use super::snapshot::{BinsSnapshot, DriftSnapshot};
 use super::suspicion::Suspicion;
 use crate::detect::threshold::{Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
-use crate::distance::{Chance, Distance, Sizes};
+use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
 use crate::profile::Reference;
 use crate::sketch::Sketch;
 use crate::sketch::binning::{self, Kind};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Comparison {
     reference: Arc<Reference>,
+    spread: Spread,
     window: Window<Bins>,
     /// All panes closed so far.
     past: Bins,
@@ -47,6 +49,7 @@ impl Comparison {
         let evident = config.alarm.detector == DetectorKind::EDetector;
         Comparison {
             suspicion: evident.then(|| Suspicion::new(&reference, &config.alarm, features)),
+            spread: Spread::of(&reference),
             reference,
             window: Window::new(empty.clone(), config.window_panes as usize),
             past: empty,
@@ -76,7 +79,7 @@ impl Comparison {
         if let Some(suspicion) = &mut self.suspicion {
             suspicion.update(pane.cells(), closing);
         }
-        let Some(drift) = measured(&self.reference.bins, pane, closing) else { return };
+        let Some(drift) = measured(&self.reference.bins, pane, &self.spread, closing) else { return };
         for (distance, detector) in &mut self.detectors {
             let Some((score, noise)) = drift.of(*distance) else { continue };
             let (reference, pane) = (self.reference.bins.cells(), pane.cells());
@@ -131,16 +134,15 @@ impl Comparison {
 }
 
 /// The distances of a pane; `None` when it or the reference is empty.
-fn measured(reference: &Bins, pane: &Bins, closing: &Closing<'_>) -> Option<DriftSnapshot> {
+fn measured(reference: &Bins, pane: &Bins, spread: &Spread, closing: &Closing<'_>) -> Option<DriftSnapshot> {
+    let distances = Distances::of(reference, pane, spread, &Chance::of(NOISY_PANES))?;
     let with_noise = |distance: Distance, from: usize| {
-        let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
-        let noise = distance.noise(&closing.chance, &Sizes::of(reference, pane)?);
-        Some((distance.between(reference, pane)?, noise))
+        let sizes = Sizes::of(&reference.cells()[from..], &pane.cells()[from..])?;
+        Some((distances.get(distance)?.value, distance.noise(&closing.chance, &sizes)?))
     };
     let (psi, psi_noise) = with_noise(Distance::Psi, 0)?;
     let (jensen_shannon, jensen_shannon_noise) = with_noise(Distance::JensenShannon, 0)?;
-    let ordered = reference.binning().kind() != Kind::Category;
-    let (ks, ks_noise) = ordered.then(|| with_noise(Distance::Ks, binning::NEG_INF)).flatten().unzip();
+    let (ks, ks_noise) = with_noise(Distance::Ks, binning::NEG_INF).unzip();
     let mut drift = DriftSnapshot {
         psi,
         psi_noise,
@@ -150,6 +152,7 @@ fn measured(reference: &Bins, pane: &Bins, closing: &Closing<'_>) -> Option<Drif
         ks_noise,
         pane_rows: pane.total(),
         score: psi,
+        distances,
     };
     let first = closing.alarm.thresholds().next().and_then(|(distance, _)| drift.of(distance));
     drift.score = first.map_or(psi, |(score, _)| score);
@@ -165,6 +168,7 @@ impl DriftSnapshot {
             Distance::Psi => Some((self.psi, self.psi_noise)),
             Distance::JensenShannon => Some((self.jensen_shannon, self.jensen_shannon_noise)),
             Distance::Ks => self.ks.zip(self.ks_noise),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a monitor shows of itself: plain data, ready to be serialised.
 
 use crate::detect::Alarm;
+use crate::distance::Distances;
 use crate::sketch::binning::Kind;
 use crate::sketch::exponential::ExponentialSnapshot;
 use crate::tensor::Direction;
@@ -128,6 +129,8 @@ pub struct DriftSnapshot {
     pub pane_rows: u64,
     /// The first distance with a threshold, else PSI.
     pub score: f64,
+    /// All distances by name; their noise is what chance exceeds in one pane of a thousand, for this feature alone.
+    pub distances: Distances,
 }
 
 /// The bins of a feature: `edges` of ranges, or `labels` of values and categories.

@@ -567,7 +567,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
     assert_eq!(keys(&plain["features"][0]), feature);
     assert_eq!(
         keys(&plain["features"][0]["drift"]),
-        "jensen_shannon jensen_shannon_noise ks ks_noise pane_rows psi psi_noise score"
+        "distances jensen_shannon jensen_shannon_noise ks ks_noise pane_rows psi psi_noise score"
     );
     assert_eq!(
         keys(&plain["features"][0]["evidence"]),

@@ -13,6 +13,8 @@ pub enum ProfileError {
     Malformed { reason: String },
     /// Written by a later pilotfish.
     Newer { found: u64, known: u64 },
+    /// Written by an earlier pilotfish, and without what this one needs.
+    Older { found: u64, known: u64 },
     /// The content does not match its checksum.
     Altered { expected: String, found: String },
     /// There was nothing to build it from.
@@ -42,6 +44,11 @@ impl fmt::Display for ProfileError {
                 f,
                 "the profile has format version {found}, this pilotfish reads up to {known}; \
                  upgrade pilotfish or rebuild the profile with this version"
+            ),
+            ProfileError::Older { found, known } => write!(
+                f,
+                "the profile has format version {found}, this pilotfish needs {known}; \
+                 rebuild it with `pilotfish profile build`"
             ),
             ProfileError::Altered { expected, found } => write!(
                 f,

@@ -7,8 +7,7 @@
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
 //!
-//! Version 2 added the autocorrelation time of every feature. Files of version 1 are read; what they lack is measured
-//! live. Files of later versions are refused.
+//! The autocorrelation time of a feature may be left out; then it is measured live.
 
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
@@ -54,6 +53,9 @@ struct Feature {
     direction: Direction,
     axis: Axis,
     counts: Vec<u64>,
+    /// Distances of the values from the lower ends of their bins, and of those outside from the bins, added up.
+    offsets: Vec<u64>,
+    tails: [u128; 2],
     under: u64,
     over: u64,
     unseen: u64,
@@ -101,6 +103,9 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
     }
     if header.format_version > FORMAT_VERSION {
         return Err(ProfileError::Newer { found: header.format_version, known: FORMAT_VERSION });
+    }
+    if header.format_version < FORMAT_VERSION {
+        return Err(ProfileError::Older { found: header.format_version, known: FORMAT_VERSION });
     }
     let file: File = serde_json::from_slice(bytes).map_err(|error| malformed(&error.to_string()))?;
     let found = digest(&file.body);
@@ -160,6 +165,8 @@ impl Feature {
                 }
             },
             counts: bins.bins().to_vec(),
+            offsets: bins.offsets().collect(),
+            tails: bins.tails(),
             under: bins.under(),
             over: bins.over(),
             unseen: bins.unseen(),
@@ -184,8 +191,8 @@ impl Feature {
         let mut cells = vec![missing, nan, self.unseen, neg_inf, self.under];
         cells.extend(self.counts);
         cells.extend([self.over, pos_inf]);
-        let bins = Bins::from_cells(Arc::new(binning), cells)
-            .ok_or_else(|| malformed(&format!("{:?} has not one count per bin", self.name)))?;
+        let bins = Bins::from_cells(Arc::new(binning), cells, &self.offsets, self.tails)
+            .ok_or_else(|| malformed(&format!("{:?} has not one count and offset per bin", self.name)))?;
         let Feature { name, direction, moments, autocorrelation_time, .. } = self;
         if autocorrelation_time.is_some_and(|time| !(time.is_finite() && time >= 1.0)) {
             return Err(malformed(&format!("the autocorrelation time of {name:?} is not a number from 1")));
@@ -264,16 +271,24 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_the_first_version_is_read_and_knows_no_autocorrelation() {
+    fn a_file_without_autocorrelation_is_read_and_knows_none() {
         let profile = profile();
         let references = profile.references().iter().map(|reference| (**reference).clone());
         let older =
             references.map(|reference| Reference { autocorrelation_time: None, ..reference }).collect();
         let older = Profile::new("digits", older).unwrap();
         let text = String::from_utf8(older.to_bytes()).unwrap();
-        let text = text.replace("\"format_version\":2", "\"format_version\":1");
         assert!(!text.contains("autocorrelation"));
         assert_eq!(Profile::from_bytes(text.as_bytes()).unwrap(), older);
+    }
+
+    #[test]
+    fn an_older_format_says_to_rebuild() {
+        let text = String::from_utf8(profile().to_bytes()).unwrap();
+        let older = text.replace("\"format_version\":2", "\"format_version\":1");
+        let error = Profile::from_bytes(older.as_bytes()).unwrap_err();
+        assert_eq!(error, ProfileError::Older { found: 1, known: 2 });
+        assert!(error.to_string().contains("rebuild"));
     }
 
     #[test]

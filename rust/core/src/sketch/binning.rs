@@ -21,6 +21,17 @@ pub const FIRST: usize = 5;
 /// Cells beside the bins.
 const BESIDE: usize = FIRST + 2;
 
+/// Quanta in the width of all bins together. The place of a value is measured in whole quanta, which add up exactly, in
+/// any order.
+const QUANTA: f64 = (1u64 << 36) as f64;
+
+/// Where the distance of a value outside the bins stops growing: a sum that reached it is only known from below.
+pub const OUTSIDE_MAX: u64 = 1 << 60;
+
+/// 2^52: adding it leaves the nearest whole number in the lowest 52 bits of a float.
+const WHOLE: f64 = (1u64 << 52) as f64;
+const WHOLE_BITS: u64 = (1 << 52) - 1;
+
 /// What the bins of a feature stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -42,8 +53,20 @@ pub struct Binning {
     lower: [f64; BINS_MAX],
     /// Upper end of the last bin, which belongs to it.
     high: f64,
+    /// Quanta per unit of distance; 0 where places cannot be measured.
+    scale: f64,
     /// Values of the categories, sorted.
     labels: Vec<Box<[u8]>>,
+}
+
+/// Where values are counted: one counter per cell, and the sums of their places, in quanta.
+#[derive(Debug)]
+pub struct Tally<'a> {
+    pub counts: &'a mut [u64],
+    /// Distances from the lowest edge, modulo 2^64: as long as `counts` (numeric bins), or empty. Beside the bins zero.
+    pub sums: &'a mut [u64],
+    /// Distances of the values under and over all bins from the outermost edges.
+    pub tails: &'a mut [u128; 2],
 }
 
 // === impl Binning ===
@@ -76,6 +99,7 @@ impl Binning {
             bins: labels.len(),
             lower: [f64::INFINITY; BINS_MAX],
             high: f64::NEG_INFINITY,
+            scale: 0.0,
             labels,
         })
     }
@@ -83,7 +107,16 @@ impl Binning {
     fn ranges(kind: Kind, lower: &[f64], high: f64) -> Option<Binning> {
         let mut padded = [f64::INFINITY; BINS_MAX];
         padded.get_mut(..lower.len())?.copy_from_slice(lower);
-        Some(Binning { kind, bins: lower.len(), lower: padded, high, labels: Vec::new() })
+        let range = lower.first().map_or(0.0, |first| high - first);
+        let scale = [range, high.abs(), 1.0].map(per_unit).into_iter().find(|&scale| scale > 0.0);
+        Some(Binning {
+            kind,
+            bins: lower.len(),
+            lower: padded,
+            high,
+            scale: scale.filter(|_| range.is_finite()).unwrap_or(0.0),
+            labels: Vec::new(),
+        })
     }
 
     pub fn kind(&self) -> Kind {
@@ -136,34 +169,97 @@ impl Binning {
         self.labels.binary_search_by(|known| known.as_ref().cmp(label)).map_or(UNSEEN, |bin| FIRST + bin)
     }
 
-    /// Counts finite values into `cells`, which has [`Binning::cells`] counters.
+    /// Lower and upper end of a bin of numbers; the same one twice for a bin that holds a single value. Only the last
+    /// bin includes its upper end.
+    pub fn range(&self, bin: usize) -> Option<(f64, f64)> {
+        let low = *self.lower[..self.bins].get(bin)?;
+        let next = self.next_edge(bin);
+        let single = self.kind == Kind::Discrete || (bin + 1 < self.bins && next == low.next_up());
+        Some((low, if single { low } else { next }))
+    }
+
+    /// Where the next bin begins; behind the last one, its upper end.
+    pub fn next_edge(&self, bin: usize) -> f64 {
+        if bin + 1 < self.bins { self.lower[bin + 1] } else { self.high }
+    }
+
+    /// Quanta per unit of distance; 0 where places cannot be measured.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
+    /// The place of a value between the lowest and the highest edge, in quanta from the lowest one: monotonic.
     #[inline]
+    pub fn place(&self, value: f64) -> u64 {
+        ((value - self.lower[0]) * self.scale + WHOLE).to_bits() & WHOLE_BITS
+    }
+
+    /// Counts finite values into `cells`, which has [`Binning::cells`] counters, without their places.
     pub fn count(&self, finite: &[f64], cells: &mut [u64]) {
+        let mut sums = [0; BINS_MAX + BESIDE];
+        self.tally(finite, &mut Tally { counts: cells, sums: &mut sums, tails: &mut [0; 2] });
+    }
+
+    /// Counts finite values, and adds up their places.
+    #[inline]
+    pub fn tally(&self, finite: &[f64], into: &mut Tally<'_>) {
         match (self.kind, self.bins) {
-            (Kind::Category, _) | (_, 0) => cells[UNSEEN] += finite.len() as u64,
-            (Kind::Numeric, ..=8) => self.count_by::<3, false>(finite, cells),
-            (Kind::Numeric, ..=16) => self.count_by::<4, false>(finite, cells),
-            (Kind::Numeric, ..=32) => self.count_by::<5, false>(finite, cells),
-            (Kind::Numeric, _) => self.count_by::<6, false>(finite, cells),
-            (Kind::Discrete, ..=4) => self.count_by::<2, true>(finite, cells),
-            (Kind::Discrete, ..=16) => self.count_by::<4, true>(finite, cells),
-            (Kind::Discrete, _) => self.count_by::<6, true>(finite, cells),
+            (Kind::Category, _) | (_, 0) => into.counts[UNSEEN] += finite.len() as u64,
+            (Kind::Numeric, ..=8) => self.tally_by::<3, false>(finite, into),
+            (Kind::Numeric, ..=16) => self.tally_by::<4, false>(finite, into),
+            (Kind::Numeric, ..=32) => self.tally_by::<5, false>(finite, into),
+            (Kind::Numeric, _) => self.tally_by::<6, false>(finite, into),
+            (Kind::Discrete, ..=4) => self.tally_by::<2, true>(finite, into),
+            (Kind::Discrete, ..=16) => self.tally_by::<4, true>(finite, into),
+            (Kind::Discrete, _) => self.tally_by::<6, true>(finite, into),
         }
     }
 
     /// Several searches at once, so that the loads of one hide behind those of the others.
     #[inline]
-    fn count_by<const STEPS: u32, const EXACT: bool>(&self, finite: &[f64], cells: &mut [u64]) {
-        const LANES: usize = 4;
+    fn tally_by<const STEPS: u32, const EXACT: bool>(&self, finite: &[f64], into: &mut Tally<'_>) {
+        const LANES: usize = 8;
         let (chunks, rest) = finite.as_chunks::<LANES>();
         for chunk in chunks {
-            for cell in self.find::<STEPS, EXACT, LANES>(chunk) {
-                cells[cell] += 1;
-            }
+            self.add::<STEPS, EXACT, LANES>(chunk, into);
         }
         for value in rest {
-            let [cell] = self.find::<STEPS, EXACT, 1>(&[*value]);
-            cells[cell] += 1;
+            self.add::<STEPS, EXACT, 1>(&[*value], into);
+        }
+    }
+
+    #[inline]
+    fn add<const STEPS: u32, const EXACT: bool, const LANES: usize>(
+        &self,
+        values: &[f64; LANES],
+        into: &mut Tally<'_>,
+    ) {
+        let cells = self.find::<STEPS, EXACT, LANES>(values);
+        let outside = |value: f64| (value < self.lower[0]) | (value > self.high);
+        if EXACT {
+            cells.iter().for_each(|&cell| into.counts[cell] += 1);
+        } else {
+            let places = values.map(|value| if outside(value) { 0 } else { self.place(value) });
+            let sums = &mut into.sums[..into.counts.len()];
+            for (&cell, place) in cells.iter().zip(places) {
+                into.counts[cell] += 1;
+                sums[cell] = sums[cell].wrapping_add(place);
+            }
+        }
+        if values.iter().fold(false, |any, &value| any | outside(value)) {
+            self.add_outside(values, into);
+        }
+    }
+
+    #[cold]
+    fn add_outside(&self, values: &[f64], into: &mut Tally<'_>) {
+        let quanta = |distance: f64| u128::from(((distance * self.scale + 0.5) as u64).min(OUTSIDE_MAX));
+        for &value in values {
+            if value < self.lower[0] {
+                into.tails[0] += quanta(self.lower[0] - value);
+            } else if value > self.high {
+                into.tails[1] += quanta(value - self.high);
+            }
         }
     }
 
@@ -182,16 +278,22 @@ impl Binning {
         }
         let mut cells = [0usize; LANES];
         for lane in 0..LANES {
-            let (bin, value) = (bins[lane], values[lane]);
+            let (bin, value) = (bins[lane] % BINS_MAX, values[lane]);
             let mut cell = FIRST + bin;
             if EXACT {
-                cell = if self.lower[bin % BINS_MAX] == value { cell } else { UNSEEN };
+                cell = if self.lower[bin] == value { cell } else { UNSEEN };
             }
             cell = if value > self.high { self.over() } else { cell };
             cells[lane] = if value < self.lower[0] { UNDER } else { cell };
         }
         cells
     }
+}
+
+/// How many quanta a unit of distance is, where `width` is [`QUANTA`] of them; 0 when that cannot be expressed.
+fn per_unit(width: f64) -> f64 {
+    let scale = QUANTA / width;
+    if width > 0.0 && scale.is_normal() { scale } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -217,6 +319,33 @@ mod tests {
         let binning = Binning::discrete(&[0.0, 1.0, 4.0]).unwrap();
         let cells = [-1.0, -0.0, 0.5, 1.0, 3.0, 4.0, 5.0].map(|value| cell_of(&binning, value));
         assert_eq!(cells, [UNDER, FIRST, UNSEEN, FIRST + 1, UNSEEN, FIRST + 2, binning.over()]);
+    }
+
+    #[test]
+    fn the_place_of_a_value_is_measured_from_the_lowest_edge() {
+        let binning = Binning::numeric(&[-2.0, 0.0, 2.0, 2.0]).unwrap();
+        let (mut counts, mut sums, mut tails) = (vec![0; 10], vec![0; 10], [0; 2]);
+        let mut tally = Tally { counts: &mut counts, sums: &mut sums, tails: &mut tails };
+        binning.tally(&[-2.0, -1.0, 0.5, 1.0, 2.0, -3.0, 4.0, 1e300], &mut tally);
+        let unit = 1u64 << 34; // a quarter of the width of all bins
+        assert_eq!(sums[FIRST..][..3], [unit, 2 * unit + unit / 2 + 3 * unit, 4 * unit]);
+        assert_eq!((sums[..FIRST].iter().sum::<u64>(), sums[binning.over()]), (0, 0));
+        assert_eq!(tails, [u128::from(unit), u128::from(2 * unit) + u128::from(OUTSIDE_MAX)]);
+    }
+
+    #[test]
+    fn bins_of_extreme_widths_measure_no_places() {
+        assert_eq!(Binning::numeric(&[-f64::MAX, f64::MAX]).unwrap().scale(), 0.0);
+        assert_eq!(Binning::numeric(&[0.0, f64::from_bits(1)]).unwrap().scale(), QUANTA);
+        assert_eq!(Binning::discrete(&[8.0]).unwrap().scale(), QUANTA / 8.0);
+    }
+
+    #[test]
+    fn a_bin_of_a_single_value_has_no_width() {
+        let binning = Binning::numeric(&[0.0, 1.0, 1.0f64.next_up(), 3.0]).unwrap();
+        let ranges: Vec<_> = (0..4).map(|bin| binning.range(bin)).collect();
+        assert_eq!(ranges, [Some((0.0, 1.0)), Some((1.0, 1.0)), Some((1.0f64.next_up(), 3.0)), None]);
+        assert_eq!(Binning::discrete(&[4.0, 5.0]).unwrap().range(0), Some((4.0, 4.0)));
     }
 
     #[test]

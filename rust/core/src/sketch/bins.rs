@@ -3,16 +3,21 @@
 //! Whole numbers only, so that merging any split of the traffic in any order gives the same bytes, and a pane that
 //! leaves a window can be subtracted without a trace.
 
-use super::binning::{self, Binning};
+use super::binning::{self, Binning, Kind, Tally};
 use super::screen::Specials;
 use super::{Sketch, Subtract};
 use std::sync::Arc;
 
-/// Counters of one feature: one per bin, and one per cell beside them (see [`binning`]).
+/// Counters of one feature: one per bin, and one per cell beside them (see [`binning`]). Of numbers also the sum of
+/// their places in each bin, in whole quanta: it pins down the area under the distribution function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bins {
     binning: Arc<Binning>,
     cells: Box<[u64]>,
+    /// Places added up modulo 2^64, one per cell for numeric bins, else none.
+    sums: Box<[u64]>,
+    /// Distances of the values under and over all bins from the outermost edges, in quanta.
+    tails: [u128; 2],
 }
 
 // === impl Bins ===
@@ -20,12 +25,46 @@ pub struct Bins {
 impl Bins {
     pub fn new(binning: Arc<Binning>) -> Bins {
         let cells = vec![0; binning.cells()].into_boxed_slice();
-        Bins { binning, cells }
+        let measured = binning.kind() == Kind::Numeric;
+        let sums = vec![0; if measured { binning.cells() } else { 0 }].into_boxed_slice();
+        Bins { binning, cells, sums, tails: [0; 2] }
     }
 
-    /// Counters as they were stored. `None` when there are not as many as the binning has cells.
-    pub fn from_cells(binning: Arc<Binning>, cells: Vec<u64>) -> Option<Bins> {
-        (cells.len() == binning.cells()).then(|| Bins { binning, cells: cells.into_boxed_slice() })
+    /// Counters as they were stored, with what [`Bins::offsets`] and [`Bins::tails`] were. `None` when there are not as
+    /// many as the binning has cells, or an offset is more than its count allows.
+    pub fn from_cells(
+        binning: Arc<Binning>,
+        cells: Vec<u64>,
+        offsets: &[u64],
+        tails: [u128; 2],
+    ) -> Option<Bins> {
+        let mut bins = Bins::new(binning);
+        bins.cells = (cells.len() == bins.cells.len()).then(|| cells.into_boxed_slice())?;
+        if offsets.len() != bins.measured() {
+            return None;
+        }
+        for (bin, &offset) in offsets.iter().enumerate() {
+            let (base, width) = bins.place(bin);
+            let count = bins.bins()[bin];
+            if u128::from(offset) > u128::from(count) * u128::from(width) {
+                return None;
+            }
+            bins.sums[binning::FIRST + bin] = offset.wrapping_add(count.wrapping_mul(base));
+        }
+        bins.tails = tails;
+        Some(bins)
+    }
+
+    /// How many bins have sums of places.
+    fn measured(&self) -> usize {
+        if self.sums.is_empty() { 0 } else { self.binning.bins() }
+    }
+
+    /// Place of the lower end of a bin, and how many quanta the bin is wide.
+    fn place(&self, bin: usize) -> (u64, u64) {
+        let (low, high) = self.binning.range(bin).unwrap_or((0.0, 0.0));
+        let low = self.binning.place(low);
+        (low, self.binning.place(high).wrapping_sub(low))
     }
 
     pub fn binning(&self) -> &Arc<Binning> {
@@ -40,6 +79,22 @@ impl Bins {
     /// The counters of the bins alone.
     pub fn bins(&self) -> &[u64] {
         &self.cells[binning::FIRST..self.binning.over()]
+    }
+
+    /// How far the values of each bin lie above its lower end, added up, in quanta; empty unless the bins are ranges.
+    ///
+    /// Exact as long as the values of a bin, times its width in quanta, are less than 2^64: for 268 million values at
+    /// least, for sixty-four times as many where the bins are equally wide.
+    pub fn offsets(&self) -> impl Iterator<Item = u64> + use<'_> {
+        (0..self.measured()).map(|bin| {
+            let cell = binning::FIRST + bin;
+            self.sums[cell].wrapping_sub(self.cells[cell].wrapping_mul(self.place(bin).0))
+        })
+    }
+
+    /// Sums of the distances of the values under and over all bins from the outermost edges, in quanta.
+    pub fn tails(&self) -> [u128; 2] {
+        self.tails
     }
 
     /// How many values were counted, whatever they were.
@@ -91,13 +146,20 @@ impl Bins {
 impl Sketch for Bins {
     #[inline]
     fn update(&mut self, finite: &[f64]) {
-        self.binning.count(finite, &mut self.cells);
+        let mut tally = Tally { counts: &mut self.cells, sums: &mut self.sums, tails: &mut self.tails };
+        self.binning.tally(finite, &mut tally);
     }
 
     /// Both must have the same binning.
     fn merge(&mut self, other: &Bins) {
         debug_assert_eq!(self.binning, other.binning, "counts on different bins do not add up");
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
+            *mine = mine.wrapping_add(*theirs);
+        }
+        for (mine, theirs) in self.tails.iter_mut().zip(other.tails) {
             *mine += theirs;
         }
     }
@@ -110,10 +172,18 @@ impl Subtract for Bins {
         for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
             *mine = mine.saturating_sub(*theirs);
         }
+        for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
+            *mine = mine.wrapping_sub(*theirs);
+        }
+        for (mine, theirs) in self.tails.iter_mut().zip(other.tails) {
+            *mine = mine.saturating_sub(theirs);
+        }
     }
 
     fn clear(&mut self) {
         self.cells.fill(0);
+        self.sums.fill(0);
+        self.tails = [0; 2];
     }
 }
 
@@ -144,7 +214,22 @@ mod tests {
 
     #[test]
     fn stored_cells_of_another_length_are_refused() {
-        assert!(Bins::from_cells(Arc::clone(empty().binning()), vec![0; 3]).is_none());
+        let stored =
+            |cells, sums: &[u64]| Bins::from_cells(Arc::clone(empty().binning()), cells, sums, [0; 2]);
+        assert_eq!(stored(vec![0; 11], &[0; 4]), Some(empty()));
+        assert_eq!((stored(vec![0; 3], &[0; 4]), stored(vec![0; 11], &[0; 3])), (None, None));
+    }
+
+    #[test]
+    fn offsets_that_the_counts_do_not_allow_are_refused() {
+        let counted = counted(&[0.0, 1.0]);
+        let stored = |offset| {
+            let (binning, cells) = (Arc::clone(counted.binning()), counted.cells().to_vec());
+            Bins::from_cells(binning, cells, &[0, 0, offset, 0], [0; 2])
+        };
+        let width = (1u64 << 36) / 8; // 2.5 of 20
+        assert!(counted.offsets().nth(2).unwrap().abs_diff(2 * width / 5) <= 1);
+        assert!(stored(2 * width).is_some() && stored(2 * width + 1).is_none());
     }
 
     proptest! {

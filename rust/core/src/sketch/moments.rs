@@ -34,6 +34,11 @@ impl Default for Moments {
 }
 
 impl Moments {
+    /// Moments that were computed elsewhere: `squares` are squared deviations from the mean, added up.
+    pub fn from_parts(count: u64, sum: f64, mean: f64, squares: f64, (min, max): (f64, f64)) -> Moments {
+        Moments { count, sum, mean, squares, min, max }
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }

@@ -1,0 +1,132 @@
+//! Distances between samples, as Python sees them.
+
+use std::sync::Arc;
+
+use numpy::PyReadonlyArray1;
+use pilotfish_core::distance::{Bracket, Brackets, Chance, Distance, Distances, Spread};
+use pilotfish_core::profile::Reference;
+use pilotfish_core::sketch::binning::Binning;
+use pilotfish_core::sketch::moments::Moments;
+use pilotfish_core::sketch::screen::screen;
+use pilotfish_core::sketch::{BLOCK, Sketch, bins::Bins};
+use pilotfish_core::tensor::Direction;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+type Values<'py> = PyReadonlyArray1<'py, f64>;
+
+#[pyfunction]
+pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>) -> PyResult<f64> {
+    let distance = named(name)?;
+    if distance.needs_places() {
+        return Err(PyValueError::new_err(format!(
+            "distance '{name}' needs values, counts are not enough: use bracket() or measure()"
+        )));
+    }
+    distance.between(&reference, &current).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "{} reference bins against {}: both must have the same number of bins and at least one count",
+            reference.len(),
+            current.len()
+        ))
+    })
+}
+
+#[pyfunction]
+#[pyo3(signature = (name, edges, reference, current, discrete = false))]
+pub fn bracket(
+    name: &str,
+    edges: Values<'_>,
+    reference: Values<'_>,
+    current: Values<'_>,
+    discrete: bool,
+) -> PyResult<(f64, f64)> {
+    let distance = named(name)?;
+    let binning = binned(&edges, discrete)?;
+    let reference = counted("x", &binning, &reference);
+    let current = counted("x", &binning, &current);
+    let brackets = Brackets::of(&reference.bins, &current.bins);
+    let found = match distance {
+        Distance::Ks => brackets.and_then(|found| found.ks),
+        Distance::CramerVonMises => brackets.and_then(|found| found.cramer_von_mises),
+        Distance::Wasserstein => brackets.and_then(|found| found.wasserstein),
+        Distance::WassersteinNormalized => {
+            brackets.and_then(|found| found.normalized(&Spread::of(&reference)))
+        }
+        Distance::Energy => brackets.and_then(|found| found.energy),
+        _ => {
+            return Err(PyValueError::new_err(format!(
+                "distance '{name}' has no bracket: it is exact on bins"
+            )));
+        }
+    };
+    let Bracket { low, high } = found.ok_or_else(nothing)?;
+    Ok((low, high))
+}
+
+#[pyfunction]
+#[pyo3(signature = (edges, reference, current, discrete = false, chance = 0.001))]
+pub fn measure<'py>(
+    py: Python<'py>,
+    edges: Values<'py>,
+    reference: Values<'py>,
+    current: Values<'py>,
+    discrete: bool,
+    chance: f64,
+) -> PyResult<Bound<'py, PyDict>> {
+    let binning = binned(&edges, discrete)?;
+    let reference = counted("x", &binning, &reference);
+    let current = counted("x", &binning, &current);
+    let spread = Spread::of(&reference);
+    let found = Distances::of(&reference.bins, &current.bins, &spread, &Chance::of(chance));
+    to_python(py, &found.ok_or_else(nothing)?)
+}
+
+pub fn to_python<'py>(py: Python<'py>, distances: &Distances) -> PyResult<Bound<'py, PyDict>> {
+    let result = PyDict::new(py);
+    for (distance, measured) in distances.iter() {
+        let entry = PyDict::new(py);
+        entry.set_item("value", measured.value)?;
+        entry.set_item("expected", measured.expected)?;
+        entry.set_item("noise", measured.noise)?;
+        entry.set_item("low", measured.low)?;
+        entry.set_item("high", measured.high)?;
+        result.set_item(distance.name(), entry)?;
+    }
+    Ok(result)
+}
+
+fn named(name: &str) -> PyResult<Distance> {
+    Distance::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Distance::ALL.iter().map(|distance| distance.name()).collect();
+        PyValueError::new_err(format!("distance '{name}': write one of {}", names.join(", ")))
+    })
+}
+
+fn binned(edges: &Values<'_>, discrete: bool) -> PyResult<Arc<Binning>> {
+    let edges = edges.as_array().to_vec();
+    let found = if discrete { Binning::discrete(&edges) } else { Binning::numeric(&edges) };
+    found.map(Arc::new).ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "{} edges: write 2 to 65 finite numbers in ascending order (discrete: up to 64 values)",
+            edges.len()
+        ))
+    })
+}
+
+fn counted(name: &str, binning: &Arc<Binning>, values: &Values<'_>) -> Reference {
+    let (mut bins, mut moments) = (Bins::new(Arc::clone(binning)), Moments::default());
+    let mut scratch = [0.0; BLOCK];
+    for block in values.as_array().to_vec().chunks(BLOCK) {
+        let (finite, specials) = screen(block, &mut scratch);
+        bins.update(finite);
+        bins.add_specials(&specials);
+        moments.update(finite);
+    }
+    Reference { name: name.to_owned(), direction: Direction::Input, bins, moments }
+}
+
+fn nothing() -> PyErr {
+    PyValueError::new_err("one side has no value: both samples must hold at least one number")
+}

@@ -1,0 +1,85 @@
+//! What the plane counts for itself: connections, refusals, and the ends that are nobody's answer.
+//!
+//! Calls, durations and sizes are the engine's to count.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// One number that only grows, or a gauge.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+// === impl Counter ===
+
+impl Counter {
+    pub fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn sub(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Each number is declared once, with its meaning; the snapshot has the same names.
+macro_rules! counters {
+    ($($(#[doc = $meaning:literal])* $name:ident,)*) => {
+        /// Shared by all threads.
+        #[derive(Debug, Default)]
+        pub struct Counters { $($(#[doc = $meaning])* pub $name: Counter,)* }
+
+        /// The numbers at one moment.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        pub struct CountersSnapshot { $($(#[doc = $meaning])* pub $name: u64,)* }
+
+        impl Counters {
+            pub fn snapshot(&self) -> CountersSnapshot {
+                CountersSnapshot { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Client connections since the start.
+    connections_accepted,
+    /// Client connections now.
+    connections_open,
+    /// Closed at once because `limits.connections` were open.
+    connections_refused,
+    /// The operating system could not hand over a connection.
+    connections_failed,
+    /// Did not begin to speak HTTP/2, or not within `limits.handshake`.
+    handshakes_failed,
+    /// Asked to go after `limits.idle` without a call.
+    connections_idle,
+    /// Ended because of `limits.pending_resets`, `limits.faults` or a flood of frames.
+    connections_abusive,
+    /// Ended because the peer broke HTTP/2.
+    connections_broken,
+    /// Calls now.
+    calls_open,
+    /// Calls that the client reset, or whose client was lost.
+    calls_reset_by_client,
+    /// Calls that the model server reset.
+    calls_reset_by_upstream,
+    /// Calls answered with UNAVAILABLE because no connection to the model server could be made.
+    calls_unreachable,
+    /// Calls answered with UNAVAILABLE because the connection to the model server was lost.
+    calls_lost,
+    /// Calls whose deadline passed here.
+    calls_expired,
+    /// Connections made to model servers.
+    upstream_connected,
+    /// Attempts to connect that failed.
+    upstream_failed,
+    /// Connections to model servers that ended.
+    upstream_lost,
+    /// Messages longer than `limits.observed_message`, forwarded and not observed.
+    messages_too_large,
+}

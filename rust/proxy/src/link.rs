@@ -1,0 +1,172 @@
+//! One connection to a model server.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{self, Connection, ResponseFuture, SendRequest};
+use http::Request;
+
+use crate::address::Address;
+use crate::config::Limits;
+use crate::inbox::Buffers;
+use crate::socket::{Outlet, Socket};
+
+/// Streams that were reset but whose last frames may still come.
+const REMEMBERED_RESETS: usize = 1024;
+
+#[derive(Debug)]
+pub struct Link {
+    sender: RefCell<SendRequest<Bytes>>,
+    /// No new calls are taken once this is false; those under way go on.
+    open: Cell<bool>,
+    /// Client connections that send their calls here.
+    leases: Cell<usize>,
+    /// Whether the server has ever answered on it.
+    answered: Cell<bool>,
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Connects; the second value must be polled for anything to happen.
+    ///
+    /// # Errors
+    /// The server cannot be reached within the limit.
+    pub async fn connect(
+        address: &Address,
+        limits: &Limits,
+        buffers: &Rc<Buffers>,
+    ) -> io::Result<(Link, Driver)> {
+        let connect = async {
+            let socket = Socket::connect(address, buffers).await?;
+            let outlet = socket.outlet();
+            let builder = builder(limits);
+            let shaken = builder.handshake(socket).await.map_err(|error| match error.is_io() {
+                true => error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
+                false => io::Error::other(error),
+            });
+            shaken.map(|(sender, connection)| (sender, Driver { connection, outlet }))
+        };
+        let (sender, driver) = tokio::time::timeout(limits.connect(), connect)
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
+        let link = Link {
+            sender: RefCell::new(sender),
+            open: Cell::new(true),
+            leases: Cell::new(0),
+            answered: Cell::new(false),
+        };
+        driver.outlet.gather();
+        Ok((link, driver))
+    }
+
+    /// Begins a call; gives the request back when this connection takes no more calls.
+    pub fn send(
+        &self,
+        request: Request<()>,
+        end: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), Refused> {
+        if !self.takes_calls() {
+            return Err(Refused::Closed(request.into()));
+        }
+        self.sender.borrow_mut().send_request(request, end).map_err(Refused::Failed)
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    pub fn close(&self) {
+        self.open.set(false);
+    }
+
+    pub fn leases(&self) -> usize {
+        self.leases.get()
+    }
+
+    pub fn lease(&self) {
+        self.leases.set(self.leases.get() + 1);
+    }
+
+    pub fn release(&self) {
+        self.leases.set(self.leases.get().saturating_sub(1));
+    }
+
+    pub fn has_answered(&self) -> bool {
+        self.answered.get()
+    }
+
+    pub fn note_answer(&self) {
+        self.answered.set(true);
+    }
+
+    /// A server that sent GOAWAY is found out here, before the request is given away.
+    fn takes_calls(&self) -> bool {
+        if !self.open.get() {
+            return false;
+        }
+        let mut sender = self.sender.borrow_mut();
+        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(_)) => false,
+            // The last call waits for a free stream. A fresh handle queues behind it instead of waiting with it.
+            Poll::Pending => {
+                let fresh = sender.clone();
+                *sender = fresh;
+                true
+            }
+        }
+    }
+}
+
+/// What moves a connection's bytes; nothing happens unless it is run.
+#[derive(Debug)]
+pub struct Driver {
+    connection: Connection<Socket, Bytes>,
+    outlet: Outlet,
+}
+
+// === impl Driver ===
+
+impl Driver {
+    /// Until the connection has ended.
+    ///
+    /// # Errors
+    /// How it ended, unless it was closed in order.
+    pub async fn run(mut self) -> Result<(), h2::Error> {
+        poll_fn(|cx| {
+            let ended = Pin::new(&mut self.connection).poll(cx);
+            self.outlet.poll(cx);
+            ended
+        })
+        .await
+    }
+}
+
+/// Why a call could not be begun on a connection.
+#[derive(Debug)]
+pub enum Refused {
+    /// Nothing was sent; another connection may take it.
+    Closed(Box<Request<()>>),
+    Failed(h2::Error),
+}
+
+fn builder(limits: &Limits) -> client::Builder {
+    let mut builder = client::Builder::new();
+    builder
+        .initial_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_frame_size(limits.frame)
+        .max_header_list_size(limits.metadata)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        // The model server is trusted: its mistakes cost the call they happen in, not the connection.
+        .max_local_error_reset_streams(None)
+        .enable_push(false);
+    builder
+}

@@ -1,0 +1,115 @@
+//! Where clients come in: bound once per thread, so that a connection never changes threads.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::unix::net as unix;
+use std::path::Path;
+use std::rc::Rc;
+
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::address::Address;
+use crate::inbox::Buffers;
+use crate::socket::Socket;
+
+const BACKLOG: i32 = 1024;
+
+/// Bound sockets, made before the threads are, so that a taken address is said at the start.
+#[derive(Debug)]
+pub enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(unix::UnixListener),
+}
+
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+// === impl Bound ===
+
+impl Bound {
+    /// One socket for each thread, and the address they listen on.
+    ///
+    /// # Errors
+    /// The address is taken, may not be used, or cannot be resolved.
+    pub fn bind(address: &Address, threads: usize) -> io::Result<(Vec<Bound>, Address)> {
+        match address {
+            Address::Tcp(host, port) => bind_tcp(host, *port, threads),
+            Address::Unix(path) => bind_unix(path, threads).map(|bound| (bound, address.clone())),
+        }
+    }
+
+    /// # Errors
+    /// The runtime cannot watch the socket.
+    pub fn listen(self) -> io::Result<Listener> {
+        Ok(match self {
+            Bound::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Bound::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+}
+
+fn bind_tcp(host: &str, port: u16, threads: usize) -> io::Result<(Vec<Bound>, Address)> {
+    let mut resolved = (host, port)
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address"))?;
+    let mut bound = Vec::with_capacity(threads);
+    for _ in 0..threads {
+        let listener = listen_tcp(resolved, threads > 1)?;
+        // All threads share the port that the first was given.
+        resolved = listener.local_addr()?;
+        bound.push(Bound::Tcp(listener));
+    }
+    Ok((bound, Address::Tcp(host.into(), resolved.port())))
+}
+
+/// With one thread the port is not shared: a second sidecar on it must fail, not take half of the connections.
+fn listen_tcp(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Threads take turns at one socket: unlike a port, a path can be bound only once.
+fn bind_unix(path: &Path, threads: usize) -> io::Result<Vec<Bound>> {
+    // A path left behind by a process that was killed; one that is answered belongs to somebody.
+    if path.exists() && unix::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = unix::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    (0..threads).map(|_| listener.try_clone().map(Bound::Unix)).collect()
+}
+
+// === impl Listener ===
+
+impl Listener {
+    /// The next client and its address, as gRPC writes it.
+    ///
+    /// # Errors
+    /// The client has gone already, or the process has no file descriptor left: worth another try after a pause.
+    pub async fn accept(&self, buffers: &Rc<Buffers>) -> io::Result<(Socket, String)> {
+        match self {
+            Listener::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                let family = if peer.is_ipv4() { "ipv4" } else { "ipv6" };
+                Ok((Socket::tcp(stream, buffers), format!("{family}:{peer}")))
+            }
+            Listener::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::unix(stream, buffers), "unix:".into()))
+            }
+        }
+    }
+}

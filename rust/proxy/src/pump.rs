@@ -1,0 +1,126 @@
+//! One direction of a call: what one peer sends is handed to the other as it came.
+//!
+//! Bytes count as received only when the other peer had room for them, so that a slow reader slows its own sender
+//! and nothing is piled up here beyond [`SLACK`].
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{RecvStream, SendStream};
+use http::HeaderMap;
+
+/// Bytes that may be under way before the receiving side is asked whether it has room: asking for each small message
+/// would cost more than it protects.
+const SLACK: usize = 32 * 1024;
+
+#[derive(Debug)]
+pub struct Pump {
+    from: RecvStream,
+    to: SendStream<Bytes>,
+    /// Bytes passed on whose room has not been given back to the sender.
+    held: usize,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Data,
+    Trailers,
+    Done,
+}
+
+/// Whoever looks on.
+pub trait Onlooker {
+    fn data(&mut self, bytes: &Bytes);
+    fn trailers(&mut self, trailers: &HeaderMap);
+}
+
+/// Which side ended the transfer before its time.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The sender reset the stream, or was lost.
+    Source(h2::Error),
+    /// The receiver wants no more; why is known to its own stream.
+    Sink,
+}
+
+// === impl Pump ===
+
+impl Pump {
+    pub fn new(from: RecvStream, to: SendStream<Bytes>) -> Pump {
+        let state = if from.is_end_stream() { State::Done } else { State::Data };
+        Pump { from, to, held: 0, state }
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The stream towards the receiver.
+    pub fn sink(&mut self) -> &mut SendStream<Bytes> {
+        &mut self.to
+    }
+
+    /// Moves what can be moved. Ready when the sender has ended its side, and the end has been passed on.
+    pub fn poll(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
+        loop {
+            match self.state {
+                State::Data => ready!(self.poll_data(cx, onlooker))?,
+                State::Trailers => ready!(self.poll_trailers(cx, onlooker))?,
+                State::Done => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    fn poll_data(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
+        if self.held > SLACK {
+            ready!(self.poll_room(cx))?;
+        }
+        match ready!(self.from.poll_data(cx)) {
+            Some(Ok(bytes)) => {
+                let end = self.from.is_end_stream();
+                self.held += bytes.len();
+                self.to.send_data(bytes.clone(), end).map_err(|_| Stopped::Sink)?;
+                onlooker.data(&bytes);
+                if end {
+                    self.state = State::Done;
+                }
+            }
+            Some(Err(error)) => return Poll::Ready(Err(Stopped::Source(error))),
+            None => self.state = State::Trailers,
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_trailers(
+        &mut self,
+        cx: &mut Context<'_>,
+        onlooker: &mut impl Onlooker,
+    ) -> Poll<Result<(), Stopped>> {
+        match ready!(self.from.poll_trailers(cx)) {
+            Ok(Some(trailers)) => {
+                onlooker.trailers(&trailers);
+                self.to.send_trailers(trailers).map_err(|_| Stopped::Sink)?;
+            }
+            Ok(None) => self.to.send_data(Bytes::new(), true).map_err(|_| Stopped::Sink)?,
+            Err(error) => return Poll::Ready(Err(Stopped::Source(error))),
+        }
+        self.state = State::Done;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready once the receiver has room for all that was passed on; the sender may then send as much again.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        self.to.reserve_capacity(1);
+        while self.to.capacity() == 0 {
+            match ready!(self.to.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Poll::Ready(Err(Stopped::Sink)),
+            }
+        }
+        // The rest is given back when the stream ends.
+        let _ = self.from.flow_control().release_capacity(self.held);
+        self.held = 0;
+        Poll::Ready(Ok(()))
+    }
+}

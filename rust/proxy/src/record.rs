@@ -1,0 +1,248 @@
+//! What is remembered of one call while it is forwarded, and told when it is over.
+//!
+//! Whatever happens to the call, it is counted exactly once: at its end, or when its task is dropped.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use pilotfish_core::call::{Decision, OK, Outcome};
+use pilotfish_core::sample::Reason;
+use pilotfish_core::tensor::Direction;
+use pilotfish_observe::{Job, Messages};
+
+use crate::clock::{between, unix_now};
+use crate::headers::Pair;
+use crate::kept::KeptCall;
+use crate::message::Message;
+use crate::splitter::{Found, Splitter};
+use crate::status::{CANCELLED, Status};
+use crate::worker::Worker;
+
+#[derive(Debug)]
+pub struct Record {
+    worker: Rc<Worker>,
+    /// Taken when the call has been told.
+    decision: Option<Decision>,
+    peer: Arc<str>,
+    metadata: Vec<Pair>,
+    started: Instant,
+    sent: Option<Instant>,
+    completed: Option<Instant>,
+    /// Messages of a unary call are told together at its end; of other calls each as it passes.
+    unary: bool,
+    asked: Splitter,
+    answered: Splitter,
+    request: Option<Message>,
+    response: Option<Message>,
+    http_status: StatusCode,
+    status: Option<Status>,
+}
+
+/// What a shadow of the call needs.
+#[derive(Debug)]
+pub struct Told {
+    pub decision: Decision,
+    pub code: u32,
+    pub request: Option<Message>,
+    pub response: Option<Message>,
+}
+
+// === impl Record ===
+
+impl Record {
+    pub fn new(
+        worker: Rc<Worker>,
+        decision: Decision,
+        started: Instant,
+        peer: Arc<str>,
+        metadata: Vec<Pair>,
+    ) -> Record {
+        let unary = worker.shared.is_unary(&decision.method);
+        let most = worker.shared.most_gathered(unary);
+        worker.shared.counters.calls_open.add();
+        Record {
+            worker,
+            decision: Some(decision),
+            peer,
+            metadata,
+            started,
+            sent: None,
+            completed: None,
+            unary,
+            asked: Splitter::new(most),
+            answered: Splitter::new(most),
+            request: None,
+            response: None,
+            http_status: StatusCode::OK,
+            status: None,
+        }
+    }
+
+    /// The request is on its way.
+    pub fn sent(&mut self, now: Instant) {
+        self.sent = Some(now);
+    }
+
+    pub fn asked(&mut self, bytes: &Bytes) {
+        let Record { worker, decision, unary, asked, request, .. } = self;
+        asked.push(bytes, |found| match (found, *unary) {
+            (Found::TooLarge, _) => worker.shared.too_large(),
+            (Found::Message(message), true) => _ = request.get_or_insert(message),
+            (Found::Message(message), false) => {
+                tell_one(worker, decision.as_ref(), Direction::Input, message)
+            }
+        });
+    }
+
+    pub fn answered(&mut self, bytes: &Bytes) {
+        let Record { worker, decision, unary, answered, response, .. } = self;
+        answered.push(bytes, |found| match (found, *unary) {
+            (Found::TooLarge, _) => worker.shared.too_large(),
+            (Found::Message(message), true) => _ = response.get_or_insert(message),
+            (Found::Message(message), false) => {
+                tell_one(worker, decision.as_ref(), Direction::Output, message)
+            }
+        });
+    }
+
+    /// Response headers; with `end` they are the whole answer.
+    pub fn answered_with(&mut self, status: StatusCode, headers: &HeaderMap, end: bool) {
+        self.http_status = status;
+        if end {
+            self.ended_with(headers);
+            self.answer_is_complete();
+        }
+    }
+
+    pub fn ended_with(&mut self, trailers: &HeaderMap) {
+        self.status = Status::read(trailers);
+    }
+
+    /// The model server has said everything.
+    pub fn answer_is_complete(&mut self) {
+        self.completed = Some(Instant::now());
+        if self.status.is_none() {
+            self.status = Some(Status::without_trailers(self.http_status));
+        }
+    }
+
+    /// The call is over. `status` counts unless the model server's own answer was complete.
+    pub fn tell(mut self, status: Option<Status>) -> Option<Told> {
+        self.conclude(status)
+    }
+
+    fn conclude(&mut self, status: Option<Status>) -> Option<Told> {
+        let decision = self.decision.take()?;
+        let shared = Arc::clone(&self.worker.shared);
+        shared.counters.calls_open.sub();
+        let now = self.completed.unwrap_or_else(Instant::now);
+        let status = match self.completed {
+            Some(_) => self.status.take(),
+            None => status.or_else(|| self.status.take()),
+        };
+        let status = status.unwrap_or_else(|| Status::of(CANCELLED));
+        let outcome = Outcome {
+            code: status.code,
+            duration: between(self.started, now),
+            upstream: self.sent.map_or(0, |sent| between(sent, now)),
+            request_bytes: self.asked.bytes(),
+            response_bytes: self.answered.bytes(),
+        };
+        let (request, mut response) = (self.request.take(), self.response.take());
+        if status.code != OK {
+            response = None;
+        }
+        if self.unary && shared.engine.watching() {
+            let messages = Messages::Call {
+                request: readable(&shared, &request),
+                response: readable(&shared, &response),
+            };
+            offer(&self.worker, &decision, status.code == OK, messages);
+        }
+        // Queued before the call counts as ended: a call is never in between.
+        if let Some(reason) = shared.engine.ended(&decision, &outcome) {
+            self.keep(&decision, reason, &status, &outcome, &request, &response);
+        }
+        Some(Told { decision, code: status.code, request, response })
+    }
+
+    fn keep(
+        &mut self,
+        decision: &Decision,
+        reason: Reason,
+        status: &Status,
+        outcome: &Outcome,
+        request: &Option<Message>,
+        response: &Option<Message>,
+    ) {
+        let shared = &self.worker.shared;
+        let payload = |message: &Option<Message>| message.clone().filter(|_| shared.config.payloads);
+        let kept = shared.kept.put(KeptCall {
+            decision: decision.clone(),
+            reason,
+            code: status.code,
+            message: status.text(),
+            started_unix_ns: unix_now().saturating_sub(outcome.duration),
+            duration: outcome.duration,
+            upstream: outcome.upstream,
+            request: payload(request),
+            response: payload(response),
+            request_bytes: outcome.request_bytes,
+            response_bytes: outcome.response_bytes,
+            metadata: std::mem::take(&mut self.metadata),
+            peer: Arc::clone(&self.peer),
+        });
+        if !kept {
+            shared.engine.settle(Some("queue_full"));
+        }
+    }
+}
+
+impl Drop for Record {
+    /// A call whose task is dropped has been cancelled by whoever stops the plane.
+    fn drop(&mut self) {
+        self.conclude(None);
+    }
+}
+
+fn tell_one(worker: &Worker, decision: Option<&Decision>, direction: Direction, message: Message) {
+    let Some(decision) = decision.filter(|_| worker.shared.engine.watching()) else { return };
+    if let Some(message) = readable(&worker.shared, &Some(message)) {
+        // A message from the model server is its answer; one from the client may still be refused.
+        offer(worker, decision, direction == Direction::Output, Messages::One(direction, message));
+    }
+}
+
+/// The message, unless it is compressed, which is counted.
+fn readable(shared: &crate::worker::Shared, message: &Option<Message>) -> Option<Message> {
+    let message = message.as_ref()?;
+    if !message.is_compressed() {
+        return Some(message.clone());
+    }
+    let mut account = shared.engine.statistics();
+    account.queued(1);
+    account.worked_off(Some("compressed"));
+    None
+}
+
+fn offer(worker: &Worker, decision: &Decision, answered: bool, messages: Messages<Message>) {
+    let shared = &worker.shared;
+    let length = |message: &Option<Message>| message.as_ref().map_or(0, Message::len);
+    let bytes = match &messages {
+        Messages::Call { request: None, response: None } => return,
+        Messages::Call { request, response } => length(request) + length(response),
+        Messages::One(_, message) => message.len(),
+        Messages::Shadow { primary, shadow, .. } => primary.len() + shadow.len(),
+    };
+    shared.observer.offer(Job {
+        method: Arc::clone(&decision.method),
+        version: decision.version,
+        answered,
+        now: shared.clock.nanos(Instant::now()),
+        bytes,
+        messages,
+    });
+}

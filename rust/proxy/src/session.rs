@@ -1,0 +1,213 @@
+//! One client's connection: accepts its calls, and keeps the connections on which they go on.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use h2::server::{self, Connection, SendResponse};
+use http::Request;
+use tokio::sync::Mutex;
+
+use crate::call;
+use crate::config::Limits;
+use crate::link::Link;
+use crate::socket::{Outlet, Socket};
+use crate::worker::{Phase, Worker};
+
+/// Streams that were reset but whose last frames may still come.
+const REMEMBERED_RESETS: usize = 1024;
+
+#[derive(Debug)]
+pub struct Session {
+    pub worker: Rc<Worker>,
+    peer: Arc<str>,
+    calls: Cell<usize>,
+    /// By version: the connection that this client's calls go on, once there was one.
+    leases: Vec<Lease>,
+}
+
+#[derive(Debug, Default)]
+struct Lease {
+    link: RefCell<Option<Rc<Link>>>,
+    /// Held while a connection is found, so that calls which come together share it.
+    finding: Mutex<()>,
+}
+
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+
+/// Serves one client until it goes, or is asked to.
+pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
+    let shared = Arc::clone(&worker.shared);
+    let limits = &shared.config.limits;
+    let outlet = socket.outlet();
+    let handshake = tokio::time::timeout(limits.handshake(), builder(limits).handshake(socket)).await;
+    let Ok(Ok(connection)) = handshake else {
+        shared.counters.handshakes_failed.add();
+        return;
+    };
+    outlet.gather();
+    let session = Rc::new(Session::new(worker, peer));
+    session.run(connection, &outlet, limits.idle()).await;
+}
+
+// === impl Session ===
+
+impl Session {
+    fn new(worker: Rc<Worker>, peer: String) -> Session {
+        let leases = worker.shared.config.versions.iter().map(|_| Lease::default()).collect();
+        Session { worker, peer: peer.into(), calls: Cell::new(0), leases }
+    }
+
+    pub fn peer(&self) -> Arc<str> {
+        Arc::clone(&self.peer)
+    }
+
+    /// The connection for calls to a version.
+    ///
+    /// # Errors
+    /// Why the model server cannot be reached.
+    pub async fn lease(&self, version: usize) -> Result<Rc<Link>, Rc<str>> {
+        let lease = &self.leases[version];
+        if let Some(link) = lease.get() {
+            return Ok(link);
+        }
+        let _finding = lease.finding.lock().await;
+        if let Some(link) = lease.get() {
+            return Ok(link);
+        }
+        let pool = self.worker.pool(version);
+        let link = pool.lease().await?;
+        if let Some(closed) = lease.link.replace(Some(Rc::clone(&link))) {
+            pool.give_back(&closed);
+        }
+        Ok(link)
+    }
+
+    /// No more calls on this connection.
+    pub fn retire(&self, version: usize, link: &Rc<Link>) {
+        self.worker.pool(version).retire(link);
+    }
+
+    async fn run(
+        self: Rc<Session>,
+        mut connection: Connection<Socket, Bytes>,
+        outlet: &Outlet,
+        idle: Duration,
+    ) {
+        let mut phase = self.worker.shared.phase.subscribe();
+        let mut last_call = Instant::now();
+        let mut timer = std::pin::pin!(tokio::time::sleep(idle));
+        let mut leaving = false;
+        loop {
+            tokio::select! {
+                biased;
+                accepted = accept(&mut connection, outlet) => match accepted {
+                    Some(Ok((request, respond))) => {
+                        last_call = Instant::now();
+                        self.begin(request, respond);
+                    }
+                    Some(Err(error)) => return self.broken(&error),
+                    None => return,
+                },
+                changed = phase.changed() => {
+                    let now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Stopping };
+                    match now {
+                        Phase::Serving => {}
+                        Phase::Draining if leaving => {}
+                        Phase::Draining => {
+                            leaving = true;
+                            connection.graceful_shutdown();
+                        }
+                        Phase::Stopping => {
+                            connection.abrupt_shutdown(h2::Reason::NO_ERROR);
+                            let _ = tokio::time::timeout(LAST_WORDS, accept(&mut connection, outlet)).await;
+                            return;
+                        }
+                    }
+                }
+                () = timer.as_mut(), if !leaving => {
+                    let quiet = last_call.elapsed();
+                    if self.calls.get() == 0 && quiet >= idle {
+                        self.worker.shared.counters.connections_idle.add();
+                        leaving = true;
+                        connection.graceful_shutdown();
+                    } else {
+                        let rest = idle.saturating_sub(quiet).max(Duration::from_millis(1));
+                        timer.as_mut().reset(tokio::time::Instant::now() + rest);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(self: &Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+        self.calls.set(self.calls.get() + 1);
+        let session = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            call::forward(Rc::clone(&session), request, respond).await;
+            session.calls.set(session.calls.get() - 1);
+        });
+    }
+
+    fn broken(&self, error: &h2::Error) {
+        let counters = &self.worker.shared.counters;
+        if error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && error.is_library() {
+            counters.connections_abusive.add();
+        } else if !error.is_io() {
+            counters.connections_broken.add();
+        }
+    }
+}
+
+/// The next call; what the connection has to write is written whenever it has been polled.
+async fn accept(connection: &mut Connection<Socket, Bytes>, outlet: &Outlet) -> Option<Accepted> {
+    poll_fn(|cx| {
+        let accepted = std::pin::pin!(connection.accept()).poll(cx);
+        // As long as there are calls to hand over, there is more to come.
+        if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
+            outlet.poll(cx);
+        }
+        accepted
+    })
+    .await
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for (version, lease) in self.leases.iter().enumerate() {
+            if let Some(link) = lease.link.take() {
+                self.worker.pool(version).give_back(&link);
+            }
+        }
+    }
+}
+
+/// How long a connection that is ended may take to write what it has to say.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+// === impl Lease ===
+
+impl Lease {
+    fn get(&self) -> Option<Rc<Link>> {
+        self.link.borrow().as_ref().filter(|link| link.is_open()).cloned()
+    }
+}
+
+fn builder(limits: &Limits) -> server::Builder {
+    let mut builder = server::Builder::new();
+    builder
+        .initial_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_frame_size(limits.frame)
+        .max_header_list_size(limits.metadata)
+        .max_concurrent_streams(limits.concurrent_streams)
+        .max_concurrent_reset_streams(REMEMBERED_RESETS)
+        .max_pending_accept_reset_streams(limits.pending_resets)
+        .max_local_error_reset_streams(Some(limits.faults));
+    builder
+}

@@ -1,0 +1,258 @@
+//! A byte stream to a client or a model server, TCP or a Unix socket, with few system calls.
+//!
+//! The HTTP/2 library reads 8 KiB at a time and writes each larger DATA frame by itself; for several calls at once on a
+//! connection that is most of what forwarding costs. So what can be read is read at once and handed over in pieces, and
+//! small writes are gathered until the library has said everything it has to say for now: see [`Outlet`].
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::address::Address;
+use crate::inbox::{Buffers, Inbox};
+
+/// Bytes read before others get their turn. The HTTP/2 library works through everything that can be read before it
+/// hands over a single call: a client that sends faster than that would pile up calls without bound, and keep everyone
+/// else on the thread waiting.
+const TURN: usize = 64 * 1024;
+
+/// A write of at least this many bytes is not worth copying.
+const LARGE_WRITE: usize = 8 * 1024;
+
+/// Bytes gathered before they are written whether or not more is coming.
+const MOST_GATHERED: usize = 64 * 1024;
+
+/// Pieces of one large write; the library has two, rarely three.
+const PIECES: usize = 8;
+
+#[derive(Debug)]
+pub struct Socket {
+    shared: Rc<RefCell<Shared>>,
+    inbox: Inbox,
+}
+
+/// The writing side of a socket, for whoever polls the connection that owns it: gathers small writes from the moment
+/// it is made, and writes them out when it is polled, which must be after each time the connection was.
+#[derive(Debug)]
+pub struct Outlet(Rc<RefCell<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    stream: Stream,
+    gathered: Vec<u8>,
+    /// How much of it has been written.
+    written: usize,
+    gathering: bool,
+    /// Bytes read in this turn.
+    taken: usize,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+// === impl Socket ===
+
+impl Socket {
+    pub fn tcp(stream: TcpStream, buffers: &Rc<Buffers>) -> Socket {
+        Socket::new(Stream::Tcp(stream), buffers)
+    }
+
+    pub fn unix(stream: UnixStream, buffers: &Rc<Buffers>) -> Socket {
+        Socket::new(Stream::Unix(stream), buffers)
+    }
+
+    /// # Errors
+    /// Whatever the operating system says; a name is resolved anew each time.
+    pub async fn connect(address: &Address, buffers: &Rc<Buffers>) -> io::Result<Socket> {
+        match address {
+            Address::Tcp(host, port) => {
+                let stream = TcpStream::connect((host.as_str(), *port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Socket::tcp(stream, buffers))
+            }
+            Address::Unix(path) => Ok(Socket::unix(UnixStream::connect(path).await?, buffers)),
+        }
+    }
+
+    fn new(stream: Stream, buffers: &Rc<Buffers>) -> Socket {
+        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0 };
+        Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
+    }
+
+    /// To be called before the connection takes the socket; [`Outlet::gather`] once it has shaken hands.
+    pub fn outlet(&self) -> Outlet {
+        Outlet(Rc::clone(&self.shared))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Socket { shared, inbox } = self.get_mut();
+        if inbox.hand_over(buffer) {
+            return Poll::Ready(Ok(()));
+        }
+        let shared = &mut *shared.borrow_mut();
+        if shared.taken >= TURN {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let read = inbox.poll_read(buffer, |into| shared.stream.poll_read(cx, into));
+        read.map_ok(|bytes| shared.taken += bytes)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.borrow_mut().poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.borrow_mut().poll_write(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// While small writes are gathered, the outlet's owner decides when they go out.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.shared.borrow_mut();
+        if shared.gathering { Poll::Ready(Ok(())) } else { shared.poll_write_out(cx) }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut shared = self.shared.borrow_mut();
+        ready!(shared.poll_write_out(cx))?;
+        shared.stream.poll_shutdown(cx)
+    }
+}
+
+// === impl Outlet ===
+
+impl Outlet {
+    pub fn gather(&self) {
+        self.0.borrow_mut().gathering = true;
+    }
+
+    /// Ends a turn: writes what can be written, and lets more be read in the next one. The task is woken when there is
+    /// room for the rest; an error comes again when the connection writes or reads the next time.
+    pub fn poll(&self, cx: &mut Context<'_>) {
+        let mut shared = self.0.borrow_mut();
+        shared.taken = 0;
+        let _ = shared.poll_write_out(cx);
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        if length >= LARGE_WRITE || !self.gathering {
+            return self.poll_write_through(cx, pieces);
+        }
+        if self.gathered.len() >= MOST_GATHERED {
+            ready!(self.poll_write_out(cx))?;
+        }
+        pieces.iter().for_each(|piece| self.gathered.extend_from_slice(piece));
+        Poll::Ready(Ok(length))
+    }
+
+    /// Writes what was gathered and these pieces behind it, in one go.
+    fn poll_write_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let before = self.gathered.len() - self.written;
+            let mut all = [IoSlice::new(&[]); PIECES];
+            all[0] = IoSlice::new(&self.gathered[self.written..]);
+            let count = pieces.len().min(PIECES - 1);
+            all[1..=count].copy_from_slice(&pieces[..count]);
+            let first = usize::from(before == 0);
+            let written = ready!(self.stream.poll_write_vectored(cx, &all[first..=count]))?;
+            if written > before || (written == 0 && before == 0) {
+                self.all_written();
+                return Poll::Ready(Ok(written - before));
+            }
+            self.advance(written)?;
+        }
+    }
+
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.gathered.len() {
+            let written = ready!(self.stream.poll_write(cx, &self.gathered[self.written..]))?;
+            self.advance(written)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, written: usize) -> io::Result<()> {
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        self.written += written;
+        if self.written == self.gathered.len() {
+            self.all_written();
+        }
+        Ok(())
+    }
+
+    fn all_written(&mut self) {
+        self.gathered.clear();
+        self.written = 0;
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

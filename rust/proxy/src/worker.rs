@@ -1,0 +1,236 @@
+//! One thread of the plane: its runtime, its listener, and the connections to the model servers that only it uses.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilotfish_core::engine::Engine;
+use pilotfish_observe::Observer;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+use crate::address::Address;
+use crate::clock::Clock;
+use crate::config::PlaneConfig;
+use crate::counters::Counters;
+use crate::inbox::Buffers;
+use crate::kept::KeptQueue;
+use crate::listener::{Bound, Listener};
+use crate::message::Message;
+use crate::pool::{Pool, Reach};
+use crate::seed::Seeds;
+use crate::session;
+
+/// After the operating system refused to hand over a connection.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// After the last call, so that resets on their way to model servers get out.
+const LAST_WORDS: Duration = Duration::from_millis(20);
+
+/// What all threads share.
+#[derive(Debug)]
+pub struct Shared {
+    pub engine: Arc<Engine>,
+    pub observer: Observer<Message>,
+    pub kept: KeptQueue,
+    pub counters: Arc<Counters>,
+    pub config: PlaneConfig,
+    pub upstreams: Vec<Address>,
+    pub reach: Vec<Arc<Reach>>,
+    pub unary: HashSet<String>,
+    pub clock: Clock,
+    pub phase: watch::Sender<Phase>,
+}
+
+/// Where the plane is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Connections and calls are accepted.
+    Serving,
+    /// No new connections; clients are asked to go once their calls have ended.
+    Draining,
+    /// What is still under way is broken off.
+    Stopping,
+}
+
+#[derive(Debug)]
+pub struct Worker {
+    pub shared: Arc<Shared>,
+    buffers: Rc<Buffers>,
+    seeds: RefCell<Seeds>,
+    pools: Vec<Rc<Pool>>,
+    /// For copies only, so that a version that looks on cannot hold up one that answers.
+    shadow_pools: Vec<Option<Rc<Pool>>>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    pub fn is_unary(&self, method: &str) -> bool {
+        self.unary.contains(method)
+    }
+
+    /// Longest message that is gathered; 0 when nobody would look at it.
+    pub fn most_gathered(&self, unary: bool) -> usize {
+        let of_use =
+            self.engine.watching() || (unary && (self.config.payloads || self.engine.shadows_calls()));
+        if of_use { self.config.limits.observed_message } else { 0 }
+    }
+
+    pub fn too_large(&self) {
+        self.counters.messages_too_large.add();
+        if self.engine.watching() {
+            self.engine.statistics().dropped(1, "too_large");
+        }
+    }
+
+    /// Name and address of a version, for messages.
+    pub fn upstream_name(&self, version: usize) -> String {
+        let upstream = &self.config.versions[version];
+        format!("{} at {}", upstream.name, upstream.address)
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Runs one thread until the plane has stopped.
+    ///
+    /// # Errors
+    /// The operating system gives no runtime, or the socket cannot be watched.
+    pub fn run(shared: Arc<Shared>, bound: Bound) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        runtime.block_on(async {
+            let listener = bound.listen()?;
+            let worker = Rc::new(Worker::new(shared));
+            worker.serve(listener).await;
+            tokio::time::sleep(LAST_WORDS).await;
+            Ok(())
+        })
+    }
+
+    fn new(shared: Arc<Shared>) -> Worker {
+        let buffers = Rc::new(Buffers::default());
+        let pool = |version: usize, reach| {
+            let address = shared.upstreams[version].clone();
+            Pool::start(
+                address,
+                shared.config.limits,
+                Arc::clone(&shared.counters),
+                reach,
+                Rc::clone(&buffers),
+            )
+        };
+        let versions = 0..shared.upstreams.len();
+        Worker {
+            seeds: RefCell::new(Seeds::from_system()),
+            pools: versions
+                .clone()
+                .map(|version| pool(version, Some(Arc::clone(&shared.reach[version]))))
+                .collect(),
+            shadow_pools: versions
+                .map(|version| shared.engine.is_shadow(version).then(|| pool(version, None)))
+                .collect(),
+            buffers,
+            shared,
+        }
+    }
+
+    pub fn seed(&self) -> u64 {
+        self.seeds.borrow_mut().draw()
+    }
+
+    pub fn pool(&self, version: usize) -> &Rc<Pool> {
+        &self.pools[version]
+    }
+
+    pub fn shadow_pool(&self, version: usize) -> Option<Rc<Pool>> {
+        self.shadow_pools.get(version)?.clone()
+    }
+
+    async fn serve(self: &Rc<Worker>, listener: Listener) {
+        let open = Rc::new(Open::default());
+        let mut phase = self.shared.phase.subscribe();
+        loop {
+            tokio::select! {
+                accepted = listener.accept(&self.buffers) => match accepted {
+                    Ok((socket, peer)) => self.admit(&open, socket, peer),
+                    Err(_) => {
+                        self.shared.counters.connections_failed.add();
+                        tokio::time::sleep(BREATH).await;
+                    }
+                },
+                changed = phase.wait_for(|phase| *phase > Phase::Serving) => {
+                    drop(changed);
+                    break;
+                }
+            }
+        }
+        drop(listener);
+        open.none().await;
+    }
+
+    fn admit(self: &Rc<Worker>, open: &Rc<Open>, socket: crate::socket::Socket, peer: String) {
+        let counters = &self.shared.counters;
+        counters.connections_accepted.add();
+        if open.count() >= self.shared.config.limits.connections {
+            counters.connections_refused.add();
+            return;
+        }
+        let guard = Open::enter(open, counters);
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            session::serve(worker, socket, peer).await;
+            drop(guard);
+        });
+    }
+}
+
+/// The client connections of one thread.
+#[derive(Debug, Default)]
+struct Open {
+    count: std::cell::Cell<usize>,
+    waiting: RefCell<Option<std::task::Waker>>,
+}
+
+struct Entered {
+    open: Rc<Open>,
+    counters: Arc<Counters>,
+}
+
+// === impl Open ===
+
+impl Open {
+    fn enter(open: &Rc<Open>, counters: &Arc<Counters>) -> Entered {
+        open.count.set(open.count.get() + 1);
+        counters.connections_open.add();
+        Entered { open: Rc::clone(open), counters: Arc::clone(counters) }
+    }
+
+    fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// Ready when the last one has gone.
+    async fn none(&self) {
+        poll_fn(|cx| {
+            *self.waiting.borrow_mut() = Some(cx.waker().clone());
+            if self.count.get() == 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.open.count.set(self.open.count.get() - 1);
+        self.counters.connections_open.sub();
+        if let Some(waiting) = self.open.waiting.borrow_mut().take() {
+            waiting.wake();
+        }
+    }
+}

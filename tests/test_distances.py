@@ -1,0 +1,188 @@
+"""Distances against scipy, and their brackets against the distances of the values themselves."""
+
+import itertools
+import math
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from scipy import stats
+from scipy.spatial import distance as spatial
+
+from pilotfish import _core
+
+Values = npt.NDArray[np.float64]
+CASES = 10_000
+SLOW_CASES = 1_000
+"""For the statistic that scipy takes longest for."""
+
+
+def cases(seed: int, count: int) -> Iterator[tuple[Values, Values, Values]]:
+    """Edges of 2 to 64 bins, a reference and a changed sample, of many shapes and origins."""
+    generator = np.random.default_rng(seed)
+    shapes = itertools.cycle((
+        lambda n: generator.normal(size=n),
+        lambda n: generator.lognormal(0.0, 1.5, size=n),
+        lambda n: generator.uniform(size=n),
+        lambda n: generator.standard_cauchy(size=n),
+        lambda n: generator.integers(0, 40, size=n).astype(np.float64),
+        lambda n: np.where(generator.random(n) < 0.3, 0.0, generator.exponential(size=n)),
+        lambda n: 1.7e9 + 86_400.0 * generator.normal(size=n),
+        lambda n: np.float64(np.float32(generator.normal(size=n))) * 1e-12,
+    ))  # fmt: skip
+    for shape in itertools.islice(shapes, count):
+        reference, current = shape(generator.integers(5, 300)), shape(generator.integers(5, 300))
+        width = max(np.ptp(reference), 1e-15)
+        current = current + width * generator.choice([0.0, 0.0, 0.01, 0.2, 3.0]) * generator.normal()
+        edges = np.unique(np.quantile(reference, np.linspace(0.0, 1.0, generator.integers(2, 66))))
+        if len(edges) > 1:
+            yield edges, reference, current
+
+
+@pytest.mark.parametrize(
+    ("name", "exact", "count"),
+    [
+        ("ks", lambda a, b: stats.ks_2samp(a, b, method="asymp").statistic, CASES),
+        ("wasserstein", stats.wasserstein_distance, CASES),
+        ("energy", stats.energy_distance, CASES),
+    ],
+)
+def test_brackets_contain_scipys_value(name: str, exact: object, count: int) -> None:
+    assert callable(exact)
+    seen = 0
+    for edges, reference, current in cases(1, count):
+        low, high = _core.bracket(name, edges, reference, current)
+        value = exact(reference, current)
+        # scipy adds up in another order: distances of values near 1.7e9 are good to some 1e-7 / 1e5 of them.
+        slack = 1e-11 * max(value, 1e-300) + 1e-15 * float(np.abs(edges).max()) * (name != "ks")
+        slack = max(slack, math.sqrt(slack) * 1e-3) if name == "energy" else slack + 1e-14 * (name == "ks")
+        assert low - slack <= value <= high + slack, (edges, reference, current)
+        seen += 1
+    assert seen > 0.9 * count
+
+
+def test_brackets_contain_scipys_cramer_von_mises_statistic_of_samples_without_ties() -> None:
+    for edges, reference, current in cases(2, SLOW_CASES):
+        if len(np.unique(np.concatenate([reference, current]))) == len(reference) + len(current):
+            value = stats.cramervonmises_2samp(reference, current, method="asymptotic").statistic
+            low, high = _core.bracket("cramer_von_mises", edges, reference, current)
+            assert low - 1e-9 * (1 + value) <= value <= high + 1e-9 * (1 + value)
+
+
+def test_a_shift_is_bracketed_to_a_thousandth_and_ks_to_a_bin() -> None:
+    generator = np.random.default_rng(3)
+    reference, current = generator.normal(size=100_000), generator.normal(0.25, 1.0, size=20_000)
+    edges = np.quantile(reference, np.linspace(0, 1, 65))
+    low, high = _core.bracket("ks", edges, reference, current)
+    assert high - low <= 0.016
+    low, _ = _core.bracket("wasserstein", edges, reference, current)
+    assert low == pytest.approx(stats.wasserstein_distance(reference, current), rel=1e-3)
+
+
+def counts(seed: int) -> tuple[list[int], list[int]]:
+    generator = np.random.default_rng(seed)
+    cells = int(generator.integers(2, 40))
+    shares = generator.dirichlet(np.ones(cells))
+    reference, current = generator.multinomial(5_000, shares), generator.multinomial(700, shares[::-1])
+    return reference.tolist(), current.tolist()
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_distances_of_counts_are_those_of_scipy(seed: int) -> None:
+    reference, current = counts(seed)
+    kept = [i for i, pair in enumerate(zip(reference, current, strict=True)) if sum(pair)]
+    p, q = (np.array(side, dtype=float)[kept] for side in (reference, current))
+    smooth_p, smooth_q = ((side + 0.5) / (side.sum() + 0.5 * len(kept)) for side in (p, q))
+    f, g = p / p.sum(), q / q.sum()
+    positions = np.arange(len(p))
+    values = [np.repeat(positions, side.astype(int)).astype(float) for side in (p, q)]
+    gap = np.cumsum(f) - np.cumsum(g)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of p-values, and of names that later versions will have
+        darling = stats.anderson_ksamp(values, midrank=True) if len(kept) > 1 else None
+    n, m = q.sum(), p.sum()
+    expected = {
+        "psi": stats.entropy(smooth_p, smooth_q) + stats.entropy(smooth_q, smooth_p),
+        "kullback_leibler": stats.entropy(smooth_p, smooth_q),
+        "kullback_leibler_reverse": stats.entropy(smooth_q, smooth_p),
+        "jensen_shannon": spatial.jensenshannon(smooth_p, smooth_q, base=2),
+        "hellinger": np.sqrt(((np.sqrt(smooth_p) - np.sqrt(smooth_q)) ** 2).sum() / 2),
+        "total_variation": np.abs(f - g).sum() / 2,
+        "l_infinity": np.abs(f - g).max(),
+        "chi_square": stats.chi2_contingency(np.array([p, q]), correction=False).statistic,
+        "ks": stats.ks_2samp(*values, method="asymp").statistic,
+        "cramer_von_mises": n * m / (n + m) ** 2 * ((p + q) * gap**2).sum(),
+    }
+    for name, value in expected.items():
+        assert _core.distance(name, reference, current) == pytest.approx(value, rel=1e-11, abs=1e-12), name
+    if darling is not None:
+        found = _core.distance("anderson_darling", reference, current)
+        assert (found - 1.0) / _anderson_deviation(int(n), int(m)) == pytest.approx(
+            darling.statistic, rel=1e-9
+        )
+
+
+def _anderson_deviation(n: int, m: int) -> float:
+    """Standard deviation of the statistic of two samples (Scholz and Stephens, 1987, equation 4)."""
+    total, samples = n + m, 2
+    big_h = 1.0 / n + 1.0 / m
+    harmonic = 1.0 / np.arange(total - 1, 1, -1)
+    cumulative = harmonic.cumsum()
+    h = cumulative[-1] + 1
+    g = (cumulative / np.arange(2, total)).sum()
+    a = (4 * g - 6) * (samples - 1) + (10 - 6 * g) * big_h
+    b = (2 * g - 4) * samples**2 + 8 * h * samples + (2 * g - 14 * h - 4) * big_h - 8 * h + 4 * g - 6
+    c = (6 * h + 2 * g - 2) * samples**2 + (4 * h - 4 * g + 6) * samples + (2 * h - 6) * big_h + 4 * h
+    d = (2 * h + 6) * samples**2 - 4 * h * samples
+    variance = (a * total**3 + b * total**2 + c * total + d) / ((total - 1.0) * (total - 2.0) * (total - 3.0))
+    return math.sqrt(variance)
+
+
+def test_undrifted_samples_score_as_expected_and_rarely_above_the_noise() -> None:
+    generator = np.random.default_rng(5)
+    reference = generator.normal(size=4_000)
+    edges = np.quantile(reference, np.linspace(0, 1, 33))
+    rounds, above, total = 1_500, dict[str, int](), dict[str, list[float]]()
+    for _ in range(rounds):
+        # A new reference each time: its own error is part of the noise.
+        fresh, current = generator.normal(size=4_000), generator.normal(size=500)
+        for name, measured in _core.measure(edges, fresh, current, chance=0.01).items():
+            value, noise, expected = measured["value"], measured["noise"], measured["expected"]
+            assert value is not None
+            assert noise is not None or name == "chi_square"  # rare values leave it without a law
+            above[name] = above.get(name, 0) + (noise is not None and value > noise)
+            if expected:
+                total.setdefault(name, []).append(value / expected)
+    assert len(above) == 14
+    # 15 are expected; 27 or more have a chance of one in three hundred, for each of fourteen.
+    assert max(above.values()) <= 30, above
+    ratios = {name: float(np.mean(values)) for name, values in total.items()}
+    assert set(ratios) == set(above) - {"l_infinity"}
+    for ratio in ratios.values():
+        assert 0.75 < ratio < 1.06, ratios
+
+
+def test_what_cannot_be_measured_is_said() -> None:
+    numbers, edges = np.ones(3), np.array([0.0, 1.0])
+    with pytest.raises(ValueError, match="write one of psi"):
+        _core.distance("euclid", [1], [1])
+    with pytest.raises(ValueError, match=r"use bracket\(\) or measure\(\)"):
+        _core.distance("energy", [1], [1])
+    with pytest.raises(ValueError, match="exact on bins"):
+        _core.bracket("psi", edges, numbers, numbers)
+    with pytest.raises(ValueError, match="ascending"):
+        _core.measure(np.array([1.0, 0.0]), numbers, numbers)
+    with pytest.raises(ValueError, match="at least one number"):
+        _core.bracket("ks", edges, numbers, np.array([]))
+    infinite = _core.measure(edges, numbers, np.array([np.inf, np.nan]))
+    assert infinite["ks"]["value"] == 1.0
+    assert "wasserstein" not in infinite
+    assert infinite["psi"]["value"] is not None
+
+
+def test_a_constant_has_no_normalized_distance() -> None:
+    found = _core.measure(np.array([7.0]), np.full(20, 7.0), np.array([7.0, 8.0]), discrete=True)
+    assert found["wasserstein"]["value"] == pytest.approx(0.5, rel=1e-9)
+    assert "wasserstein_normalized" not in found
