@@ -124,7 +124,13 @@ fn counted(name: &str, binning: &Arc<Binning>, values: &Values<'_>) -> Reference
         bins.add_specials(&specials);
         moments.update(finite);
     }
-    Reference { name: name.to_owned(), direction: Direction::Input, bins, moments }
+    Reference {
+        name: name.to_owned(),
+        direction: Direction::Input,
+        bins,
+        moments,
+        autocorrelation_time: None,
+    }
 }
 
 fn nothing() -> PyErr {
