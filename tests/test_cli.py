@@ -42,7 +42,8 @@ def snapshot() -> bytes:
         "PILOTFISH_VERSIONS": "{v1: {upstream: 'a:1'}, v2: {upstream: 'a:2'}, v3: {upstream: 'a:3'}}",
         "PILOTFISH_ROUTES": "[{name: r, stable: v1, candidates: [{version: v2, weight_ppm: 500000}], "
         "shadow: {version: v3}}]",
-        "PILOTFISH_MONITOR": "{learn_rows: 200, pane_rows: 100, alarm: {detector: threshold, psi: 0.2, raise_after: 1}}",
+        "PILOTFISH_MONITOR": "{learn_rows: 200, pane_rows: 100, "
+        "alarm: {detector: threshold, psi: 0.2, raise_after: 1}}",
     }
     engine = _core.Engine(load(None, environ, flags).engine_configuration(), {}, 0)
     random = np.random.default_rng(7)
