@@ -354,9 +354,11 @@ def test_the_engine_accepts_the_whole_example(read: Load) -> None:
 
 
 def test_the_engine_configuration_has_nanoseconds_and_no_units() -> None:
-    settings = load(None, {"PILOTFISH_SAMPLING__SLOWER_THAN": "250ms"}, {"upstream": "a:1"})
+    environ = {"PILOTFISH_SAMPLING__SLOWER_THAN": "250ms", "PILOTFISH_MONITOR__ALARM__ARL_TIME": "720h"}
+    settings = load(None, environ, {"upstream": "a:1"})
     configuration = json.loads(settings.engine_configuration())
     assert configuration["sampling"]["slower_than_ns"] == 250_000_000
+    assert configuration["monitor"]["alarm"]["arl_ns"] == 30 * 86_400 * 1_000_000_000
     assert configuration["queue"] == {"messages": 4096, "bytes": 64 * 1024**2}
     assert configuration["versions"] == ["v1"]
 

@@ -15,8 +15,8 @@ Alarm: TypeAlias = dict[str, Any]
 """One event.
 
 ``sequence``, ``state`` (raised, cleared), ``model``, ``version``, ``feature``, ``direction``, ``method``,
-``detector``, ``score``, ``threshold``, ``noise``, ``evidence_bits``, ``shape`` (what has changed: ``location
-up``), ``row``, ``change_row``, ``change_from_row``, ``change_to_row``, ``call``, ``at_ns``.
+``detector``, ``score``, ``threshold``, ``noise``, ``evidence_bits``, ``shape`` (what has changed:
+``location up``), ``row``, ``change_row``, ``change_from_row``, ``change_to_row``, ``call``, ``at_ns``.
 """
 
 Publisher: TypeAlias = Callable[[Alarm], None]

@@ -21,7 +21,7 @@ from pilotfish.backtest import journal
 from pilotfish.backtest.columns import Matched, match
 from pilotfish.errors import ConfigurationError, ProfileError
 
-LIVE = ("threshold",)
+LIVE = ("edetector", "threshold")
 """The detectors of the live monitor, its default first."""
 DEFAULT = LIVE[0]
 NO_COLUMNS = "columns are those of a table; a journal is read as its messages are"

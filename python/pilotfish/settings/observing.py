@@ -52,17 +52,19 @@ class AlarmSettings(Section):
     """`edetector` weighs evidence, with a guaranteed time between false alarms; `threshold` holds the
     distances below against their thresholds."""
     arl: Whole = Field(default=1_000_000, ge=1, le=1_000_000_000_000)
-    """Mean rows between false alarms of a model, all features together: at least this (edetector)."""
+    """Rows between false alarms of a model, all its features together: the mean is at least this
+    (edetector)."""
     arl_time: Seconds | None = Field(default=None, gt=0, le=10 * 366 * 86_400)
     """The same as a time, such as 720h; it takes the place of `arl`."""
     tolerance: float = Field(default=0.002, ge=0, le=10)
     """Ignore changes below: relative entropy from the profile, in nats; 0.002 is a mean moved by 0.06
     standard deviations (edetector)."""
     delta: float = Field(default=0.01, gt=0, le=0.5)
-    """Probability that the profile misleads because it has few rows; smaller is more cautious (edetector)."""
+    """Probability that the profile misleads because it has few rows; the smaller, the more cautious
+    (edetector)."""
     psi: float | None = Field(default=0.2, gt=0, le=100)
-    """Population stability index above which a pane counts as drifted (threshold). A distance that is null
-    raises no alarm."""
+    """Population stability index above which a pane counts as drifted (threshold). A distance that is
+    null raises no alarm."""
     jensen_shannon: float | None = Field(default=None, gt=0, le=1)
     """Jensen-Shannon distance (0 to 1) above which a pane counts as drifted (threshold)."""
     ks: float | None = Field(default=None, gt=0, le=1)
@@ -70,7 +72,8 @@ class AlarmSettings(Section):
     raise_after: Whole = Field(default=2, ge=1, le=1000)
     """Panes in a row above the threshold that raise the alarm (threshold)."""
     clear_after: Whole = Field(default=2, ge=1, le=1000)
-    """Panes in a row that clear it: without evidence, or below `clear_ratio` times the threshold."""
+    """Panes in a row that clear it: without evidence of a change, or below `clear_ratio` times the
+    threshold."""
     clear_ratio: float = Field(default=0.8, gt=0, le=1)
     """How far below the threshold a pane must fall to count towards clearing (threshold)."""
 

@@ -12,8 +12,8 @@
 //!   Quiet ─────────────────────────────────▶ Raised
 //!     ▲                                         │
 //!     └─────────────────────────────────────────┘
-//!           the bet that raised it has lost what it had won, and clear_after panes in a row
-//!           are back within the tolerance: no evidence of a change on their own
+//!           clear_after panes in a row, or more, are back within the tolerance: none is evidence
+//!           of a change on its own, and in them the best bet has lost what raised the alarm
 //! ```
 
 pub mod bets;
@@ -80,7 +80,7 @@ struct Raised {
     bet: usize,
     shape: Shape,
     onset: Onset,
-    /// What the bet had won when the alarm was raised, and has lost since its best; logarithms.
+    /// What the bet had won when the alarm was raised, and has lost in the calm panes since; logarithms.
     won: f64,
     lost: f64,
     calm: u32,
@@ -169,7 +169,9 @@ impl EDetector {
     pub fn update(&mut self, pane: &Pane<'_>) {
         self.state.stake = pane.stake;
         self.win(pane.counts);
-        if self.state.raised.is_none() {
+        if self.state.raised.is_some() {
+            self.reconsider();
+        } else {
             // While something has changed, how panes differ says nothing about how rows hang together.
             self.state.tempo.observe(&self.plan.probe, pane.counts);
             self.tune();
@@ -183,10 +185,31 @@ impl EDetector {
         for (capital, gain) in self.state.capital.iter_mut().zip(&self.gains) {
             *capital = ((*capital + stake) * gain.min(GAIN_MAX).exp()).min(CAPITAL_MAX);
         }
-        if let Some(raised) = &mut self.state.raised {
-            let gain = self.gains.get(raised.bet).copied().unwrap_or(0.0);
-            raised.lost = (raised.lost + gain).min(0.0);
+    }
+
+    /// While an alarm stands: has the pane just taken in kept it alive, or taken some of what was won back?
+    fn reconsider(&mut self) {
+        let calm = self.is_calm();
+        let best = if calm { None } else { self.fastest() };
+        let Some(raised) = &mut self.state.raised else { return };
+        if calm {
+            raised.calm = raised.calm.saturating_add(1);
+            raised.lost = (raised.lost + self.gains.get(raised.bet).copied().unwrap_or(0.0)).min(0.0);
+        } else {
+            // The bet that raised the alarm may have been too bold for what followed.
+            (raised.bet, raised.calm, raised.lost) = (best.unwrap_or(raised.bet), 0, 0.0);
         }
+    }
+
+    /// The bet that holds most; of those that hold all that is possible, the one that wins fastest.
+    fn fastest(&self) -> Option<usize> {
+        let weighted = self.bets.iter().zip(&self.state.capital).zip(&self.gains).enumerate();
+        let held =
+            |weight: f64, capital: f64| if capital < CAPITAL_MAX { weight * capital } else { CAPITAL_MAX };
+        let ranked =
+            weighted.map(|(bet, (((_, weight), &capital), &gain))| (bet, held(weight, capital), gain));
+        let best = ranked.max_by(|a, b| a.1.total_cmp(&b.1).then(a.2.total_cmp(&b.2)));
+        best.map(|(bet, ..)| bet)
     }
 
     /// The evidence: capital, in the unit of the stakes. At most the stakes paid in, in expectation, if nothing has
@@ -243,15 +266,12 @@ impl EDetector {
         self.state.raised.is_some()
     }
 
-    /// Whether a capital of `level` raises the alarm, or the latest pane has calmed it.
-    pub fn judge(&mut self, level: f64, pane: &[u64], clear_after: u32) -> Option<AlarmState> {
+    /// Whether a capital of `level` raises the alarm, or the panes since then have calmed it.
+    pub fn judge(&mut self, level: f64, clear_after: u32) -> Option<AlarmState> {
         if self.state.raised.is_none() {
             return (self.capital() >= level).then(|| self.raise(level)).flatten();
         }
-        let calm = self.has_lost() && self.is_calm(pane);
-        let raised = self.state.raised.as_mut()?;
-        raised.calm = if calm { raised.calm + 1 } else { 0 };
-        if raised.calm < clear_after {
+        if !self.state.raised.as_ref().is_some_and(|raised| raised.is_over(clear_after)) {
             return None;
         }
         self.restart();
@@ -266,23 +286,25 @@ impl EDetector {
         Some(AlarmState::Raised)
     }
 
-    fn has_lost(&self) -> bool {
-        self.state.raised.as_ref().is_some_and(|raised| -raised.lost >= raised.won)
-    }
-
-    /// Whether a pane, on its own, is no evidence of a change: its e-value is below one.
-    fn is_calm(&mut self, pane: &[u64]) -> bool {
-        self.bets.gains(pane, &mut self.gains);
+    /// Whether the latest pane, on its own, is no evidence of a change: its e-value is below one.
+    fn is_calm(&self) -> bool {
         let factors = self.gains.iter().map(|gain| gain.min(GAIN_MAX).exp());
-        let e_value: f64 =
-            self.plan.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum();
-        e_value < 1.0
+        self.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum::<f64>() < 1.0
     }
 
     fn restart(&mut self) {
         self.state.capital.fill(0.0);
         self.state.history.clear();
         self.state.raised = None;
+    }
+}
+
+// === impl Raised ===
+
+impl Raised {
+    /// The likelihood ratio that raised the alarm, read the other way round, and panes that are calm on their own.
+    fn is_over(&self, clear_after: u32) -> bool {
+        self.calm >= clear_after && -self.lost >= self.won
     }
 }
 

@@ -41,11 +41,11 @@ impl Suspicion {
         self.detector.capital()
     }
 
-    pub fn judge(&mut self, level: f64, counts: &[u64], closing: &Closing<'_>) -> Option<Change> {
+    pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
         self.level = level;
         let score = self.detector.evidence_bits();
         let before = self.detector.is_raised().then(|| self.detector.finding()).flatten();
-        let state = self.detector.judge(level, counts, closing.alarm.clear_after)?;
+        let state = self.detector.judge(level, closing.alarm.clear_after)?;
         let finding = match state {
             AlarmState::Raised => self.detector.finding(),
             AlarmState::Cleared => before,

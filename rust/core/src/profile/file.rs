@@ -7,8 +7,7 @@
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
 //!
-//! Version 2 added the autocorrelation time of every feature and the sums within bins. Files of other versions are
-//! refused: the profile is to be built again.
+//! The autocorrelation time of a feature may be left out; then it is measured live.
 
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
@@ -269,6 +268,18 @@ mod tests {
         let error = Profile::from_bytes(newer.as_bytes()).unwrap_err();
         assert_eq!(error, ProfileError::Newer { found: 9, known: 2 });
         assert!(error.to_string().contains("upgrade"));
+    }
+
+    #[test]
+    fn a_file_without_autocorrelation_is_read_and_knows_none() {
+        let profile = profile();
+        let references = profile.references().iter().map(|reference| (**reference).clone());
+        let older =
+            references.map(|reference| Reference { autocorrelation_time: None, ..reference }).collect();
+        let older = Profile::new("digits", older).unwrap();
+        let text = String::from_utf8(older.to_bytes()).unwrap();
+        assert!(!text.contains("autocorrelation"));
+        assert_eq!(Profile::from_bytes(text.as_bytes()).unwrap(), older);
     }
 
     #[test]

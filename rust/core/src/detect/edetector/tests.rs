@@ -51,11 +51,11 @@ fn counted(reference: &Bins, rows: &[f64]) -> Bins {
 }
 
 /// Shows a pane, whose number is `pane`; what changes.
-fn show(detector: &mut EDetector, counts: &Bins, pane: usize) -> Option<AlarmState> {
+fn show(detector: &mut EDetector, counts: &[u64], pane: usize) -> Option<AlarmState> {
     let mark = |pane: usize| Mark { row: (pane * PANE) as u64, call: pane as u64 };
     let (start, end) = (mark(pane), mark(pane + 1));
-    detector.update(&Pane { counts: counts.cells(), start, end, stake: PANE as f64 });
-    detector.judge(LEVEL, counts.cells(), 2)
+    detector.update(&Pane { counts, start, end, stake: PANE as f64 });
+    detector.judge(LEVEL, 2)
 }
 
 /// The first pane that raises an alarm, and what is found.
@@ -69,7 +69,7 @@ fn first_alarm(
     let mut random = Random(5);
     (0..panes).find_map(|pane| {
         let rows: Vec<f64> = (0..PANE).map(|_| row(&mut random)).collect();
-        let state = show(&mut detector, &counted(&reference, &rows), pane)?;
+        let state = show(&mut detector, counted(&reference, &rows).cells(), pane)?;
         assert_eq!(state, AlarmState::Raised);
         Some((pane, detector.finding().unwrap()))
     })
@@ -78,12 +78,6 @@ fn first_alarm(
 fn aspect_of(found: Option<(usize, Finding)>) -> (Aspect, directions::Sense) {
     let (_, finding) = found.expect("an alarm");
     (finding.shape.aspect, finding.shape.sense)
-}
-
-/// Bins with these counts, every value at the lower end of its bin.
-fn with_cells(reference: &Bins, cells: Vec<u64>) -> Bins {
-    let offsets = vec![0; reference.offsets().count()];
-    Bins::from_cells(Arc::clone(reference.binning()), cells, &offsets, [0; 2]).unwrap()
 }
 
 #[test]
@@ -122,8 +116,7 @@ fn below_the_tolerance_there_is_silence_at_any_volume() {
     let mut detector = detector(&reference, 0.002);
     for pane in 0..12 {
         let scale = 10u64.pow(pane / 4);
-        let cells = drifted.cells().iter().map(|count| count * scale).collect();
-        let counts = with_cells(&reference, cells);
+        let counts: Vec<u64> = drifted.cells().iter().map(|count| count * scale).collect();
         assert_eq!(show(&mut detector, &counts, pane as usize), None);
     }
     assert_eq!(detector.evidence_bits(), 0.0);
@@ -137,7 +130,7 @@ fn the_change_is_dated() {
     for pane in 0..60 {
         let shift = if pane < 37 { 0.0 } else { 0.4 };
         let rows: Vec<f64> = random.normals(PANE).into_iter().map(|row| row + shift).collect();
-        if show(&mut detector, &counted(&reference, &rows), pane).is_some() {
+        if show(&mut detector, counted(&reference, &rows).cells(), pane).is_some() {
             let onset = detector.finding().unwrap().onset;
             assert!(onset.estimate.row.abs_diff(3_700) <= 200, "{onset:?}");
             assert!((onset.earliest.row..=onset.latest.row).contains(&3_700), "{onset:?}");
@@ -156,7 +149,8 @@ fn an_alarm_latches_and_clears_when_the_change_is_undone() {
     for pane in 0..200 {
         let shift = if (20..60).contains(&pane) { 0.5 } else { 0.0 };
         let rows: Vec<f64> = random.normals(PANE).into_iter().map(|row| row + shift).collect();
-        changes.extend(show(&mut detector, &counted(&reference, &rows), pane).map(|state| (pane, state)));
+        changes
+            .extend(show(&mut detector, counted(&reference, &rows).cells(), pane).map(|state| (pane, state)));
     }
     let [(raised, AlarmState::Raised), (cleared, AlarmState::Cleared)] = changes[..] else {
         panic!("{changes:?}")
@@ -172,11 +166,11 @@ fn counts_merged_from_workers_are_a_single_pass() {
     let mut random = Random(4);
     for pane in 0..50 {
         let rows = random.normals(PANE);
-        show(&mut whole, &counted(&reference, &rows), pane);
+        show(&mut whole, counted(&reference, &rows).cells(), pane);
         let (left, right) = rows.split_at(pane);
         let mut merged = counted(&reference, right);
         merged.merge(&counted(&reference, left));
-        show(&mut parts, &merged, pane);
+        show(&mut parts, merged.cells(), pane);
     }
     assert_eq!(serde_json::to_vec(whole.state()).unwrap(), serde_json::to_vec(parts.state()).unwrap());
 }
@@ -194,7 +188,7 @@ fn a_detector_goes_on_after_a_restart_as_if_nothing_had_happened() {
         let stored = serde_json::to_string(restarted.state()).unwrap();
         restarted =
             EDetector::resumed(Arc::clone(&restarted.plan), serde_json::from_str(&stored).unwrap()).unwrap();
-        assert_eq!(show(&mut steady, &counts, pane), show(&mut restarted, &counts, pane));
+        assert_eq!(show(&mut steady, counts.cells(), pane), show(&mut restarted, counts.cells(), pane));
         assert_eq!(steady.state(), restarted.state());
     }
     assert!(steady.is_raised());
@@ -212,8 +206,8 @@ fn the_state_of_another_reference_is_refused() {
 fn the_mean_of_two_workers_holds_half_the_capital_of_each() {
     let reference = reference(10_000);
     let (mut a, mut b) = (detector(&reference, 0.0), detector(&reference, 0.0));
-    show(&mut a, &counted(&reference, &Random(1).normals(PANE)), 0);
-    show(&mut b, &counted(&reference, &Random(2).normals(PANE)), 0);
+    show(&mut a, counted(&reference, &Random(1).normals(PANE)).cells(), 0);
+    show(&mut b, counted(&reference, &Random(2).normals(PANE)).cells(), 0);
     let mean = EDetector::resumed(Arc::clone(&a.plan), a.state().mean(b.state()).unwrap()).unwrap();
     assert!((mean.capital() - 0.5 * (a.capital() + b.capital())).abs() < 1e-9);
 }
@@ -234,11 +228,12 @@ fn constant_empty_and_all_missing_features_are_watched_without_harm() {
         let mut detector = detector(reference, 0.002);
         let empty = Bins::new(Arc::clone(reference.binning()));
         for pane in 0..200 {
-            assert_eq!(show(&mut detector, reference, 2 * pane), None);
-            assert_eq!(show(&mut detector, &empty, 2 * pane + 1), None);
+            assert_eq!(show(&mut detector, reference.cells(), 2 * pane), None);
+            assert_eq!(show(&mut detector, empty.cells(), 2 * pane + 1), None);
             assert!(detector.capital().is_finite());
         }
-        let found = (400..410).find_map(|pane| show(&mut detector, &counted(reference, &[4.0; PANE]), pane));
+        let found =
+            (400..410).find_map(|pane| show(&mut detector, counted(reference, &[4.0; PANE]).cells(), pane));
         assert_eq!(found, Some(AlarmState::Raised));
     }
 }
@@ -250,8 +245,7 @@ fn huge_panes_neither_overflow_nor_turn_into_nan() {
     for pane in 0..20 {
         let mut cells = vec![0; reference.cells().len()];
         cells[6 + pane % 2] = u64::MAX / 1_000;
-        let counts = with_cells(&reference, cells);
-        show(&mut detector, &counts, pane);
+        show(&mut detector, &cells, pane);
         assert!(detector.capital().is_finite() && detector.evidence_bits().is_finite());
     }
     assert!(detector.is_raised());
@@ -263,7 +257,7 @@ fn evidence_by_shape_adds_up_to_the_evidence() {
     let mut detector = detector(&reference, 0.0);
     for pane in 0..3 {
         let rows: Vec<f64> = Random(7 + pane as u64).normals(PANE).into_iter().map(|row| row + 0.5).collect();
-        show(&mut detector, &counted(&reference, &rows), pane);
+        show(&mut detector, counted(&reference, &rows).cells(), pane);
     }
     let shapes = detector.evidence_by_shape();
     let sum: f64 = shapes.iter().map(|(_, bits)| bits.exp2()).sum();
