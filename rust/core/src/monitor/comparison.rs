@@ -73,8 +73,7 @@ impl Comparison {
 
     /// Given the evidence at which a feature is flagged, once that of all features is known.
     pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
-        let pane = self.window.last()?;
-        self.suspicion.as_mut()?.judge(level, pane.cells(), closing)
+        self.suspicion.as_mut()?.judge(level, closing)
     }
 
     pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&'static str, Change)) {
