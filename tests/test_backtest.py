@@ -91,7 +91,7 @@ def test_a_known_change_is_found_and_nothing_before_it(reference: Path, tmp_path
     for alarm in found:
         assert CHANGE < alarm.row <= CHANGE + 1500
         assert alarm.change_row == CHANGE
-        assert alarm.distances["psi"] > 0.2  # type: ignore[operator]
+        assert alarm.distances["psi"] > 0.2
 
 
 def test_both_formats_give_the_same_alarms(reference: Path, tmp_path: Path) -> None:
@@ -172,6 +172,28 @@ def test_no_more_than_a_chunk_is_held(reference: Path, tmp_path: Path) -> None:
     iterator = iter(run)
     next(iterator)
     assert run.rows <= table.CHUNK_ROWS
+
+
+def test_what_was_read_of_a_parquet_file_is_let_go(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(1).normal(size=1_000_000)
+    data = tmp_path / "long.parquet"
+    parquet.write_table(pa.table(dict.fromkeys("abcd", numbers)), data, row_group_size=50_000)
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in table.read(data).chunks()]
+    assert max(held) < data.stat().st_size / 4
+
+
+def test_the_detectors_of_the_live_monitor_are_offered(reference: Path) -> None:
+    """Its default is that of a backtest."""
+    known = []
+    for detector in ("edetector", "threshold"):
+        configured = json.dumps({"monitor": {"alarm": {"detector": detector}}})
+        try:
+            _core.Backtest(reference.read_bytes(), configured)
+        except _core.ConfigurationError:
+            continue
+        known.append(detector)
+    assert tuple(known or ["threshold"]) == backtest.LIVE
 
 
 # === a journal ===

@@ -243,7 +243,7 @@ class _Parquet:
     def open(cls, path: Path, columns: Sequence[str] | None, texts: AbstractSet[str]) -> "_Parquet":
         arrow, parquet = _pyarrow(path)
         with _reporting_arrow(path, arrow):
-            file = parquet.ParquetFile(path)
+            file = parquet.ParquetFile(path, pre_buffer=False)  # else all that was read is kept
             schema = file.schema_arrow
         chosen = _chosen(path, schema.names, columns)
         kinds = {name: _kind(path, schema.field(name), arrow, name in texts) for name in chosen}

@@ -59,8 +59,8 @@ class Alarm:
     direction: str | None
     """What changed, such as ``location up``; None for a detector that does not tell."""
     detector: str
-    distances: Mapping[str, float | None] = field(default_factory=dict)
-    """Of the pane in which it was raised, from the reference."""
+    distances: Mapping[str, float] = field(default_factory=dict)
+    """Of the pane in which it was raised, from the reference, by name; empty where no pane was closed."""
 
     def as_json(self) -> str:
         """One line of JSON, without the distances."""
@@ -179,6 +179,6 @@ def _alarm(event: Mapping[str, Any], drift: Mapping[str, Any] | None, detector: 
         change_row=event["change_row"],
         evidence_bits=event.get("evidence_bits"),
         direction=event.get("shape") or event.get("side"),
-        detector=detector,
-        distances=dict(drift or {}),
+        detector=event.get("detector") or detector,
+        distances={name: one["value"] for name, one in (drift or {}).get("distances", {}).items()},
     )

@@ -3,10 +3,9 @@
 The tolerance is a relative entropy: how far a stream may be from its reference without having changed. Clean
 history shows how far it goes by itself, between day and night, say. So the history is cut into blocks of
 2,000 and of 20,000 rows; where the PSI of a block exceeds what chance explains (the noise floor that is
-exported beside it), the excess over its expectation without a change, (B - 1)(1/n + 1/m), is halved: for
-small shifts PSI is twice the relative entropy. The proposal is the largest of these, times 2 so that a day a
-little worse than any in the history is silent too, and never below 0.002, about 0.06 standard deviations of
-a normal mean.
+exported beside it), its relative entropy counts, less what is expected of it without a change. The proposal
+is the largest of these, times 2 so that a day a little worse than any in the history is silent too, and never
+below 0.002, about 0.06 standard deviations of a normal mean.
 
 Last, the alarm itself is run over the history with what is proposed, and the tolerance raised by half for as
 long as it is not silent.
@@ -111,7 +110,6 @@ class _Straying:
         self.inner = backtest.opened(reference, backtest.configuration(plan, features))
         self.farthest: dict[str, float] = {}
         self.block = block
-        self._known = {(feature["direction"], feature["name"]): feature for feature in features}
 
     def add(self, rows: Rows) -> None:
         """Takes in rows of a table."""
@@ -124,20 +122,18 @@ class _Straying:
         """Takes in the block that was closed last."""
         self.inner.alarms()  # none is wanted
         for measured in json.loads(self.inner.measured()):
-            feature = self._known[measured["direction"], measured["feature"]]
-            distance = _relative_entropy(measured["drift"], feature["bins"], feature["rows"])
+            distance = _relative_entropy(measured["drift"])
             if distance > 0:
                 name = measured["feature"]
                 self.farthest[name] = max(distance, self.farthest.get(name, 0.0))
 
 
-def _relative_entropy(drift: Mapping[str, Any], bins: int, reference_rows: int) -> float:
-    """Nats; 0 where chance alone explains the distance."""
+def _relative_entropy(drift: Mapping[str, Any]) -> float:
+    """Nats beyond what is to be expected without a change; 0 where chance alone explains the distance."""
     if drift["psi"] <= drift["psi_noise"]:
         return 0.0
-    expected: float = (bins - 1) * (1 / drift["pane_rows"] + 1 / max(reference_rows, 1))
-    psi = float(drift["psi"])
-    return max(0.0, psi - expected) / 2
+    measured = drift["distances"]["kullback_leibler_reverse"]
+    return max(0.0, float(measured["value"]) - float(measured["expected"] or 0.0))
 
 
 def _cut(rows: Rows, seen: int, block: int) -> Iterator[Rows]:

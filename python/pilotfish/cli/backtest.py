@@ -22,6 +22,7 @@ EXAMPLES = (
     "journal must have been written with its messages (journal.payloads: true)."
 )
 _SHOWN = 10
+_WORDS = ("feature", "direction")
 _DISTANCES = {"psi": "PSI", "jensen_shannon": "JS", "ks": "KS"}
 
 Profile = Annotated[Path, typer.Option(metavar="FILE", help="Reference to compare with.")]
@@ -150,7 +151,7 @@ def _table(report: Report) -> Any:
 
     table = Table(header_style="dim")
     for title in ("feature", "row", "change row", "direction", "bits", *_DISTANCES.values()):
-        table.add_column(title, justify="left" if title in ("feature", "direction") else "right")
+        table.add_column(title, justify="left" if title in _WORDS else "right", overflow="fold")
     for feature, alarms in report.shown.items():
         for alarm in alarms:
             distances = [_number(alarm.distances.get(name)) for name in _DISTANCES]
