@@ -130,7 +130,7 @@ def test_check_prints_the_effective_configuration(tmp_path: Path) -> None:
     result = pilotfish("check", tmp_path / "p.yaml", PILOTFISH_DRAIN="2s")
     assert result.exit_code == 0
     printed = yaml.safe_load(result.stdout)
-    assert (printed["drain"], printed["monitor"]["pane_rows"]) == ("2s", 500)
+    assert (printed["drain"], printed["monitor"]["pane_rows"]) == ("2s", 1000)
     assert Settings.model_validate(printed).versions["v1"].upstream == "a:1"
 
 

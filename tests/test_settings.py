@@ -65,7 +65,7 @@ def test_flags_win_over_environment_over_file_over_defaults(read: Load) -> None:
     environ = {"PILOTFISH_LISTEN": "127.0.0.1:11", "PILOTFISH_ADMIN": "127.0.0.1:12"}
     settings = read(text, environ, {"listen": "127.0.0.1:21", "admin": None})
     assert (settings.listen, settings.admin, settings.drain) == ("127.0.0.1:21", "127.0.0.1:12", 3.0)
-    assert settings.monitor.pane_rows == 500
+    assert settings.monitor.pane_rows == 1000
 
 
 def test_a_variable_reaches_into_sections_and_leaves_their_other_keys(read: Load) -> None:

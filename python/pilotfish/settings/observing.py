@@ -83,7 +83,7 @@ class MonitorSettings(Section):
 
     enabled: Flag = True
     """Off, messages are not read: calls are still routed, counted, sampled and journalled."""
-    pane_rows: Whole = Field(default=500, ge=10, le=10_000_000)
+    pane_rows: Whole = Field(default=1000, ge=10, le=10_000_000)
     """Rows after which the distances are computed anew."""
     window_panes: Whole = Field(default=4, ge=1, le=1000)
     """Closed panes that are kept."""

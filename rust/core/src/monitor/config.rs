@@ -64,7 +64,7 @@ pub enum DetectorKind {
 impl Default for MonitorConfig {
     fn default() -> MonitorConfig {
         MonitorConfig {
-            pane_rows: 500,
+            pane_rows: 1_000,
             window_panes: 4,
             bins: 32,
             max_features: 4_096,
