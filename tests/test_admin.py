@@ -148,7 +148,7 @@ def test_the_configuration_in_force_is_shown_without_secrets() -> None:
         status, body = sidecar.json("/api/v1/config")
         assert status == 200
         assert body == sidecar.settings.effective()
-        assert body["monitor"]["pane_rows"] == 500
+        assert body["monitor"]["pane_rows"] == 1000
         assert "hunter2" not in json.dumps(body)
     finally:
         sidecar.admin.stop()
