@@ -107,6 +107,8 @@ def _syntax(exc: yaml.MarkedYAMLError, file: str) -> str:
     mark = exc.problem_mark or exc.context_mark
     line = "" if mark is None else f":{mark.line + 1}"
     what = exc.problem or exc.context or "unreadable"
+    if "nesting depth" in what:  # the parser's own limit, which newer ones reach while they look ahead
+        return _too_deep(file, 1 if mark is None else mark.line + 1)
     remedy = "correct the indentation and brackets there, and quote texts that begin with [ { * & ! % @ `"
     if "\\t" in what:
         remedy = "indent with spaces, not tabs"
