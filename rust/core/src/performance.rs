@@ -14,6 +14,7 @@
 
 pub mod calibration;
 pub mod maturity;
+pub mod reference;
 pub mod scores;
 
 use calibration::Calibration;
@@ -95,7 +96,8 @@ pub fn realised(table: &LabelTable) -> Performance {
 /// Both, on the same rows.
 pub fn gap(table: &LabelTable, calibration: &Calibration) -> Gap {
     let (estimated, realised) = (estimate(table.scores(), calibration), realised(table));
-    let accuracy = realised.accuracy.zip(estimated.accuracy).map(|(realised, estimated)| realised - estimated);
+    let accuracy =
+        realised.accuracy.zip(estimated.accuracy).map(|(realised, estimated)| realised - estimated);
     Gap { estimated, realised, accuracy }
 }
 
@@ -118,9 +120,10 @@ pub fn of_classes(classes: &[Performance]) -> Option<Performance> {
         recall: mean(&|class| class.recall),
         specificity: mean(&|class| class.specificity),
         f1: mean(&|class| class.f1),
-        roc_auc: area(|area| area.low).zip(area(|area| area.value)).zip(area(|area| area.high)).map(
-            |((low, value), high)| Area { low, value, high },
-        ),
+        roc_auc: area(|area| area.low)
+            .zip(area(|area| area.value))
+            .zip(area(|area| area.high))
+            .map(|((low, value), high)| Area { low, value, high }),
         accuracy_noise: 0.5 * noise.sqrt(),
     })
 }

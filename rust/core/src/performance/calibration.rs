@@ -132,8 +132,8 @@ fn isotonic(table: &LabelTable) -> Option<Vec<f64>> {
     map[last..].fill(shares[shares.len() - 1]);
     for (pair, ends) in known.windows(2).zip(shares.windows(2)) {
         let steps = (pair[1] - pair[0]) as f64;
-        for bin in pair[0]..pair[1] {
-            map[bin] = ends[0] + (ends[1] - ends[0]) * (bin - pair[0]) as f64 / steps;
+        for (step, probability) in map[pair[0]..pair[1]].iter_mut().enumerate() {
+            *probability = ends[0] + (ends[1] - ends[0]) * step as f64 / steps;
         }
     }
     Some(map)

@@ -113,7 +113,10 @@ impl fmt::Display for MaturityError {
                  different age are not comparable, read them at the same ages"
             ),
             MaturityError::Unknown { age_s, known } => {
-                write!(f, "a label of {age_s} s: labels are read at ages of {known:?} s; read it at one of them")
+                write!(
+                    f,
+                    "a label of {age_s} s: labels are read at ages of {known:?} s; read it at one of them"
+                )
             }
         }
     }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 pub const SCORE_BINS: usize = 64;
 
 /// Quanta in a score of one.
-const QUANTA: f64 = (1u64 << 32) as f64;
+const QUANTA: f64 = QUANTA_EXACT as f64;
+const QUANTA_EXACT: u64 = 1 << 24;
 
 /// Rows by score bin and predicted class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub struct ScoreTable {
     /// By bin; rows not predicted, and predicted, to be of the class.
     counts: Vec<[u64; 2]>,
     /// Scores added up, in quanta.
-    sums: Vec<[u128; 2]>,
+    sums: Vec<[u64; 2]>,
     /// Rows whose score is no number from 0 to 1.
     beside: u64,
 }
@@ -49,7 +50,7 @@ pub struct Cell {
 #[serde(deny_unknown_fields)]
 struct Stored {
     counts: Vec<[u64; 2]>,
-    sums: Vec<[u128; 2]>,
+    sums: Vec<[u64; 2]>,
     beside: u64,
 }
 
@@ -95,15 +96,13 @@ impl ScoreTable {
             return None;
         };
         self.counts[bin][usize::from(predicted)] += 1;
-        self.sums[bin][usize::from(predicted)] += (score * QUANTA) as u128;
+        self.sums[bin][usize::from(predicted)] += (score * QUANTA).round() as u64;
         Some(bin)
     }
 
     pub fn merge(&mut self, other: &ScoreTable) {
         add_up(&mut self.counts, &other.counts);
-        for (sums, others) in self.sums.iter_mut().zip(&other.sums) {
-            (sums[0], sums[1]) = (sums[0] + others[0], sums[1] + others[1]);
-        }
+        add_up(&mut self.sums, &other.sums);
         self.beside += other.beside;
     }
 
@@ -153,8 +152,9 @@ impl TryFrom<Stored> for ScoreTable {
                 sums.len()
             ));
         }
-        let most = |rows: u64| u128::from(rows) << 32;
-        let too_large = |(rows, sums): (&[u64; 2], &[u128; 2])| (0..2).any(|i| sums[i] > most(rows[i]));
+        let too_large = |(rows, sums): (&[u64; 2], &[u64; 2])| {
+            (0..2).any(|side| sums[side] > rows[side].saturating_mul(QUANTA_EXACT))
+        };
         if counts.iter().zip(&sums).any(too_large) {
             return Err("a score table has scores above 1".to_owned());
         }
@@ -210,8 +210,8 @@ impl LabelTable {
             let (rows, positives) = taken(cell.rows, positives);
             table.positives[bin][side] = positives;
             table.scores.counts[bin][side] = rows;
-            let mean = self.scores.sums[bin][side] / u128::from(cell.rows.max(1));
-            table.scores.sums[bin][side] = mean * u128::from(rows);
+            let mean = self.scores.sums[bin][side] / cell.rows.max(1);
+            table.scores.sums[bin][side] = mean * rows;
         }
         table
     }
@@ -222,7 +222,8 @@ impl TryFrom<StoredLabels> for LabelTable {
 
     fn try_from(stored: StoredLabels) -> Result<LabelTable, String> {
         let StoredLabels { scores, positives } = stored;
-        let fits = |(positive, rows): (&[u64; 2], &[u64; 2])| positive[0] <= rows[0] && positive[1] <= rows[1];
+        let fits =
+            |(positive, rows): (&[u64; 2], &[u64; 2])| positive[0] <= rows[0] && positive[1] <= rows[1];
         if positives.len() == SCORE_BINS && positives.iter().zip(&scores.counts).all(fits) {
             return Ok(LabelTable { scores, positives });
         }
@@ -244,7 +245,10 @@ mod tests {
     #[test]
     fn bins_are_narrow_at_the_ends_and_have_an_edge_in_the_middle() {
         assert_eq!((edge(0), edge(32), edge(64)), (0.0, 0.5, 1.0));
-        assert_eq!((bin_of(0.0), bin_of(0.5), bin_of(0.499_999), bin_of(1.0)), (Some(0), Some(32), Some(31), Some(63)));
+        assert_eq!(
+            (bin_of(0.0), bin_of(0.5), bin_of(0.499_999), bin_of(1.0)),
+            (Some(0), Some(32), Some(31), Some(63))
+        );
         assert!(edge(1) < 0.001 && edge(33) - edge(32) > 0.02);
         for nothing in [-0.01, 1.01, f64::NAN, f64::INFINITY] {
             assert_eq!(bin_of(nothing), None);

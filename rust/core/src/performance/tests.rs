@@ -60,7 +60,10 @@ fn the_area_bracket_holds_the_area_of_the_unbinned_scores() {
         }
         let exact = ordered / (below * (rows.len() as f64 - below));
         let area = realised(&counted(&rows)).roc_auc.unwrap();
-        assert!(area.low <= exact && exact <= area.high && (area.value - exact).abs() < 0.005, "{area:?} {exact}");
+        assert!(
+            area.low <= exact && exact <= area.high && (area.value - exact).abs() < 0.005,
+            "{area:?} {exact}"
+        );
     }
 }
 
