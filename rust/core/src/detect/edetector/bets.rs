@@ -19,7 +19,7 @@ use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
 use super::growth::{self, LANES, rounded_down};
 use super::slack::{self, Sample};
 pub(super) use crate::sketch::binning::CELLS_MAX;
-use crate::sketch::binning::{BINS_MAX, Kind};
+use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, dispatch};
 use std::sync::Arc;

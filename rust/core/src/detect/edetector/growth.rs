@@ -79,7 +79,7 @@ pub fn rounded_down(exact: f64) -> f32 {
 }
 
 // ln 2 in two parts, the first with trailing zeros: times a whole number it is exact.
-const LN2_HIGH: f64 = 6.931_471_803_691_238_16e-1;
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
 const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
 const BIAS: u64 = 1_023;
 const MANTISSA_BITS: u32 = 52;
