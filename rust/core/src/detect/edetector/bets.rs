@@ -53,7 +53,7 @@ pub struct Bets {
     cells: usize,
     /// How many bets are on shapes; those on shares follow.
     on_shapes: usize,
-    /// Logarithms of the factors of bets on shapes: a row of them per cell, filled up with zeros to whole lanes.
+    /// Logarithms of the factors of bets on shapes: by block of bets, then by cell; the last block filled up with zeros.
     factors: Vec<f32>,
     shares: ShareBets,
     /// The cells of each share.
@@ -132,10 +132,10 @@ impl Bets {
             }
         }
         shares.fill_up();
-        let width = rows.len().next_multiple_of(LANES);
-        let mut factors = vec![0.0; width * cells];
+        let mut factors = vec![0.0; rows.len().next_multiple_of(LANES) * cells];
         for (bet, row) in rows.iter().enumerate() {
-            row.iter().enumerate().for_each(|(cell, &log)| factors[cell * width + bet] = rounded_down(log));
+            let first = bet / LANES * LANES * cells + bet % LANES;
+            row.iter().enumerate().for_each(|(cell, &log)| factors[first + cell * LANES] = rounded_down(log));
         }
         Bets { cells, on_shapes: rows.len(), factors, shares, groups, shapes, weights }
     }
@@ -213,8 +213,8 @@ impl Bets {
         let mut floats = [0.0; CELLS_MAX];
         floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
         let counts = &floats[..self.cells];
-        for first in (0..self.on_shapes).step_by(LANES) {
-            visit(first, &growth::products(&self.factors, first, counts));
+        for (block, factors) in self.factors.chunks_exact(self.cells.max(1) * LANES).enumerate() {
+            visit(block * LANES, &growth::products(factors, counts));
         }
         let total: f64 = counts.iter().sum();
         let mut held = [0.0; SHARES_MAX];
@@ -232,9 +232,9 @@ impl Bets {
 
     /// The same for one bet.
     pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
-        let width = self.on_shapes.next_multiple_of(LANES);
         let Some(share) = bet.checked_sub(self.on_shapes) else {
-            let factors = self.factors.iter().skip(bet).step_by(width);
+            let first = bet / LANES * LANES * self.cells + bet % LANES;
+            let factors = self.factors.iter().skip(first).step_by(LANES);
             return factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
         };
         let ShareBets { group, inside, outside } = &self.shares;
