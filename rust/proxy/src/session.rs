@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use crate::call;
 use crate::config::Limits;
 use crate::link::Link;
+use crate::pool::Pool;
 use crate::socket::{Outlet, Socket};
 use crate::worker::{Phase, Worker};
 
@@ -27,12 +28,13 @@ pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
     calls: Cell<usize>,
-    /// By version: the connection that this client's calls go on, once there was one.
-    leases: Vec<Lease>,
+    /// The connection that this client's calls to a model server go on, once there was one.
+    leases: RefCell<Vec<Rc<Lease>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lease {
+    pool: Rc<Pool>,
     link: RefCell<Option<Rc<Link>>>,
     /// Held while a connection is found, so that calls which come together share it.
     finding: Mutex<()>,
@@ -59,20 +61,19 @@ pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
 
 impl Session {
     fn new(worker: Rc<Worker>, peer: String) -> Session {
-        let leases = worker.shared.config.versions.iter().map(|_| Lease::default()).collect();
-        Session { worker, peer: peer.into(), calls: Cell::new(0), leases }
+        Session { worker, peer: peer.into(), calls: Cell::new(0), leases: RefCell::default() }
     }
 
     pub fn peer(&self) -> Arc<str> {
         Arc::clone(&self.peer)
     }
 
-    /// The connection for calls to a version.
+    /// The connection for calls to a model server.
     ///
     /// # Errors
     /// Why the model server cannot be reached.
-    pub async fn lease(&self, version: usize) -> Result<Rc<Link>, Rc<str>> {
-        let lease = &self.leases[version];
+    pub async fn lease(&self, pool: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
+        let lease = self.lease_of(pool);
         if let Some(link) = lease.get() {
             return Ok(link);
         }
@@ -80,17 +81,27 @@ impl Session {
         if let Some(link) = lease.get() {
             return Ok(link);
         }
-        let pool = self.worker.pool(version);
         let link = pool.lease().await?;
+        if !pool.is_in_force() {
+            // For this call alone, so that the connection goes with it.
+            return Ok(link);
+        }
         if let Some(closed) = lease.link.replace(Some(Rc::clone(&link))) {
             pool.give_back(&closed);
         }
         Ok(link)
     }
 
-    /// No more calls on this connection.
-    pub fn retire(&self, version: usize, link: &Rc<Link>) {
-        self.worker.pool(version).retire(link);
+    fn lease_of(&self, pool: &Rc<Pool>) -> Rc<Lease> {
+        let mut leases = self.leases.borrow_mut();
+        if let Some(lease) = leases.iter().find(|lease| Rc::ptr_eq(&lease.pool, pool)) {
+            return Rc::clone(lease);
+        }
+        leases.retain(|lease| lease.pool.is_in_force());
+        let lease =
+            Rc::new(Lease { pool: Rc::clone(pool), link: RefCell::default(), finding: Mutex::default() });
+        leases.push(Rc::clone(&lease));
+        lease
     }
 
     async fn run(
@@ -177,16 +188,6 @@ async fn accept(connection: &mut Connection<Socket, Bytes>, outlet: &Outlet) -> 
     .await
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        for (version, lease) in self.leases.iter().enumerate() {
-            if let Some(link) = lease.link.take() {
-                self.worker.pool(version).give_back(&link);
-            }
-        }
-    }
-}
-
 /// How long a connection that is ended may take to write what it has to say.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -195,6 +196,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 impl Lease {
     fn get(&self) -> Option<Rc<Link>> {
         self.link.borrow().as_ref().filter(|link| link.is_open()).cloned()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.pool.give_back(&link);
+        }
     }
 }
 
