@@ -18,6 +18,7 @@ pub mod histogram;
 pub mod ledger;
 mod lock;
 pub mod monitor;
+pub mod performance;
 pub mod policy;
 pub mod profile;
 pub mod route;

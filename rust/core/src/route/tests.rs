@@ -1,3 +1,5 @@
+//! Which version a call is given, and which configurations are refused.
+
 use super::*;
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";

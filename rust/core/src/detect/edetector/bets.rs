@@ -17,6 +17,7 @@
 
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
 use super::slack::{self, Sample};
+pub(super) use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::binning::{BINS_MAX, Kind};
 use crate::sketch::bins::Bins;
 
@@ -25,9 +26,6 @@ const SHAPE_STAKES: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
 const TILT_STAKES: [f64; 3] = [0.3, 0.6, 0.95];
 const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
 const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
-
-/// Most cells of a feature: its bins, and those beside them.
-pub(super) const CELLS_MAX: usize = BINS_MAX + 7;
 
 /// Most shares that are watched: holes, bins, pairs and fours of them.
 const SHARES_MAX: usize = 2 * BINS_MAX;
