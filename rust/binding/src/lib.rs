@@ -28,7 +28,7 @@ mod _core {
         error::{ConfigurationError, ProfileError},
         message::decode,
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile},
+        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
     };
 
     #[pymodule_init]
