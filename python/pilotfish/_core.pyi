@@ -284,7 +284,8 @@ class Backtest:
 def describe_profile(profile: bytes, detail: bool = False) -> dict[str, Any]:
     """What a profile file holds, with ``detail`` also the bins of every feature.
 
-    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}], "sections"}``. Raises ProfileError.
+    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}], "sections"}``. Raises
+    ProfileError.
     """
 
 def merge_profiles(profiles: Sequence[bytes], model: str | None = None) -> bytes:

@@ -96,6 +96,7 @@ impl Reference {
     fn describe(&self, detail: bool) -> FeatureDescription {
         let (bins, binning) = (&self.bins, self.bins.binning());
         let specials = bins.specials();
+        let valued = bins.total() - specials.total();
         let distinct = self.distinct.as_ref().map(|distinct| distinct.estimate().round() as u64);
         FeatureDescription {
             name: self.name.clone(),
@@ -108,7 +109,7 @@ impl Reference {
             std: self.moments.std(),
             min: self.moments.min(),
             max: self.moments.max(),
-            cardinality: distinct,
+            cardinality: distinct.map(|distinct| distinct.min(valued)),
             autocorrelation_time: self.autocorrelation_time,
             quantiles: self.quantiles(),
             nan: specials.nan,
