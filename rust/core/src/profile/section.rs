@@ -15,6 +15,7 @@
 //! that earlier versions are still read. The file's own version stays.
 
 use super::ProfileError;
+use crate::performance::reference::Scores;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,7 +58,7 @@ struct Stored {
 type Merge = fn(&Stored, &Stored) -> Result<Stored, ProfileError>;
 
 /// The sections that can be merged.
-const KNOWN: &[(&str, Merge)] = &[];
+const KNOWN: &[(&str, Merge)] = &[(Scores::NAME, merge::<Scores>)];
 
 // === impl Sections ===
 
@@ -140,7 +141,6 @@ impl Stored {
 }
 
 /// What a line of [`KNOWN`] holds: `(Scores::NAME, merge::<Scores>)`.
-#[cfg_attr(not(test), expect(dead_code, reason = "until the first section is there"))]
 fn merge<S: Section>(mine: &Stored, theirs: &Stored) -> Result<Stored, ProfileError> {
     let (mut sum, other) = (mine.read::<S>()?, theirs.read::<S>()?);
     sum.merge(&other).map_err(|reason| unmergeable(S::NAME, &reason))?;
