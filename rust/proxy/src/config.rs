@@ -17,8 +17,6 @@ pub struct PlaneConfig {
     pub threads: usize,
     /// The caller's monotonic clock, now.
     pub now_ns: Nanos,
-    /// In the order of the engine's versions.
-    pub versions: Vec<UpstreamConfig>,
     /// Paths known to have one request and one response: they are observed as a whole, kept and shadowed.
     #[serde(default)]
     pub unary_methods: Vec<String>,
@@ -37,14 +35,6 @@ pub struct PlaneConfig {
     pub limits: Limits,
 }
 
-/// A version and where its model server listens.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UpstreamConfig {
-    pub name: String,
-    pub address: String,
-}
-
 /// What a stranger may ask for. Sizes in bytes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -60,6 +50,8 @@ pub struct Limits {
     pub pending_resets: usize,
     /// Calls that one connection may break by its own mistakes during its life (CVE-2025-8671).
     pub faults: usize,
+    /// Frames of one connection that belong to no call, beyond what calls and time give reason for; more end it.
+    pub housekeeping: u64,
     /// From the TCP connection to the end of HTTP/2's preface.
     pub handshake_ns: Nanos,
     /// A connection without calls is asked to go after this.
@@ -104,9 +96,6 @@ impl PlaneConfig {
 
     fn check(&self) -> Result<(), ConfigurationError> {
         let refuse = |message: String| Err(ConfigurationError(message));
-        if self.versions.is_empty() {
-            return refuse("no versions: give at least one".into());
-        }
         if !(1..=256).contains(&self.threads) {
             return refuse(format!("{} threads: give 1 to 256", self.threads));
         }
@@ -125,6 +114,7 @@ impl Default for Limits {
             connections: 10_000,
             pending_resets: 4096,
             faults: 65_536,
+            housekeeping: 10_000,
             handshake_ns: seconds(10),
             idle_ns: seconds(3600),
             connect_ns: seconds(5),
@@ -184,8 +174,7 @@ impl std::error::Error for ConfigurationError {}
 mod tests {
     use super::*;
 
-    const CONFIG: &str = r#"{"listen": "127.0.0.1:0", "now_ns": 1, "queue": {"messages": 1, "bytes": 1},
-        "versions": [{"name": "v1", "address": "127.0.0.1:1"}]}"#;
+    const CONFIG: &str = r#"{"listen": "127.0.0.1:0", "now_ns": 1, "queue": {"messages": 1, "bytes": 1}}"#;
 
     #[test]
     fn the_shortest_configuration_has_sound_defaults() {

@@ -15,7 +15,9 @@ use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
+use crate::frames::FrameCounts;
 use crate::link::Link;
+use crate::pool::Pool;
 use crate::socket::{Outlet, Socket};
 use crate::worker::{Phase, Worker};
 
@@ -27,18 +29,33 @@ pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
     calls: Cell<usize>,
-    /// By version: the connection that this client's calls go on, once there was one.
-    leases: Vec<Lease>,
+    begun: Instant,
+    /// Frames that calls have been answered with.
+    answered: Cell<u64>,
+    /// The connection that this client's calls to a model server go on, once there was one.
+    leases: RefCell<Vec<Rc<Lease>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lease {
+    pool: Rc<Pool>,
     link: RefCell<Option<Rc<Link>>>,
     /// Held while a connection is found, so that calls which come together share it.
     finding: Mutex<()>,
 }
 
-type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+type Accepted = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// Why there are no more calls on a connection.
+enum End {
+    Broken(h2::Error),
+    /// More housekeeping than anything gives reason for.
+    Flood,
+    Gone,
+}
+
+/// Housekeeping that a frame of a call gives reason for: both windows, a measurement of the way, a cancellation.
+const REASONS: u64 = 4;
 
 /// Serves one client until it goes, or is asked to.
 pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
@@ -59,20 +76,21 @@ pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
 
 impl Session {
     fn new(worker: Rc<Worker>, peer: String) -> Session {
-        let leases = worker.shared.config.versions.iter().map(|_| Lease::default()).collect();
-        Session { worker, peer: peer.into(), calls: Cell::new(0), leases }
+        let (calls, answered) = (Cell::new(0), Cell::new(0));
+        let leases = RefCell::default();
+        Session { worker, peer: peer.into(), calls, begun: Instant::now(), answered, leases }
     }
 
     pub fn peer(&self) -> Arc<str> {
         Arc::clone(&self.peer)
     }
 
-    /// The connection for calls to a version.
+    /// The connection for calls to a model server.
     ///
     /// # Errors
     /// Why the model server cannot be reached.
-    pub async fn lease(&self, version: usize) -> Result<Rc<Link>, Rc<str>> {
-        let lease = &self.leases[version];
+    pub async fn lease(&self, pool: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
+        let lease = self.lease_of(pool);
         if let Some(link) = lease.get() {
             return Ok(link);
         }
@@ -80,17 +98,32 @@ impl Session {
         if let Some(link) = lease.get() {
             return Ok(link);
         }
-        let pool = self.worker.pool(version);
         let link = pool.lease().await?;
+        if !pool.is_in_force() {
+            // For this call alone, so that the connection goes with it.
+            return Ok(link);
+        }
         if let Some(closed) = lease.link.replace(Some(Rc::clone(&link))) {
             pool.give_back(&closed);
         }
         Ok(link)
     }
 
-    /// No more calls on this connection.
-    pub fn retire(&self, version: usize, link: &Rc<Link>) {
-        self.worker.pool(version).retire(link);
+    fn lease_of(&self, pool: &Rc<Pool>) -> Rc<Lease> {
+        let mut leases = self.leases.borrow_mut();
+        if let Some(lease) = leases.iter().find(|lease| Rc::ptr_eq(&lease.pool, pool)) {
+            return Rc::clone(lease);
+        }
+        leases.retain(|lease| lease.pool.is_in_force());
+        let lease =
+            Rc::new(Lease { pool: Rc::clone(pool), link: RefCell::default(), finding: Mutex::default() });
+        leases.push(Rc::clone(&lease));
+        lease
+    }
+
+    /// A frame of an answer is on its way to the client.
+    pub fn note_answer(&self) {
+        self.answered.set(self.answered.get() + 1);
     }
 
     async fn run(
@@ -106,13 +139,18 @@ impl Session {
         loop {
             tokio::select! {
                 biased;
-                accepted = accept(&mut connection, outlet) => match accepted {
-                    Some(Ok((request, respond))) => {
+                accepted = self.accept(&mut connection, outlet) => match accepted {
+                    Ok((request, respond)) => {
                         last_call = Instant::now();
                         self.begin(request, respond);
                     }
-                    Some(Err(error)) => return self.broken(&error),
-                    None => return,
+                    Err(End::Broken(error)) => return self.broken(&error),
+                    Err(End::Flood) => {
+                        self.worker.shared.counters.connections_abusive.add();
+                        self.worker.shared.counters.abusive_housekeeping.add();
+                        return close(connection, outlet, h2::Reason::ENHANCE_YOUR_CALM).await;
+                    }
+                    Err(End::Gone) => return,
                 },
                 changed = phase.changed() => {
                     let now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Stopping };
@@ -123,11 +161,7 @@ impl Session {
                             leaving = true;
                             connection.graceful_shutdown();
                         }
-                        Phase::Stopping => {
-                            connection.abrupt_shutdown(h2::Reason::NO_ERROR);
-                            let _ = tokio::time::timeout(LAST_WORDS, accept(&mut connection, outlet)).await;
-                            return;
-                        }
+                        Phase::Stopping => return close(connection, outlet, h2::Reason::NO_ERROR).await,
                     }
                 }
                 () = timer.as_mut(), if !leaving => {
@@ -156,35 +190,70 @@ impl Session {
 
     fn broken(&self, error: &h2::Error) {
         let counters = &self.worker.shared.counters;
-        if error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && error.is_library() {
-            counters.connections_abusive.add();
-        } else if !error.is_io() {
-            counters.connections_broken.add();
-        }
-    }
-}
-
-/// The next call; what the connection has to write is written whenever it has been polled.
-async fn accept(connection: &mut Connection<Socket, Bytes>, outlet: &Outlet) -> Option<Accepted> {
-    poll_fn(|cx| {
-        let accepted = std::pin::pin!(connection.accept()).poll(cx);
-        // As long as there are calls to hand over, there is more to come.
-        if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
-            outlet.poll(cx);
-        }
-        accepted
-    })
-    .await
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        for (version, lease) in self.leases.iter().enumerate() {
-            if let Some(link) = lease.link.take() {
-                self.worker.pool(version).give_back(&link);
+        if error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) || !error.is_library() {
+            if !error.is_io() {
+                counters.connections_broken.add();
             }
+            return;
+        }
+        counters.connections_abusive.add();
+        // The library says which limit it was only in words.
+        let words = error.to_string();
+        let reasons = [
+            ("too_many_resets", &counters.abusive_resets),
+            ("too_many_internal_resets", &counters.abusive_faults),
+            ("header_list_way_too_large", &counters.abusive_headers),
+            ("too_many_continuations", &counters.abusive_headers),
+            ("too_many_data_frames", &counters.abusive_data),
+        ];
+        if let Some((_, counter)) = reasons.iter().find(|(reason, _)| words.contains(reason)) {
+            counter.add();
         }
     }
+
+    /// The next call; what the connection has to write is written whenever it has been polled.
+    async fn accept(
+        &self,
+        connection: &mut Connection<Socket, Bytes>,
+        outlet: &Outlet,
+    ) -> Result<Accepted, End> {
+        poll_fn(|cx| {
+            let accepted = std::pin::pin!(connection.accept()).poll(cx);
+            // As long as there are calls to hand over, there is more to come.
+            if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
+                outlet.poll(cx);
+            }
+            match accepted {
+                Poll::Ready(Some(accepted)) => Poll::Ready(accepted.map_err(End::Broken)),
+                Poll::Ready(None) => Poll::Ready(Err(End::Gone)),
+                Poll::Pending if self.floods(outlet.received()) => Poll::Ready(Err(End::Flood)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn floods(&self, received: FrameCounts) -> bool {
+        let limit = self.worker.shared.config.limits.housekeeping;
+        if received.housekeeping <= limit {
+            return false;
+        }
+        let of_calls = received.of_calls.saturating_add(self.answered.get());
+        let of_time = limit.saturating_mul(self.begun.elapsed().as_secs()) / 100;
+        received.housekeeping > of_calls.saturating_mul(REASONS).saturating_add(of_time).saturating_add(limit)
+    }
+}
+
+/// Ends a connection and its calls, with as little time for it as a peer that does not read deserves.
+async fn close(mut connection: Connection<Socket, Bytes>, outlet: &Outlet, reason: h2::Reason) {
+    connection.abrupt_shutdown(reason);
+    let closed = poll_fn(|cx| {
+        let closed = connection.poll_closed(cx);
+        outlet.poll(cx);
+        closed
+    });
+    // Whether it was told or not, it is over.
+    let _ = tokio::time::timeout(LAST_WORDS, closed).await;
 }
 
 /// How long a connection that is ended may take to write what it has to say.
@@ -195,6 +264,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 impl Lease {
     fn get(&self) -> Option<Rc<Link>> {
         self.link.borrow().as_ref().filter(|link| link.is_open()).cloned()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.pool.give_back(&link);
+        }
     }
 }
 

@@ -69,6 +69,19 @@ pub struct Binning {
     labels: Vec<Box<[u8]>>,
 }
 
+// === impl Kind ===
+
+impl Kind {
+    /// As files and snapshots have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Numeric => "numeric",
+            Kind::Discrete => "discrete",
+            Kind::Category => "category",
+        }
+    }
+}
+
 // === impl Binning ===
 
 impl Binning {
