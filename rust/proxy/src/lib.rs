@@ -30,6 +30,8 @@ mod shadow;
 mod socket;
 mod splitter;
 mod status;
+mod stream;
+mod tls;
 mod worker;
 
 pub use config::{ConfigurationError, Limits, PlaneConfig, UpstreamConfig};
@@ -38,3 +40,7 @@ pub use kept::KeptCall;
 pub use message::Message;
 pub use plane::{Plane, StartError};
 pub use pool::Reachability;
+pub use tls::{
+    CertificateConfig, CertificateError, CertificateState, Certificates, Contents, News,
+    forwarded_client_certificate,
+};

@@ -19,6 +19,7 @@ use crate::counters::{Counters, CountersSnapshot};
 use crate::kept::{KeptCall, KeptQueue};
 use crate::listener::Bound;
 use crate::pool::{Reach, Reachability};
+use crate::tls::Certificates;
 use crate::worker::{Phase, Shared, Worker};
 
 /// How long breaking off what is left may take, once the time to drain is over.
@@ -54,7 +55,11 @@ impl Plane {
     ///
     /// # Errors
     /// See [`StartError`]. Nothing is left running.
-    pub fn start(engine: Arc<Engine>, config: PlaneConfig) -> Result<Plane, StartError> {
+    pub fn start(
+        engine: Arc<Engine>,
+        config: PlaneConfig,
+        certificates: Arc<Certificates>,
+    ) -> Result<Plane, StartError> {
         let listen = address(&config.listen)?;
         let upstreams =
             config.versions.iter().map(|version| address(&version.address)).collect::<Result<_, _>>()?;
@@ -66,6 +71,7 @@ impl Plane {
             kept: KeptQueue::new(config.kept),
             counters: Arc::new(Counters::default()),
             upstreams,
+            certificates,
             reach: config.versions.iter().map(|_| Arc::new(Reach::default())).collect(),
             unary: config.unary_methods.iter().cloned().collect(),
             clock: Clock::starting_at(config.now_ns),

@@ -18,6 +18,7 @@ use crate::counters::Counters;
 use crate::inbox::Buffers;
 use crate::link::{Driver, Link};
 use crate::seed::Seeds;
+use crate::tls::{Connecting, Slot};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -40,6 +41,7 @@ pub struct Reach(AtomicU8);
 #[derive(Debug)]
 pub struct Pool {
     address: Address,
+    tls: Option<Arc<Slot<Connecting>>>,
     limits: Limits,
     counters: Arc<Counters>,
     reach: Option<Arc<Reach>>,
@@ -88,6 +90,7 @@ impl Pool {
     /// Begins to connect. To be called on a thread's runtime.
     pub fn start(
         address: Address,
+        tls: Option<Arc<Slot<Connecting>>>,
         limits: Limits,
         counters: Arc<Counters>,
         reach: Option<Arc<Reach>>,
@@ -95,6 +98,7 @@ impl Pool {
     ) -> Rc<Pool> {
         let pool = Rc::new(Pool {
             address,
+            tls,
             limits,
             counters,
             reach,
@@ -174,7 +178,7 @@ impl Pool {
     }
 
     async fn connect(self: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
-        match Link::connect(&self.address, &self.limits, &self.buffers).await {
+        match Link::connect(&self.address, self.tls.as_deref(), &self.limits, &self.buffers).await {
             Ok((link, driver)) => {
                 let link = Rc::new(link);
                 self.counters.upstream_connected.add();

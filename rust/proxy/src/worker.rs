@@ -24,6 +24,8 @@ use crate::message::Message;
 use crate::pool::{Pool, Reach};
 use crate::seed::Seeds;
 use crate::session;
+use crate::stream::Plain;
+use crate::tls::Certificates;
 
 /// After the operating system refused to hand over a connection.
 const BREATH: Duration = Duration::from_millis(20);
@@ -40,6 +42,7 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     pub config: PlaneConfig,
     pub upstreams: Vec<Address>,
+    pub certificates: Arc<Certificates>,
     pub reach: Vec<Arc<Reach>>,
     pub unary: HashSet<String>,
     pub clock: Clock,
@@ -60,7 +63,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub struct Worker {
     pub shared: Arc<Shared>,
-    buffers: Rc<Buffers>,
+    pub buffers: Rc<Buffers>,
     seeds: RefCell<Seeds>,
     pools: Vec<Rc<Pool>>,
     /// For copies only, so that a version that looks on cannot hold up one that answers.
@@ -119,6 +122,7 @@ impl Worker {
             let address = shared.upstreams[version].clone();
             Pool::start(
                 address,
+                shared.certificates.upstream(&shared.config.versions[version].name),
                 shared.config.limits,
                 Arc::clone(&shared.counters),
                 reach,
@@ -157,8 +161,8 @@ impl Worker {
         let mut phase = self.shared.phase.subscribe();
         loop {
             tokio::select! {
-                accepted = listener.accept(&self.buffers) => match accepted {
-                    Ok((socket, peer)) => self.admit(&open, socket, peer),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(&open, stream, peer),
                     Err(_) => {
                         self.shared.counters.connections_failed.add();
                         tokio::time::sleep(BREATH).await;
@@ -174,7 +178,7 @@ impl Worker {
         open.none().await;
     }
 
-    fn admit(self: &Rc<Worker>, open: &Rc<Open>, socket: crate::socket::Socket, peer: String) {
+    fn admit(self: &Rc<Worker>, open: &Rc<Open>, stream: Plain, peer: String) {
         let counters = &self.shared.counters;
         counters.connections_accepted.add();
         if open.count() >= self.shared.config.limits.connections {
@@ -184,7 +188,7 @@ impl Worker {
         let guard = Open::enter(open, counters);
         let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            session::serve(worker, socket, peer).await;
+            session::serve(worker, stream, peer).await;
             drop(guard);
         });
     }

@@ -12,6 +12,7 @@ import grpc
 from grpc import aio
 
 from pilotfish.plane import UpstreamState
+from pilotfish.plane.grpcio.tls import ServerTls
 
 _CONNECTIONS: Final = 4
 
@@ -47,12 +48,23 @@ class Upstream:
     __slots__ = ("_channels", "_next", "address", "version")
 
     def __init__(
-        self, version: str, address: str, max_metadata: int, connections: int = _CONNECTIONS
+        self,
+        version: str,
+        address: str,
+        max_metadata: int,
+        connections: int = _CONNECTIONS,
+        tls: ServerTls | None = None,
     ) -> None:
         self.version = version
         self.address = address
-        options = channel_options(max_metadata)
-        self._channels = [aio.insecure_channel(address, options=options) for _ in range(connections)]
+        options: list[tuple[str, int | str]] = [*channel_options(max_metadata)]
+        if tls is None:
+            self._channels = [aio.insecure_channel(address, options=options) for _ in range(connections)]
+        else:
+            options.append(("grpc.ssl_target_name_override", tls.name))
+            self._channels = [
+                aio.secure_channel(address, tls.credentials, options=options) for _ in range(connections)
+            ]
         self._next = 0
 
     def channel(self) -> aio.Channel:
