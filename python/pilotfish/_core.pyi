@@ -23,6 +23,7 @@ __all__ = [
     "NativePlane",
     "ProfileBuilder",
     "ProfileError",
+    "ScoreTable",
     "__version__",
     "bracket",
     "decode",
@@ -30,6 +31,10 @@ __all__ = [
     "distance",
     "forwarded_client_certificate",
     "measure",
+    "performance_of_classes",
+    "profile_scores",
+    "profile_with_scores",
+    "score_edges",
 ]
 
 __version__: str
@@ -363,3 +368,60 @@ def measure(
     average and exceed with the probability ``chance``, and the bounds of the distance of the values
     themselves; None where there is none. Raises ValueError.
     """
+
+@type_check_only
+class Figures(TypedDict):
+    """Measures of a classifier; None where one has no denominator."""
+
+    rows: int
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    specificity: float | None
+    f1: float | None
+    roc_auc: tuple[float, float, float] | None
+    """If the rows of every bin are in the worst order, tied, and in the best."""
+    accuracy_noise: float
+
+@final
+class ScoreTable:
+    """Rows of one class against the rest, by score bin, prediction and label.
+
+    Rows that come without labels count as negative; their labels are not looked at by :meth:`estimated`.
+    """
+
+    def __new__(cls) -> ScoreTable: ...
+    def update(
+        self,
+        scores: npt.NDArray[np.float64],
+        predicted: npt.NDArray[np.bool_],
+        labels: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Raises ValueError when the lengths differ."""
+    def merge(self, other: ScoreTable) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def beside(self) -> int: ...
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """Shape (64, 2): score bin, predicted."""
+    def estimated(self, reference: ScoreTable) -> Figures:
+        """By the labels of ``reference``."""
+    def realised(self) -> Figures: ...
+    def calibration(self) -> tuple[list[float] | None, float | None, float | None]:
+        """Isotonic probabilities by bin, where they help; calibration error of the scores, and of those."""
+    def to_json(self) -> str: ...
+    @staticmethod
+    def from_json(text: str) -> ScoreTable: ...
+
+def score_edges() -> list[float]: ...
+def performance_of_classes(live: Sequence[ScoreTable], reference: Sequence[ScoreTable] | None) -> Figures:
+    """Figures of a model from its classes against the rest; realised ones without a ``reference``."""
+
+def profile_with_scores(
+    profile: bytes, output: str, label_age_s: int | None, classes: Sequence[ScoreTable]
+) -> bytes:
+    """The profile file with these scores of output tensor ``output``. Raises ProfileError."""
+
+def profile_scores(profile: bytes) -> tuple[str, int | None, list[ScoreTable]] | None:
+    """Output, age of the labels in seconds, and tables by class; or None. Raises ProfileError."""

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod message;
 mod metadata;
+mod performance;
 mod plane;
 mod profile;
 
@@ -29,6 +30,7 @@ mod _core {
         engine::Engine,
         error::{CertificateError, ConfigurationError, ProfileError},
         message::decode,
+        performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
         profile::{ProfileBuilder, describe_profile},
     };

@@ -21,16 +21,19 @@ mod column;
 mod edges;
 mod error;
 mod file;
+pub mod section;
 
 pub use builder::ProfileBuilder;
 pub use column::{Column, LABEL_BYTES_MAX, Labels, Numbers, Plan};
 pub use error::ProfileError;
+pub use section::{Section, Sections};
 
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use crate::sketch::moments::Moments;
 use crate::tensor::Direction;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The reference of one model.
@@ -40,6 +43,8 @@ pub struct Profile {
     rows: u64,
     /// In order of direction and name.
     references: Vec<Arc<Reference>>,
+    /// What is known of the model as a whole.
+    sections: Sections,
     hash: String,
 }
 
@@ -63,6 +68,8 @@ pub struct Description {
     pub rows: u64,
     pub hash: String,
     pub features: Vec<FeatureDescription>,
+    /// Versions of the sections, by name.
+    pub sections: BTreeMap<String, u64>,
 }
 
 /// One feature of a [`Description`].
@@ -90,7 +97,15 @@ impl Profile {
     /// # Errors
     /// [`ProfileError::Empty`] when no feature has a row; [`ProfileError::Malformed`] when two have the same direction
     /// and name.
-    pub fn new(model: &str, mut references: Vec<Reference>) -> Result<Profile, ProfileError> {
+    pub fn new(model: &str, references: Vec<Reference>) -> Result<Profile, ProfileError> {
+        Profile::with_sections(model, references, Sections::default())
+    }
+
+    fn with_sections(
+        model: &str,
+        mut references: Vec<Reference>,
+        sections: Sections,
+    ) -> Result<Profile, ProfileError> {
         references.sort_by(|a, b| a.key().cmp(&b.key()));
         if let Some(pair) = references.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
             return Err(ProfileError::Malformed {
@@ -102,9 +117,35 @@ impl Profile {
             return Err(ProfileError::Empty);
         }
         let references = references.into_iter().map(Arc::new).collect();
-        let mut profile = Profile { model: model.to_owned(), rows, references, hash: String::new() };
-        profile.hash = prefixed(&file::checksum(&profile));
-        Ok(profile)
+        let hash = String::new();
+        Ok(Profile { model: model.to_owned(), rows, references, sections, hash }.hashed())
+    }
+
+    fn hashed(mut self) -> Profile {
+        self.hash = prefixed(&file::checksum(&self));
+        self
+    }
+
+    /// The same profile with this section, in place of another of its name.
+    ///
+    /// # Errors
+    /// [`ProfileError::Malformed`] when the section does not pass its own check.
+    pub fn with_section<S: Section>(mut self, section: &S) -> Result<Profile, ProfileError> {
+        self.sections.set(section)?;
+        Ok(self.hashed())
+    }
+
+    /// A section; `None` when the profile does not have it.
+    ///
+    /// # Errors
+    /// [`ProfileError::NewerSection`], or [`ProfileError::Malformed`] when it does not hold what it should.
+    pub fn section<S: Section>(&self) -> Result<Option<S>, ProfileError> {
+        self.sections.get()
+    }
+
+    /// All sections.
+    pub fn sections(&self) -> &Sections {
+        &self.sections
     }
 
     /// Reads a profile file.
@@ -153,6 +194,7 @@ impl Profile {
             rows: self.rows,
             hash: self.hash.clone(),
             features: self.references.iter().map(|reference| reference.describe()).collect(),
+            sections: self.sections.list().map(|(name, version)| (name.to_owned(), version)).collect(),
         }
     }
 }

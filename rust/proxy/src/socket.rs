@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::frames::{FrameCounts, Frames};
 use crate::inbox::{Buffers, Inbox};
 use crate::stream::Stream;
 
@@ -49,13 +50,14 @@ struct Shared {
     gathering: bool,
     /// Bytes read in this turn.
     taken: usize,
+    frames: Frames,
 }
 
 // === impl Socket ===
 
 impl Socket {
-    pub fn new(stream: Stream, buffers: &Rc<Buffers>) -> Socket {
-        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0 };
+    pub fn new(stream: Stream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
+        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0, frames };
         Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
     }
 
@@ -80,7 +82,7 @@ impl AsyncRead for Socket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = inbox.poll_read(buffer, |into| Pin::new(&mut shared.stream).poll_read(cx, into));
+        let read = inbox.poll_read(buffer, |into| shared.poll_read(cx, into));
         read.map_ok(|bytes| shared.taken += bytes)
     }
 }
@@ -122,6 +124,11 @@ impl Outlet {
         self.0.borrow_mut().gathering = true;
     }
 
+    /// The frames that the peer has sent.
+    pub fn received(&self) -> FrameCounts {
+        self.0.borrow().frames.counts()
+    }
+
     /// Ends a turn: writes what can be written, and lets more be read in the next one. The task is woken when there is
     /// room for the rest; an error comes again when the connection writes or reads the next time.
     pub fn poll(&self, cx: &mut Context<'_>) {
@@ -134,6 +141,13 @@ impl Outlet {
 // === impl Shared ===
 
 impl Shared {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
+        self.frames.pass(&mut into.filled_mut()[before..]);
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         if length >= LARGE_WRITE || !self.gathering {

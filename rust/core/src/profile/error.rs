@@ -21,6 +21,10 @@ pub enum ProfileError {
     Empty,
     /// A column was added as numbers and as categories.
     KindConflict { name: String },
+    /// A section was written by a later pilotfish.
+    NewerSection { name: String, found: u64, known: u64 },
+    /// Two profiles do not add up.
+    Unmergeable { what: String, reason: String },
 }
 
 // === impl ProfileError ===
@@ -60,6 +64,14 @@ impl fmt::Display for ProfileError {
                 f,
                 "column {name:?} was added both as numbers and as categories; add all of its rows the same way"
             ),
+            ProfileError::NewerSection { name, found, known } => write!(
+                f,
+                "section {name:?} of the profile has version {found}, this pilotfish reads up to {known}; \
+                 upgrade pilotfish or rebuild the profile with this version"
+            ),
+            ProfileError::Unmergeable { what, reason } => {
+                write!(f, "the profiles cannot be merged, {what}: {reason}")
+            }
         }
     }
 }

@@ -1,14 +1,17 @@
 //! The profile as a file: JSON, so that people can read it, with a checksum, so that nobody edits it unnoticed.
 //!
 //! ```json
-//! {"format": "pilotfish-profile", "format_version": 2, "sha256": "…", "body": {"model": …, "rows": …, "features": […]}}
+//! {"format": "pilotfish-profile", "format_version": 3, "sha256": "…",
+//!  "body": {"model": …, "rows": …, "features": […], "sections": {"name": {"version": …, "content": …}}}}
 //! ```
 //!
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
 //!
-//! The autocorrelation time of a feature may be left out; then it is measured live.
+//! The autocorrelation time of a feature may be left out; then it is measured live. Version 2 is the same without
+//! `sections`; see [`section`](super::section) for what they are, and how to add one.
 
+use super::section::Sections;
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
 use crate::sketch::bins::Bins;
@@ -20,7 +23,8 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const FORMAT: &str = "pilotfish-profile";
-const FORMAT_VERSION: u64 = 2;
+const FORMAT_VERSION: u64 = 3;
+const FORMAT_VERSION_MIN: u64 = 2;
 
 /// What can be read of any version.
 #[derive(Deserialize)]
@@ -44,6 +48,8 @@ struct Body {
     model: String,
     rows: u64,
     features: Vec<Feature>,
+    #[serde(default, skip_serializing_if = "Sections::is_empty")]
+    sections: Sections,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,8 +110,8 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
     if header.format_version > FORMAT_VERSION {
         return Err(ProfileError::Newer { found: header.format_version, known: FORMAT_VERSION });
     }
-    if header.format_version < FORMAT_VERSION {
-        return Err(ProfileError::Older { found: header.format_version, known: FORMAT_VERSION });
+    if header.format_version < FORMAT_VERSION_MIN {
+        return Err(ProfileError::Older { found: header.format_version, known: FORMAT_VERSION_MIN });
     }
     let file: File = serde_json::from_slice(bytes).map_err(|error| malformed(&error.to_string()))?;
     let found = digest(&file.body);
@@ -115,7 +121,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
     let rows = file.body.rows;
     let references: Result<Vec<Reference>, ProfileError> =
         file.body.features.into_iter().map(Feature::into_reference).collect();
-    let profile = Profile::new(&file.body.model, references?)?;
+    let profile = Profile::with_sections(&file.body.model, references?, file.body.sections)?;
     if profile.rows() != rows || profile.hash() != super::prefixed(&found) {
         return Err(malformed("its features are not in order, or do not add up to its rows"));
     }
@@ -145,6 +151,7 @@ impl Body {
             model: profile.model().to_owned(),
             rows: profile.rows(),
             features: profile.references().iter().map(|reference| Feature::of(reference)).collect(),
+            sections: profile.sections().clone(),
         }
     }
 }
@@ -264,9 +271,9 @@ mod tests {
     #[test]
     fn a_newer_format_says_to_upgrade() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let newer = text.replace("\"format_version\":2", "\"format_version\":9,\"more\":{}");
+        let newer = text.replace("\"format_version\":3", "\"format_version\":9,\"more\":{}");
         let error = Profile::from_bytes(newer.as_bytes()).unwrap_err();
-        assert_eq!(error, ProfileError::Newer { found: 9, known: 2 });
+        assert_eq!(error, ProfileError::Newer { found: 9, known: 3 });
         assert!(error.to_string().contains("upgrade"));
     }
 
@@ -285,10 +292,18 @@ mod tests {
     #[test]
     fn an_older_format_says_to_rebuild() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let older = text.replace("\"format_version\":2", "\"format_version\":1");
+        let older = text.replace("\"format_version\":3", "\"format_version\":1");
         let error = Profile::from_bytes(older.as_bytes()).unwrap_err();
         assert_eq!(error, ProfileError::Older { found: 1, known: 2 });
         assert!(error.to_string().contains("rebuild"));
+    }
+
+    #[test]
+    fn a_file_of_the_version_before_is_read() {
+        let text = String::from_utf8(profile().to_bytes()).unwrap();
+        let older = text.replace("\"format_version\":3", "\"format_version\":2");
+        assert_ne!(older, text);
+        assert_eq!(Profile::from_bytes(older.as_bytes()).unwrap(), profile());
     }
 
     #[test]
