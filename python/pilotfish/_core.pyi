@@ -28,9 +28,11 @@ __all__ = [
     "bracket",
     "decode",
     "describe_profile",
+    "diff_profiles",
     "distance",
     "forwarded_client_certificate",
     "measure",
+    "merge_profiles",
     "performance_of_classes",
     "profile_scores",
     "profile_with_scores",
@@ -60,6 +62,9 @@ class Decision:
     def version(self) -> str:
         """Name of the version that answers."""
     @property
+    def upstream(self) -> str:
+        """Where its model server listens."""
+    @property
     def route(self) -> str: ...
     @property
     def role(self) -> Literal["primary", "canary"]: ...
@@ -69,6 +74,9 @@ class Decision:
     @property
     def shadow(self) -> str | None:
         """Version that shall see a copy of the call, or None."""
+    @property
+    def shadow_upstream(self) -> str | None:
+        """Where its model server listens."""
     @property
     def shadow_timeout(self) -> float:
         """Seconds the shadow may take; 0.0 without a shadow."""
@@ -113,6 +121,11 @@ class Certificates:
     """
 
     def __new__(cls, configuration: str, now: int) -> Certificates: ...
+    def apply(self, configuration: str, now: int) -> None:
+        """Put other sections in the place of those there are; what stays the same keeps its state.
+
+        Raises CertificateError, and then nothing has changed. Connections keep what they shook hands with.
+        """
     def look(self, now: int) -> bytes:
         """Read the files again and take what is new and can be used: handshakes from now on have it.
 
@@ -126,6 +139,8 @@ class Certificates:
         """
     def contents(self, version: str | None) -> dict[str, bytes] | None:
         """The files in use, by their key in the section; None for a section that there is not."""
+    def server_name(self, version: str) -> str | None:
+        """Name that the certificate of a version's model server must be for; None without TLS."""
 
 def forwarded_client_certificate(client: bytes, own: bytes) -> str | None:
     """Value of ``x-forwarded-client-cert`` for a client's certificate (PEM); None when it is none.
@@ -151,6 +166,11 @@ class NativePlane:
     @property
     def serving(self) -> bool:
         """Whether new connections are accepted."""
+    def refresh(self) -> None:
+        """Connect to the model servers of what :meth:`Engine.apply` has put in force.
+
+        Connections to servers that it no longer names end with their last call.
+        """
     def upstreams(self) -> dict[str, Literal["ready", "connecting", "unreachable"]]:
         """State of the connection to each version."""
     def drain(self, seconds: float) -> bool:
@@ -179,6 +199,17 @@ class Engine:
     """
 
     def __new__(cls, configuration: str, profiles: Mapping[str, bytes], now_ns: int) -> Engine: ...
+    def apply(self, configuration: str, profiles: Mapping[str, bytes]) -> int:
+        """Put other versions, routes and sampling in force, for calls that arrive from now on.
+
+        ``configuration`` is JSON (see ``Settings.policy_configuration``). Calls under way keep what they were
+        decided under; versions and routes that stay, by name, keep their statistics. Returns the generation.
+
+        Raises ConfigurationError or ProfileError, and then nothing has changed.
+        """
+    @property
+    def generation(self) -> int:
+        """1 at the start, and one more with every :meth:`apply`."""
     def decide(self, method: str, metadata: Iterable[tuple[str, str | bytes]], seed: int) -> Decision:
         """First crossing.
 
@@ -251,6 +282,13 @@ class ProfileBuilder:
     """Builds a reference profile from columns, in one pass with bounded memory, chunk by chunk."""
 
     def __new__(cls, model: str, bins: int = 32) -> ProfileBuilder: ...
+    @staticmethod
+    def on(edges: bytes) -> ProfileBuilder:
+        """A builder for a part of the data.
+
+        It counts on the bins of the profile ``edges``, so that what it builds can be merged with other parts.
+        Raises ProfileError.
+        """
     def add_numbers(
         self, name: str, direction: Literal["input", "output"], values: npt.NDArray[np.float64]
     ) -> None:
@@ -318,10 +356,24 @@ class Backtest:
     def rows(self) -> int:
         """Rows so far."""
 
-def describe_profile(profile: bytes) -> dict[str, Any]:
-    """What a profile file holds.
+def describe_profile(profile: bytes, detail: bool = False) -> dict[str, Any]:
+    """What a profile file holds, with ``detail`` also the bins of every feature.
 
-    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}]}``. Raises ProfileError.
+    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}], "sections"}``. Raises
+    ProfileError.
+    """
+
+def merge_profiles(profiles: Sequence[bytes], model: str | None = None) -> bytes:
+    """The profile of the rows of all of them, the same bytes in any order; of a model of this name.
+
+    Raises ProfileError when they are of different models (without ``model``), features or edges.
+    """
+
+def diff_profiles(reference: bytes, current: bytes, chance: float = 0.001) -> list[dict[str, Any]]:
+    """The distances of every feature of two profiles, as :func:`measure` has them.
+
+    ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are none.
+    Raises ProfileError.
     """
 
 def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:

@@ -97,10 +97,9 @@ class Sidecar:
         port.check_free(settings.listen)
 
         shown = certificates.read(settings)
-        if shown is not None:
-            renewal = CertificateWatch(shown, period=settings.certificate_interval)
-            renewal.start()
-            self._later("certificates", renewal.stop)
+        renewal = CertificateWatch(shown, period=settings.certificate_interval)
+        renewal.start()
+        self._later("certificates", renewal.stop)
 
         upstreams = {name: version.upstream for name, version in settings.versions.items()}
         telemetry = Telemetry(
@@ -157,9 +156,7 @@ def _engine(settings: Settings) -> _core.Engine:
         raise ProfileError(str(exc)) from exc
 
 
-def _plane(
-    settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates | None
-) -> Plane:
+def _plane(settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates) -> Plane:
     if settings.plane == "native":  # imported here, so that only the plane in use is loaded
         from pilotfish.plane.native import NativePlane
 

@@ -22,13 +22,10 @@ News: TypeAlias = dict[str, Any]
 _log = structlog.get_logger("pilotfish.certificates")
 
 
-def read(settings: Settings, now: Callable[[], float] = time.time) -> _core.Certificates | None:
-    """Read all files; None when nothing is spoken over TLS. Raises ConfigurationError."""
-    configuration = settings.certificate_configuration()
-    if configuration is None:
-        return None
+def read(settings: Settings, now: Callable[[], float] = time.time) -> _core.Certificates:
+    """Read all files. Raises ConfigurationError."""
     try:
-        return _core.Certificates(configuration, int(now()))
+        return _core.Certificates(settings.certificate_configuration(), int(now()))
     except _core.CertificateError as exc:
         version, setting, what = exc.args
         raise ConfigurationError(f"{section(version)}.{setting}: {what}") from exc

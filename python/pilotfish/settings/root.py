@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pilotfish.settings.address import ListenAddress
 from pilotfish.settings.conflicts import Conflict, conflicts
-from pilotfish.settings.engine import engine_configuration
+from pilotfish.settings.engine import engine_configuration, policy_configuration
 from pilotfish.settings.observing import JournalSettings, MonitorSettings, Sampling
 from pilotfish.settings.reporting import LogSettings, TelemetrySettings
 from pilotfish.settings.routing import Method, Route, Version
@@ -143,11 +143,13 @@ class Settings(Section):
         """The part the Rust engine needs, as the JSON it reads."""
         return engine_configuration(self)
 
-    def certificate_configuration(self) -> str | None:
-        """The part about certificates, as the JSON that ``_core.Certificates`` reads; None without TLS."""
-        if self.tls is None and all(version.tls is None for version in self.versions.values()):
-            return None
+    def certificate_configuration(self) -> str:
+        """The part about certificates, as the JSON that ``_core.Certificates`` reads."""
         return certificate_configuration(self.tls, self.versions)
+
+    def policy_configuration(self) -> str:
+        """The part of it that may change while the sidecar runs."""
+        return policy_configuration(self)
 
     def effective(self) -> dict[str, Any]:
         """Everything in force as plain data with units (``5s``, ``64MiB``); what may be secret is masked."""

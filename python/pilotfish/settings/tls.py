@@ -60,12 +60,8 @@ def certificate_configuration(listener: ListenerTls | None, versions: Mapping[st
     return json.dumps({"listener": shown, "upstreams": upstreams})
 
 
-def server_name(tls: UpstreamTls, upstream: str) -> str:
-    """The name that the certificate of the model server at this address must be for."""
-    if tls.server_name is not None:
-        return tls.server_name
-    return "localhost" if upstream.startswith("unix:") else address.split(upstream)[0].strip("[]")
-
-
 def _upstream(tls: UpstreamTls, upstream: str) -> dict[str, Any]:
-    return tls.model_dump(mode="json") | {"server_name": server_name(tls, upstream)}
+    name = tls.server_name
+    if name is None:
+        name = "localhost" if upstream.startswith("unix:") else address.split(upstream)[0].strip("[]")
+    return tls.model_dump(mode="json") | {"server_name": name}

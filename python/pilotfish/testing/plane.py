@@ -24,7 +24,7 @@ class RunningPlane:
     """Where clients connect."""
     plane: Plane
     engine: Engine
-    certificates: Certificates | None
+    certificates: Certificates
     """Those of the TLS settings; :meth:`Certificates.look` reads the files again."""
     kept: list[KeptCall] = field(default_factory=list)
     """The kept calls, oldest first; each is settled as if a journal had written it."""

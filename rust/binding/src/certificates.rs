@@ -26,6 +26,14 @@ impl Certificates {
         Ok(Certificates { inner: Arc::new(opened?) })
     }
 
+    fn apply(&self, py: Python<'_>, configuration: &str, now: u64) -> PyResult<()> {
+        let applied = py.detach(|| {
+            let config = CertificateConfig::from_json(configuration)?;
+            Ok::<_, Error>(self.inner.apply(config, now)?)
+        });
+        Ok(applied?)
+    }
+
     fn look<'py>(&self, py: Python<'py>, now: u64) -> PyResult<Bound<'py, PyBytes>> {
         let news = py.detach(|| self.inner.look(now));
         json(py, &news)
@@ -43,6 +51,10 @@ impl Certificates {
             files.set_item(setting, PyBytes::new(py, bytes))?;
         }
         Ok(Some(files))
+    }
+
+    fn server_name(&self, version: &str) -> Option<String> {
+        self.inner.server_name(version)
     }
 }
 

@@ -33,9 +33,10 @@ mod splitter;
 mod status;
 mod stream;
 mod tls;
+mod upstreams;
 mod worker;
 
-pub use config::{ConfigurationError, Limits, PlaneConfig, UpstreamConfig};
+pub use config::{ConfigurationError, Limits, PlaneConfig};
 pub use counters::CountersSnapshot;
 pub use kept::KeptCall;
 pub use message::Message;

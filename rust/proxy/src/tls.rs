@@ -12,12 +12,12 @@ mod forwarded;
 mod side;
 mod slot;
 
-pub use certificates::{CertificateConfig, Certificates};
+pub use certificates::{CertificateConfig, Certificates, VersionTls};
 pub use error::CertificateError;
 pub use files::Contents;
 pub use forwarded::{Forwarded, forwarded_client_certificate};
 pub use side::{Accepting, Connecting};
-pub use slot::{CertificateState, News, Slot};
+pub use slot::{CertificateState, News};
 
 /// Seconds since 1970 of wall time, as certificates count it.
 pub type UnixSeconds = u64;

@@ -5,7 +5,6 @@ reply was handed to grpcio. Nothing after the reply may delay or fail the call.
 """
 
 import time
-from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -17,7 +16,7 @@ from pilotfish.plane.grpcio.metadata import Filter
 from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.tls import Identity
 from pilotfish.plane.grpcio.transport import Transport
-from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.grpcio.upstream import Upstreams
 
 _LONGEST_SECONDS: Final = 3_000_000.0
 """Longer deadlines are cut to this (34 days): beyond it C-core's own arithmetic overflows into an instant
@@ -47,7 +46,7 @@ class Relay:
         engine: Engine,
         keep: Keep,
         transport: Transport,
-        upstreams: Mapping[str, Upstream],
+        upstreams: Upstreams,
         shadows: Shadows,
         identity: Identity | None = None,
     ) -> None:
@@ -108,7 +107,7 @@ class Relay:
                 metadata=metadata,
                 traceparent=decision.traceparent,
                 peer=peer,
-                upstream=self.upstreams[decision.version].address,
+                upstream=decision.upstream,
             )
             self._keep(kept)
         except Exception:  # noqa: BLE001 - whoever takes kept calls must not disturb the serving

@@ -27,9 +27,11 @@ class ServerTls:
     """The name its certificate must be for."""
 
 
-def server_tls(certificates: Certificates, version: str, name: str) -> ServerTls:
-    """For the model server of a version whose settings have TLS."""
-    files = certificates.contents(version) or {}
+def server_tls(certificates: Certificates, version: str) -> ServerTls | None:
+    """For the model server of a version; None without TLS."""
+    files, name = certificates.contents(version), certificates.server_name(version)
+    if files is None or name is None:
+        return None
     credentials = grpc.ssl_channel_credentials(files["ca"], files.get("key"), files.get("certificate"))
     return ServerTls(credentials, name)
 

@@ -21,7 +21,7 @@ const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
 /// What one `tls` section is made into.
 pub trait Side: Sized {
     /// The section.
-    type Config: Clone;
+    type Config: PartialEq;
 
     fn files(config: &Self::Config) -> Files;
 

@@ -83,6 +83,10 @@ impl<S: Side> Slot<S> {
         }
     }
 
+    pub fn config(&self) -> &S::Config {
+        &self.config
+    }
+
     /// What a handshake that begins now takes.
     pub fn current(&self) -> Arc<S> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
