@@ -27,7 +27,7 @@ const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
 const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
 
 /// Most cells of a feature: its bins, and those beside them.
-pub(super) const CELLS_MAX: usize = BINS_MAX + 7;
+pub const CELLS_MAX: usize = BINS_MAX + 7;
 
 /// Most shares that are watched: holes, bins, pairs and fours of them.
 const SHARES_MAX: usize = 2 * BINS_MAX;
@@ -50,6 +50,8 @@ pub struct Null {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bets {
     cells: usize,
+    /// What a count is worth: 1, or a part of a row.
+    rows_per_count: f64,
     /// Logarithms of factors: one row of cells per bet on a shape.
     factors: Vec<f64>,
     /// Bets on shares, behind those on shapes.
@@ -116,7 +118,22 @@ impl Bets {
                 Form::Share(bet) => shares.push(bet),
             }
         }
-        Bets { cells, factors, shares, groups, bets }
+        Bets { cells, rows_per_count: 1.0, factors, shares, groups, bets }
+    }
+
+    /// Bets whose factors were worked out elsewhere: shape, weight, logarithm of the factor of each cell. Of at most
+    /// 71 cells; those beyond are not counted.
+    pub fn placed(cells: usize, rows_per_count: f64, bets: Vec<(Shape, f64, Vec<f64>)>) -> Bets {
+        let cells = cells.min(CELLS_MAX);
+        let whole: f64 = bets.iter().map(|(_, weight, _)| weight).sum();
+        let mut placed =
+            Bets { cells, rows_per_count, factors: vec![], shares: vec![], groups: vec![], bets: vec![] };
+        for (shape, weight, mut row) in bets {
+            row.resize(cells, 0.0);
+            placed.factors.extend(row);
+            placed.bets.push((shape, weight / whole));
+        }
+        placed
     }
 
     /// How many bets there are.
@@ -154,7 +171,8 @@ impl Bets {
             return;
         }
         let (mut floats, mut inside) = ([0.0; CELLS_MAX], [0.0; SHARES_MAX]);
-        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
+        let rows_per_count = self.rows_per_count;
+        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64 * rows_per_count);
         let counts = &floats[..self.cells.min(CELLS_MAX)];
         gains.extend(self.factors.chunks_exact(self.cells).map(|row| dot(row, counts)));
         let total: f64 = counts.iter().sum();
@@ -167,12 +185,24 @@ impl Bets {
         }));
     }
 
-    /// The same for one bet.
+    /// Logarithm of the factor by which `counts` multiply all bets together, each with its weight.
+    pub fn evidence(&self, counts: &[u64]) -> f64 {
+        let mut gains = Vec::with_capacity(self.len());
+        self.gains(counts, &mut gains);
+        let most = gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = self.iter().zip(&gains).map(|((_, weight), gain)| weight * (gain - most).exp()).sum();
+        if gains.is_empty() { 0.0 } else { most + sum.ln() }
+    }
+
+    /// Logarithm of the factor of one bet.
     pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
         let row = self.factors.chunks_exact(self.cells).nth(bet);
         let on_shapes = self.factors.len() / self.cells.max(1);
         match (row, bet.checked_sub(on_shapes).and_then(|share| self.shares.get(share))) {
-            (Some(row), _) => row.iter().zip(counts).map(|(factor, &count)| factor * count as f64).sum(),
+            (Some(row), _) => {
+                let terms = row.iter().zip(counts).map(|(factor, &count)| factor * count as f64);
+                terms.sum::<f64>() * self.rows_per_count
+            }
             (None, Some(share)) => {
                 let total = counts.iter().sum::<u64>() as f64;
                 let inside = self.groups[share.group].iter().map(|&cell| counts[cell]).sum::<u64>() as f64;
@@ -181,6 +211,20 @@ impl Bets {
             (None, None) => 0.0,
         }
     }
+}
+
+/// Factors of a row inside and outside a share that is at most `most`, for a bet that it is more: with a share of the
+/// largest stake, which is 1/most.
+pub fn growth(stake: f64, most: f64) -> (f64, f64) {
+    (1.0 + stake * (1.0 - most) / most, 1.0 - stake)
+}
+
+/// The same for a share that is at least `least` and a bet that it is less: f = -1 inside, s = -least, and the largest
+/// stake is 1/(1 - least).
+pub fn decline(stake: f64, least: f64) -> (f64, f64) {
+    let certain = least >= 1.0 - f64::EPSILON;
+    let rest = if certain { f64::EPSILON } else { 1.0 - least };
+    (1.0 - stake, 1.0 + stake * least / rest)
 }
 
 /// Four sums at once, so that the additions need not wait for each other.
@@ -266,15 +310,12 @@ impl Table<'_> {
         };
         let mut offers = Vec::new();
         if most < 1.0 {
-            let growth = |stake: f64| offer(Sense::Up, 1.0 + stake * (1.0 - most) / most, 1.0 - stake);
-            offers.extend(GROWTH_STAKES.into_iter().map(growth));
+            let offer = |(inside, outside)| offer(Sense::Up, inside, outside);
+            offers.extend(GROWTH_STAKES.into_iter().map(|stake| offer(growth(stake, most))));
         }
         if least > 0.0 {
-            // f = -1 inside, s = -least, the largest stake is 1/(1 - least).
-            let certain = least >= 1.0 - f64::EPSILON;
-            let rest = if certain { f64::EPSILON } else { 1.0 - least };
-            let loss = |stake: f64| offer(Sense::Down, 1.0 - stake, 1.0 + stake * least / rest);
-            offers.extend(LOSS_STAKES.into_iter().map(loss));
+            let offer = |(inside, outside)| offer(Sense::Down, inside, outside);
+            offers.extend(LOSS_STAKES.into_iter().map(|stake| offer(decline(stake, least))));
         }
         offers
     }
