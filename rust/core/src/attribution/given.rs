@@ -7,7 +7,7 @@
 
 use super::{Cells, Groups};
 use crate::detect::edetector::Plan;
-use crate::detect::edetector::bets::{Bets, CELLS_MAX, decline, growth};
+use crate::detect::edetector::bets::{Bets, CELLS_MAX, on_less, on_more};
 use crate::detect::edetector::directions::{Aspect, Sense, Shape};
 use crate::detect::edetector::slack;
 use crate::detect::edetector::tempo::Probe;
@@ -59,7 +59,7 @@ impl Given {
         let counts = reference.grouped(&self.groups);
         let means = (0..self.labels).map(|label| self.indicator(label));
         let probe = Probe::on(means.collect(), &counts, 1.0);
-        Plan::placed(Bets::placed(counts.len(), 1.0, self.bets()), probe, autocorrelation_time)
+        Plan::placed(Bets::placed(counts.len(), 1.0, &self.bets()), probe, autocorrelation_time)
     }
 
     fn indicator(&self, label: usize) -> Vec<f64> {
@@ -128,8 +128,8 @@ impl Given {
                 let place = group * self.labels + label;
                 let (inside, outside) = match of_group(group) {
                     // A label that may always follow is no evidence when it does.
-                    Some(Sense::Up) if self.most[place] < 1.0 => growth(stake, self.most[place]),
-                    Some(Sense::Down) if self.least[place] > 0.0 => decline(stake, self.least[place]),
+                    Some(Sense::Up) if self.most[place] < 1.0 => on_more(stake, self.most[place]),
+                    Some(Sense::Down) if self.least[place] > 0.0 => on_less(stake, self.least[place]),
                     _ => (1.0, 1.0),
                 };
                 if is_label { inside.ln() } else { outside.ln() }

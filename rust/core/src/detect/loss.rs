@@ -11,7 +11,7 @@
 //! the bound on false alarms stays, and panes are counts that merge exactly. Losses of 0 and 1 are knots, and lose
 //! nothing.
 
-use super::edetector::bets::{Bets, growth};
+use super::edetector::bets::{Bets, on_more};
 use super::edetector::directions::{Aspect, Shape};
 use super::edetector::slack::{self, Sample};
 use super::edetector::tempo::Probe;
@@ -159,7 +159,7 @@ impl Losses {
             (Shape::up(Aspect::Loss), 1.0, row)
         });
         let rows_per_count = 1.0 / PARTS as f64;
-        let bets = Bets::placed(INTERVALS + 1, rows_per_count, bets.to_vec());
+        let bets = Bets::placed(INTERVALS + 1, rows_per_count, &bets);
         let knots = (0..=INTERVALS).map(at).collect();
         let probe = Probe::on(vec![knots], &self.parts, rows_per_count);
         Ok(EDetector::new(Arc::new(Plan::placed(bets, probe, autocorrelation_time))))
@@ -219,7 +219,7 @@ fn at(knot: usize) -> f64 {
 
 /// The factor of a loss between 0 and 1: on the line between those of a coin with these two faces.
 fn growth_at(loss: f64, stake: f64, limit: f64) -> f64 {
-    let (one, zero) = growth(stake, limit);
+    let (one, zero) = on_more(stake, limit);
     zero + (one - zero) * loss
 }
 
