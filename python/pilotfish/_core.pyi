@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "AttributionDetector",
     "Backtest",
     "CertificateError",
     "Certificates",
@@ -20,6 +21,7 @@ __all__ = [
     "Decision",
     "Detector",
     "Engine",
+    "LossDetector",
     "NativePlane",
     "ProfileBuilder",
     "ProfileError",
@@ -30,6 +32,7 @@ __all__ = [
     "describe_profile",
     "diff_profiles",
     "distance",
+    "divergence",
     "forwarded_client_certificate",
     "measure",
     "merge_profiles",
@@ -477,3 +480,55 @@ def profile_with_scores(
 
 def profile_scores(profile: bytes) -> tuple[str, int | None, list[ScoreTable]] | None:
     """Output, age of the labels in seconds, and tables by class; or None. Raises ProfileError."""
+
+@final
+class LossDetector:
+    """An e-detector on the mean of a bounded loss."""
+
+    def __new__(
+        cls,
+        reference: npt.NDArray[np.float64],
+        bound: float,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> LossDetector:
+        """Raises ConfigurationError."""
+    def update(self, losses: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+        """The fields of ``LossAlarm`` and the shape, per alarm."""
+    @property
+    def evidence_bits(self) -> float: ...
+
+@final
+class AttributionDetector:
+    """E-detectors on scores and on labels given the score."""
+
+    def __new__(
+        cls,
+        scores: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        classes: int,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> AttributionDetector:
+        """Raises ConfigurationError, and ValueError for unequal lengths or too many classes."""
+    def update(self, scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The fields of ``AttributionAlarm`` per alarm. Raises ValueError for unequal lengths."""
+    def split(self) -> dict[str, Any]:
+        """The fields of ``Split``; the divergence as (score, label given score, joint)."""
+    def evidence_bits(self) -> tuple[float, float]:
+        """On scores, on labels given the score, in units of a pane."""
+
+def divergence(
+    reference_scores: npt.NDArray[np.float64],
+    reference_labels: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+) -> tuple[float, float, float]:
+    """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""

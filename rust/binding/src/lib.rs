@@ -7,6 +7,7 @@ mod detector;
 mod distance;
 mod engine;
 mod error;
+mod labels;
 mod message;
 mod metadata;
 mod performance;
@@ -29,6 +30,7 @@ mod _core {
         distance::{bracket, distance, measure},
         engine::Engine,
         error::{CertificateError, ConfigurationError, ProfileError},
+        labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
