@@ -6,6 +6,7 @@ mod detector;
 mod distance;
 mod engine;
 mod error;
+mod histogram;
 mod message;
 mod metadata;
 mod performance;
@@ -24,13 +25,14 @@ mod _core {
         backtest::Backtest,
         decision::Decision,
         detector::Detector,
-        distance::{bracket, distance, measure},
+        distance::{bracket, distance, measure, noise},
         engine::Engine,
         error::{ConfigurationError, ProfileError},
+        histogram::Histogram,
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
+        profile::{Profile, ProfileBuilder, describe_profile},
     };
 
     #[pymodule_init]
