@@ -13,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "AttributionDetector",
     "Backtest",
     "ConfigurationError",
     "Decision",
     "Detector",
     "Engine",
     "Histogram",
+    "LossDetector",
     "NativePlane",
     "Profile",
     "ProfileBuilder",
@@ -29,6 +31,7 @@ __all__ = [
     "decode",
     "describe_profile",
     "distance",
+    "divergence",
     "measure",
     "noise",
     "performance_of_classes",
@@ -53,6 +56,9 @@ class Decision:
     def version(self) -> str:
         """Name of the version that answers."""
     @property
+    def upstream(self) -> str:
+        """Where its model server listens."""
+    @property
     def route(self) -> str: ...
     @property
     def role(self) -> Literal["primary", "canary"]: ...
@@ -62,6 +68,9 @@ class Decision:
     @property
     def shadow(self) -> str | None:
         """Version that shall see a copy of the call, or None."""
+    @property
+    def shadow_upstream(self) -> str | None:
+        """Where its model server listens."""
     @property
     def shadow_timeout(self) -> float:
         """Seconds the shadow may take; 0.0 without a shadow."""
@@ -113,6 +122,11 @@ class NativePlane:
     @property
     def serving(self) -> bool:
         """Whether new connections are accepted."""
+    def refresh(self) -> None:
+        """Connect to the model servers of what :meth:`Engine.apply` has put in force.
+
+        Connections to servers that it no longer names end with their last call.
+        """
     def upstreams(self) -> dict[str, Literal["ready", "connecting", "unreachable"]]:
         """State of the connection to each version."""
     def drain(self, seconds: float) -> bool:
@@ -141,6 +155,17 @@ class Engine:
     """
 
     def __new__(cls, configuration: str, profiles: Mapping[str, bytes], now_ns: int) -> Engine: ...
+    def apply(self, configuration: str, profiles: Mapping[str, bytes]) -> int:
+        """Put other versions, routes and sampling in force, for calls that arrive from now on.
+
+        ``configuration`` is JSON (see ``Settings.policy_configuration``). Calls under way keep what they were
+        decided under; versions and routes that stay, by name, keep their statistics. Returns the generation.
+
+        Raises ConfigurationError or ProfileError, and then nothing has changed.
+        """
+    @property
+    def generation(self) -> int:
+        """1 at the start, and one more with every :meth:`apply`."""
     def decide(self, method: str, metadata: Iterable[tuple[str, str | bytes]], seed: int) -> Decision:
         """First crossing.
 
@@ -479,3 +504,55 @@ def profile_with_scores(
 
 def profile_scores(profile: bytes) -> tuple[str, int | None, list[ScoreTable]] | None:
     """Output, age of the labels in seconds, and tables by class; or None. Raises ProfileError."""
+
+@final
+class LossDetector:
+    """An e-detector on the mean of a bounded loss."""
+
+    def __new__(
+        cls,
+        reference: npt.NDArray[np.float64],
+        bound: float,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> LossDetector:
+        """Raises ConfigurationError."""
+    def update(self, losses: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+        """The fields of ``LossAlarm`` and the shape, per alarm."""
+    @property
+    def evidence_bits(self) -> float: ...
+
+@final
+class AttributionDetector:
+    """E-detectors on scores and on labels given the score."""
+
+    def __new__(
+        cls,
+        scores: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        classes: int,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> AttributionDetector:
+        """Raises ConfigurationError, and ValueError for unequal lengths or too many classes."""
+    def update(self, scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The fields of ``AttributionAlarm`` per alarm. Raises ValueError for unequal lengths."""
+    def split(self) -> dict[str, Any]:
+        """The fields of ``Split``; the divergence as (score, label given score, joint)."""
+    def evidence_bits(self) -> tuple[float, float]:
+        """On scores, on labels given the score, in units of a pane."""
+
+def divergence(
+    reference_scores: npt.NDArray[np.float64],
+    reference_labels: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+) -> tuple[float, float, float]:
+    """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""

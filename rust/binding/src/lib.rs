@@ -7,6 +7,7 @@ mod distance;
 mod engine;
 mod error;
 mod histogram;
+mod labels;
 mod message;
 mod metadata;
 mod performance;
@@ -29,6 +30,7 @@ mod _core {
         engine::Engine,
         error::{ConfigurationError, ProfileError},
         histogram::Histogram,
+        labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
