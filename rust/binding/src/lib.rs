@@ -1,6 +1,7 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
 mod backtest;
+mod certificates;
 mod decision;
 mod detector;
 mod distance;
@@ -24,10 +25,12 @@ mod _core {
     #[pymodule_export]
     use super::{
         backtest::Backtest,
+        certificates::{Certificates, forwarded_client_certificate},
         decision::Decision,
         detector::Detector,
         distance::{bracket, distance, measure, noise},
         engine::Engine,
+        error::{CertificateError, ConfigurationError, ProfileError},
         error::{ConfigurationError, ProfileError},
         histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
