@@ -31,7 +31,6 @@ mod _core {
         distance::{bracket, distance, measure, noise},
         engine::Engine,
         error::{CertificateError, ConfigurationError, ProfileError},
-        error::{ConfigurationError, ProfileError},
         histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
