@@ -17,8 +17,8 @@ const ROWS: usize = 1_000;
 
 /// Of the memory, for which a month passes.
 const MINUTES: u64 = 31 * 24 * 60;
-const ROWS_PER_MINUTE: usize = 20;
-const KEPT_FEATURES: usize = 64;
+const ROWS_PER_MINUTE: usize = 40;
+const KEPT_FEATURES: usize = 16;
 const MINUTE_NS: u64 = 60_000_000_000;
 
 /// How much is kept, as a configuration.
