@@ -9,6 +9,7 @@ mod error;
 mod labels;
 mod message;
 mod metadata;
+mod multivariate;
 mod performance;
 mod plane;
 mod profile;
@@ -30,6 +31,7 @@ mod _core {
         error::{ConfigurationError, ProfileError},
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
+        multivariate::{CoMoments, JointDetector},
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
         profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
