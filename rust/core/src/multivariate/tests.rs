@@ -1,3 +1,5 @@
+//! Changes that no column shows alone, and streams in which nothing changes.
+
 use super::builder::JointBuilder;
 use super::comoments::CoMoments;
 use super::detector::{JointAlarm, JointDetector, Watched};
