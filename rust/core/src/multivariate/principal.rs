@@ -72,10 +72,11 @@ fn rotate(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>], p: usize, q: usize)
     turn(vectors, p, q, cosine, sine);
 }
 
+/// Turns rows `p` and `q`; `p` comes first.
 fn turn(rows: &mut [Vec<f64>], p: usize, q: usize, cosine: f64, sine: f64) {
-    for column in 0..rows.len() {
-        let (a, b) = (rows[p][column], rows[q][column]);
-        (rows[p][column], rows[q][column]) = (cosine * a - sine * b, sine * a + cosine * b);
+    let (before, after) = rows.split_at_mut(q);
+    for (a, b) in before[p].iter_mut().zip(&mut after[0]) {
+        (*a, *b) = (cosine * *a - sine * *b, sine * *a + cosine * *b);
     }
 }
 
