@@ -21,6 +21,7 @@ FLAGS: Mapping[str, Where] = {
     "admin": ("admin",),
     "plane": ("plane",),
     "journal": ("journal", "directory"),
+    "state": ("state", "directory"),
     "otlp": ("telemetry", "otlp", "endpoint"),
     "calls": ("monitor", "learn_rows"),
 }

@@ -11,14 +11,15 @@ use serde::Deserialize;
 use crate::call::{Code, Decision, Nanos, Outcome, Role, Strategy, VersionId};
 use crate::compare::{Tolerance, compare};
 use crate::error::ConfigurationError;
-use crate::fleet::{Fleet, NumberedEvent, Observation};
-use crate::ledger::{JournalAccount, StatisticsAccount};
-use crate::monitor::MonitorConfig;
+use crate::fleet::{AlarmCounts, Fleet, NumberedEvent, Observation};
+use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
+use crate::monitor::{Lost, MonitorConfig, Resumption};
 use crate::profile::Profile;
 use crate::route::{Metadata, Route, RouteConfig, Table};
 use crate::sample::{Reason, Sampler, SamplingConfig};
 use crate::shadow::ShadowAccount;
 use crate::snapshot::{DecisionCounts, RouteSnapshot, ShadowSnapshot, Snapshot, WeightSnapshot};
+use crate::state::{Entry, Left, State};
 use crate::tensor::Tensor;
 use crate::traffic::Traffic;
 
@@ -58,6 +59,7 @@ pub struct Engine {
     journal: Mutex<JournalAccount>,
     statistics: Mutex<StatisticsAccount>,
     fleet: Mutex<Fleet>,
+    state: Mutex<StateAccount>,
 }
 
 /// How one route's calls were decided.
@@ -110,6 +112,7 @@ impl Engine {
             journal: Mutex::default(),
             statistics: Mutex::default(),
             fleet: Mutex::new(Fleet::new(Arc::new(monitor), profiles)),
+            state: Mutex::default(),
             started: now,
             watching,
             plane,
@@ -200,10 +203,57 @@ impl Engine {
             shadows: self.shadows(),
             journal: lock(&self.journal).clone(),
             statistics,
+            state: lock(&self.state).clone(),
             models,
             alarms,
             series_overflow,
         }
+    }
+
+    /// Everything that must survive a restart, as a file; `clock` names the clock of `now`. One model is copied at a
+    /// time, so that the observer never waits for all of them.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn state(&self, clock: &str, now: Nanos) -> Result<Vec<u8>, String> {
+        let (keys, alarms) = {
+            let fleet = lock(&self.fleet);
+            (fleet.keys(), fleet.alarms())
+        };
+        let entry = |key: (String, VersionId)| {
+            let monitor = lock(&self.fleet).stored(&key)?;
+            Some(Entry { version: self.versions[key.1].clone(), model: key.0, monitor })
+        };
+        let monitors = keys.into_iter().filter_map(entry).collect();
+        let AlarmCounts { raised, cleared, .. } = alarms;
+        State { clock: clock.into(), at: now, raised, cleared, monitors }.to_bytes()
+    }
+
+    /// Goes on where a state file stopped; what of it was lost, and why. Never fails: what cannot be taken up begins
+    /// anew, and is counted.
+    pub fn restore(&self, file: &[u8], clock: &str, now: Nanos) -> Vec<Left> {
+        let state = match State::from_bytes(file) {
+            Ok(state) => state,
+            Err(lost) => return vec![self.state_lost(lost)],
+        };
+        let (entries, at) =
+            (state.monitors.len(), Resumption { then: state.at, now, gap: state.gap(clock, now) });
+        let left = lock(&self.fleet).resume(state, at, &self.versions);
+        let mut account = lock(&self.state);
+        account.restored += (entries - left.len()) as u64;
+        left.iter().for_each(|left| account.lost(left.reason));
+        left
+    }
+
+    /// The whole state file is lost.
+    pub fn state_lost(&self, lost: Lost) -> Left {
+        lock(&self.state).lost(lost.name());
+        Left { model: String::new(), version: String::new(), reason: lost.name(), says: lost.to_string() }
+    }
+
+    /// The state file was written, or could not be.
+    pub fn state_written(&self, failed: Option<&str>) {
+        lock(&self.state).written(failed);
     }
 
     /// Alarm events with a sequence above `after`, oldest first.

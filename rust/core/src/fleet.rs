@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::call::{Nanos, VersionId};
 use crate::detect::{AlarmEvent, AlarmState};
-use crate::monitor::{Monitor, MonitorConfig, MonitorSnapshot};
+use crate::monitor::{Lost, Monitor, MonitorConfig, MonitorSnapshot, Resumption, Stored};
 use crate::profile::Profile;
+use crate::state::{Entry, Left, State};
 use crate::tensor::{Direction, Tensor};
 
 /// Model × version pairs that are watched; the name of a model is a stranger's to choose.
@@ -118,6 +119,48 @@ impl Fleet {
         self.monitors.iter().map(snapshot).collect()
     }
 
+    /// Models and versions that are watched.
+    pub fn keys(&self) -> Vec<(String, VersionId)> {
+        self.monitors.keys().cloned().collect()
+    }
+
+    /// What one of them must not forget; `None` while it is learning.
+    pub fn stored(&mut self, key: &(String, VersionId)) -> Option<Stored> {
+        self.monitors.get_mut(key)?.stored()
+    }
+
+    /// Goes on where `state` stopped. What is watched already stays as it is; what cannot be taken up is named.
+    pub fn resume(&mut self, state: State, at: Resumption, versions: &[String]) -> Vec<Left> {
+        (self.raised, self.cleared) = (self.raised + state.raised, self.cleared + state.cleared);
+        let mut left = Vec::new();
+        for entry in state.monitors {
+            let (model, version) = (entry.model.clone(), entry.version.clone());
+            if let Err(lost) = self.take_up(entry, at, versions) {
+                left.push(Left { model, version, reason: lost.name(), says: lost.to_string() });
+            }
+        }
+        left
+    }
+
+    fn take_up(&mut self, entry: Entry, at: Resumption, versions: &[String]) -> Result<(), Lost> {
+        let Entry { model, version, monitor } = entry;
+        let version = versions.iter().position(|known| *known == version).ok_or(Lost::UnknownVersion)?;
+        if self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
+            return Err(Lost::Damaged);
+        }
+        let profile = self.profile_for(&model, version);
+        let mut monitor = Monitor::resumed(Arc::clone(&self.config), profile, monitor, at)?;
+        monitor.set_model(&model);
+        self.monitors.entry((model, version)).or_insert(monitor);
+        Ok(())
+    }
+
+    /// A profile made for a named model says nothing about another one.
+    fn profile_for(&self, model: &str, version: VersionId) -> Option<Arc<Profile>> {
+        let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
+        self.profiles.get(&version).filter(fits).cloned()
+    }
+
     /// Messages of models that are not watched, because they are too many or were never answered.
     pub fn overflow(&self) -> u64 {
         self.overflow
@@ -144,9 +187,7 @@ impl Fleet {
             if !answered || self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
                 return None;
             }
-            // A profile made for a named model says nothing about another one.
-            let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
-            let profile = self.profiles.get(&version).filter(fits).cloned();
+            let profile = self.profile_for(model, version);
             let mut monitor = Monitor::new(Arc::clone(&self.config), profile);
             monitor.set_model(model);
             self.monitors.insert(key.clone(), monitor);

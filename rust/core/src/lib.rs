@@ -24,6 +24,7 @@ pub mod sample;
 pub mod shadow;
 pub mod sketch;
 pub mod snapshot;
+pub mod state;
 pub mod tensor;
 pub mod traffic;
 pub mod window;

@@ -29,6 +29,7 @@ mod config;
 mod layout;
 mod roster;
 mod snapshot;
+mod stored;
 mod suspicion;
 mod watch;
 
@@ -38,6 +39,8 @@ pub use snapshot::{
     BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
     MonitorSnapshot, MonitorState, ProfileSnapshot, WindowSnapshot,
 };
+
+pub use stored::{Lost, Resumption, Stored};
 
 use crate::detect::discovery::{Discovery, discover};
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
@@ -322,6 +325,12 @@ impl Monitor {
         }
     }
 
+    /// Counts the rows that wait.
+    fn drain(&mut self) {
+        self.roster.drain(Direction::Input);
+        self.roster.drain(Direction::Output);
+    }
+
     // === learning ===
 
     /// Whether a direction has seen its rows. Learning ends when both have, or when one that has sees another message:
@@ -331,8 +340,7 @@ impl Monitor {
     }
 
     fn finish_learning(&mut self, now: u64) {
-        self.roster.drain(Direction::Input);
-        self.roster.drain(Direction::Output);
+        self.drain();
         let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
         self.phase = Phase::Learned;
         self.profile = Profile::new(&self.model, references).ok().map(Arc::new);

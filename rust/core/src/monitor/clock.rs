@@ -6,9 +6,10 @@ use super::config::MonitorConfig;
 use crate::detect::Mark;
 use crate::window::calendar::{Calendar, Passed};
 use crate::window::cascade::Horizon;
+use serde::{Deserialize, Serialize};
 
 /// Traffic of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
     pub calls: u64,
     pub rows: u64,
@@ -66,6 +67,17 @@ impl Clock {
         }
         let (unit, position) = config.window_rows.map_or((MINUTE_NS, now), |rows| (rows, self.rows));
         self.calendar.get_or_insert_with(|| Calendar::new(unit, position)).advance(position)
+    }
+
+    /// Goes on where it was at `then`, after a pause of `gap` nanoseconds; a window of rows knows no pause.
+    #[must_use]
+    pub fn resumed(self, config: &MonitorConfig, then: u64, now: u64, gap: u64) -> Clock {
+        let age = |opened: u64| then.saturating_sub(opened).saturating_add(gap);
+        let calendar = self.calendar.map(|calendar| match config.window_rows {
+            Some(_) => calendar,
+            None => calendar.resumed(then, now, gap),
+        });
+        Clock { opened_ns: self.opened_ns.map(|opened| now.saturating_sub(age(opened))), calendar, ..self }
     }
 
     /// How long the open pane has been filling, in seconds.

@@ -3,17 +3,18 @@
 use super::NOISY_PANES;
 use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
 use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
-use super::suspicion::Suspicion;
-use crate::detect::threshold::{Limits, Threshold};
+use super::suspicion::{self, Suspicion};
+use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
 use crate::profile::Reference;
 use crate::sketch::Sketch;
 use crate::sketch::binning::{self, Kind};
-use crate::sketch::bins::Bins;
+use crate::sketch::bins::{Bins, Packed};
 use crate::window::Window;
 use crate::window::calendar::Passed;
-use crate::window::cascade::Cascade;
+use crate::window::cascade::{self, Cascade};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The window of a feature, the reference it is compared with, and the detectors that judge the difference.
@@ -33,6 +34,19 @@ pub struct Comparison {
     detectors: Vec<(Distance, Threshold)>,
     /// The e-detector, where that is what raises alarms.
     suspicion: Option<Suspicion>,
+}
+
+/// A comparison at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    open: Packed,
+    /// Oldest first.
+    closed: Vec<Packed>,
+    past: Packed,
+    cascade: cascade::Stored,
+    chance: Option<f64>,
+    detectors: Vec<threshold::Stored>,
+    suspicion: Option<suspicion::Stored>,
 }
 
 /// What closing a pane needs to know beyond the counts.
@@ -65,6 +79,41 @@ impl Comparison {
             lead: config.alarm.thresholds().next().map_or(Distance::Psi, |(distance, _)| distance),
             detectors: config.alarm.detectors(),
         }
+    }
+
+    pub fn stored(&self) -> Stored {
+        let packed = |bins: &Bins| Packed::of(bins, true);
+        Stored {
+            open: packed(self.window.open()),
+            closed: self.window.closed().map(packed).collect(),
+            past: packed(&self.past),
+            cascade: self.cascade.stored(),
+            chance: self.chance.map(|chance| chance.probability()),
+            detectors: self.detectors.iter().map(|(_, detector)| detector.stored()).collect(),
+            suspicion: self.suspicion.as_ref().map(Suspicion::stored),
+        }
+    }
+
+    /// Goes on with what was stored; false when that belongs to another reference or other detectors.
+    pub fn resume(&mut self, stored: Stored) -> bool {
+        let unpacked = |packed: &Packed| {
+            let mut bins = Bins::new(Arc::clone(self.reference.bins.binning()));
+            bins.merge_packed(packed);
+            bins
+        };
+        let closed: Vec<Bins> = stored.closed.iter().map(unpacked).collect();
+        (self.past, self.chance) = (unpacked(&stored.past), stored.chance.map(Chance::of));
+        self.window.resume(closed, unpacked(&stored.open));
+        let same = stored.detectors.len() == self.detectors.len();
+        for ((_, detector), stored) in self.detectors.iter_mut().zip(stored.detectors) {
+            detector.resume(stored);
+        }
+        let suspected = match (&mut self.suspicion, stored.suspicion) {
+            (Some(suspicion), Some(stored)) => suspicion.resume(stored),
+            (None, None) => true,
+            _ => false,
+        };
+        same && suspected && self.cascade.resume(stored.cascade)
     }
 
     pub fn alarm(&self) -> Option<Alarm> {

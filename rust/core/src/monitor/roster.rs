@@ -1,14 +1,15 @@
 //! The features of a model, and the way from a tensor to them.
 
 use super::config::MonitorConfig;
-use super::layout::{Layout, Route};
+use super::layout::{self, Layout, Route};
 use super::snapshot::{FeatureSnapshot, Shown};
-use super::watch::Watch;
+use super::watch::{self, Watch};
 use crate::feature::stage::Stage;
 use crate::feature::{Reading, Room, Spec, TensorConfig};
 use crate::profile::{Column, Labels, Numbers, Plan, Profile};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -37,6 +38,14 @@ pub struct Roster {
     missing: u64,
 }
 
+/// A roster at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    features: Vec<watch::Stored>,
+    layouts: Vec<layout::Stored>,
+    missing: u64,
+}
+
 /// How a feature begins that has not been seen before.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
@@ -54,6 +63,33 @@ impl Roster {
 
     pub fn features_mut(&mut self) -> &mut [Watch] {
         &mut self.features
+    }
+
+    /// All features and layouts, of which no rows wait any more.
+    pub fn stored(&self) -> Stored {
+        Stored {
+            features: self.features.iter().map(Watch::stored).collect(),
+            layouts: self.layouts.iter().map(Layout::stored).collect(),
+            missing: self.missing,
+        }
+    }
+
+    /// A stored roster, compared with `profile`; `None` when it does not hold together.
+    pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Roster> {
+        let most = config.max_features as usize;
+        if stored.features.len() > most || stored.layouts.len() > most {
+            return None;
+        }
+        let resumed = |stored: watch::Stored| Watch::resumed(stored, profile, config);
+        let features = stored.features.into_iter().map(resumed).collect::<Option<Vec<Watch>>>()?;
+        let key = |(number, feature): (usize, &Watch)| {
+            ((feature.direction(), feature.name().to_owned()), number as u32)
+        };
+        let numbers: BTreeMap<_, _> = features.iter().enumerate().map(key).collect();
+        let layout = |stored| Layout::resumed(stored, features.len());
+        let layouts = stored.layouts.into_iter().map(layout).collect::<Option<Vec<Layout>>>()?;
+        let distinct = numbers.len() == features.len();
+        distinct.then_some(Roster { features, numbers, layouts, cursor: 0, missing: stored.missing })
     }
 
     /// Those of one direction.

@@ -1,5 +1,6 @@
 //! Whole messages in, numbers and alarms out.
 
+mod restart;
 mod windows;
 
 use super::*;

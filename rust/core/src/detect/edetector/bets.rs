@@ -117,6 +117,11 @@ impl Bets {
         Bets { cells, factors, shares, groups, bets }
     }
 
+    /// How many cells a pane's counts have.
+    pub fn cells(&self) -> usize {
+        self.cells
+    }
+
     /// How many bets there are.
     pub fn len(&self) -> usize {
         self.bets.len()
