@@ -26,8 +26,10 @@ __all__ = [
     "bracket",
     "decode",
     "describe_profile",
+    "diff_profiles",
     "distance",
     "measure",
+    "merge_profiles",
     "performance_of_classes",
     "profile_scores",
     "profile_with_scores",
@@ -223,6 +225,13 @@ class ProfileBuilder:
     """Builds a reference profile from columns, in one pass with bounded memory, chunk by chunk."""
 
     def __new__(cls, model: str, bins: int = 32) -> ProfileBuilder: ...
+    @staticmethod
+    def on(edges: bytes) -> ProfileBuilder:
+        """A builder for a part of the data.
+
+        It counts on the bins of the profile ``edges``, so that what it builds can be merged with other parts.
+        Raises ProfileError.
+        """
     def add_numbers(
         self, name: str, direction: Literal["input", "output"], values: npt.NDArray[np.float64]
     ) -> None:
@@ -290,10 +299,24 @@ class Backtest:
     def rows(self) -> int:
         """Rows so far."""
 
-def describe_profile(profile: bytes) -> dict[str, Any]:
-    """What a profile file holds.
+def describe_profile(profile: bytes, detail: bool = False) -> dict[str, Any]:
+    """What a profile file holds, with ``detail`` also the bins of every feature.
 
-    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}]}``. Raises ProfileError.
+    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}], "sections"}``. Raises
+    ProfileError.
+    """
+
+def merge_profiles(profiles: Sequence[bytes], model: str | None = None) -> bytes:
+    """The profile of the rows of all of them, the same bytes in any order; of a model of this name.
+
+    Raises ProfileError when they are of different models (without ``model``), features or edges.
+    """
+
+def diff_profiles(reference: bytes, current: bytes, chance: float = 0.001) -> list[dict[str, Any]]:
+    """The distances of every feature of two profiles, as :func:`measure` has them.
+
+    ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are none.
+    Raises ProfileError.
     """
 
 def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:

@@ -30,7 +30,7 @@ mod _core {
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile},
+        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
     };
 
     #[pymodule_init]

@@ -71,6 +71,19 @@ pub struct Tally<'a> {
     pub tails: &'a mut [u128; 2],
 }
 
+// === impl Kind ===
+
+impl Kind {
+    /// As files and snapshots have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Numeric => "numeric",
+            Kind::Discrete => "discrete",
+            Kind::Category => "category",
+        }
+    }
+}
+
 // === impl Binning ===
 
 impl Binning {

@@ -119,6 +119,11 @@ impl Bins {
         self.cells.iter().sum()
     }
 
+    /// The same; `None` when there were more than a counter holds.
+    pub fn checked_total(&self) -> Option<u64> {
+        self.cells.iter().try_fold(0u64, |total, &count| total.checked_add(count))
+    }
+
     pub fn under(&self) -> u64 {
         self.cells[binning::UNDER]
     }

@@ -16,10 +16,13 @@
 //! to second order as with g^(1/τ), which long runs of a rare value break. For small stakes both are the same.
 
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
+use super::growth::{self, LANES, rounded_down};
 use super::slack::{self, Sample};
 pub(super) use crate::sketch::binning::CELLS_MAX;
-use crate::sketch::binning::{BINS_MAX, Kind};
+use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
+use fearless_simd::{Level, dispatch};
+use std::sync::Arc;
 
 /// Stakes on a shape, on a tilt, on a share that grows, on a share that shrinks.
 const SHAPE_STAKES: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
@@ -28,7 +31,7 @@ const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
 const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
 
 /// Most shares that are watched: holes, bins, pairs and fours of them.
-const SHARES_MAX: usize = 2 * BINS_MAX;
+const SHARES_MAX: usize = 1 << u8::BITS;
 
 /// How the first unit of capital is spread: over shapes, over holes, over bins.
 const SPREAD: [f64; 3] = [0.5, 0.25, 0.25];
@@ -44,21 +47,33 @@ pub struct Null {
     pub autocorrelation_time: f64,
 }
 
-/// All bets on one feature.
+/// All bets on one feature. Logarithms are rounded down, so that rounding never wins anything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bets {
     cells: usize,
-    /// Logarithms of factors: one row of cells per bet on a shape.
-    factors: Vec<f64>,
-    /// Bets on shares, behind those on shapes.
-    shares: Vec<ShareBet>,
-    groups: Vec<Vec<usize>>,
-    /// Shape and weight of every bet, in order.
-    bets: Vec<(Shape, f64)>,
+    /// How many bets are on shapes; those on shares follow.
+    on_shapes: usize,
+    /// Logarithms of the factors of bets on shapes: a row of them per cell, filled up with zeros to whole lanes.
+    factors: Vec<f32>,
+    shares: ShareBets,
+    /// The cells of each share.
+    groups: Arc<[Vec<u8>]>,
+    /// Of every bet, in order.
+    shapes: Arc<[Shape]>,
+    /// Weights of successive bets, and how many have them.
+    weights: Arc<[(f64, usize)]>,
 }
 
-/// Logarithms of the factors of a value that is in a share and of one that is not.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Bets on shares: the share, and the logarithms of the factors of a value in it and of one that is not; filled up
+/// with zeros to whole lanes.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ShareBets {
+    group: Vec<u8>,
+    inside: Vec<f32>,
+    outside: Vec<f32>,
+}
+
+/// One of them.
 struct ShareBet {
     group: usize,
     inside: f64,
@@ -97,24 +112,32 @@ impl Bets {
             .iter()
             .enumerate()
             .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
-        let groups = groups.iter().map(|(_, cells)| cells.clone()).collect();
+        let groups = groups.iter().map(|(_, cells)| cells.iter().map(|&cell| cell as u8).collect()).collect();
         Bets::assembled(reference.cells().len(), groups, on_shapes.chain(on_tilts).chain(on_shares).collect())
     }
 
-    fn assembled(cells: usize, groups: Vec<Vec<usize>>, offers: Vec<Offer>) -> Bets {
+    fn assembled(cells: usize, groups: Arc<[Vec<u8>]>, offers: Vec<Offer>) -> Bets {
         let mut of_kind = [0.0; SPREAD.len()];
         offers.iter().for_each(|offer| of_kind[offer.kind] += 1.0);
         let whole: f64 = SPREAD.iter().zip(of_kind).filter(|&(_, n)| n > 0.0).map(|(share, _)| share).sum();
-        let weight = |kind: usize| SPREAD[kind] / whole / of_kind[kind];
-        let bets = offers.iter().map(|offer| (offer.shape, weight(offer.kind))).collect();
-        let (mut factors, mut shares) = (Vec::new(), Vec::new());
+        let weight = |offer: &Offer| SPREAD[offer.kind] / whole / of_kind[offer.kind];
+        let weights = offers.chunk_by(|one, other| one.kind == other.kind);
+        let weights = weights.map(|alike| (alike.first().map_or(0.0, weight), alike.len())).collect();
+        let shapes = offers.iter().map(|offer| offer.shape).collect();
+        let (mut rows, mut shares) = (Vec::new(), ShareBets::default());
         for offer in offers {
             match offer.bet {
-                Form::Cells(row) => factors.extend(row),
-                Form::Share(bet) => shares.push(bet),
+                Form::Cells(row) => rows.push(row),
+                Form::Share(bet) => shares.push(&bet),
             }
         }
-        Bets { cells, factors, shares, groups, bets }
+        shares.fill_up();
+        let width = rows.len().next_multiple_of(LANES);
+        let mut factors = vec![0.0; width * cells];
+        for (bet, row) in rows.iter().enumerate() {
+            row.iter().enumerate().for_each(|(cell, &log)| factors[cell * width + bet] = rounded_down(log));
+        }
+        Bets { cells, on_shapes: rows.len(), factors, shares, groups, shapes, weights }
     }
 
     /// How many cells a pane's counts have.
@@ -124,80 +147,129 @@ impl Bets {
 
     /// How many bets there are.
     pub fn len(&self) -> usize {
-        self.bets.len()
+        self.shapes.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bets.is_empty()
+        self.shapes.is_empty()
     }
 
     /// Shape and weight of every bet; the weights add up to one.
     pub fn iter(&self) -> impl Iterator<Item = (Shape, f64)> {
-        self.bets.iter().copied()
+        let weights = self.weights.iter().flat_map(|&(weight, bets)| std::iter::repeat_n(weight, bets));
+        self.shapes.iter().copied().zip(weights)
+    }
+
+    /// What `capital`, in the order of the bets, adds up to by their weights.
+    pub fn weighted(&self, mut capital: &[f64]) -> f64 {
+        let mut total = 0.0;
+        for &(weight, bets) in self.weights.iter() {
+            let (alike, rest) = capital.split_at(bets.min(capital.len()));
+            total += weight * growth::sum(alike);
+            capital = rest;
+        }
+        total
     }
 
     /// The same bets for rows of which `time` are worth one independent row.
     #[must_use]
     pub fn tuned(&self, time: f64) -> Bets {
         let stickiness = (time.max(1.0) - 1.0) / (time.max(1.0) + 1.0); // γ
-        let tuned = |log: f64| log - (1.0 - stickiness + stickiness * log.exp()).ln();
         let mut bets = self.clone();
-        bets.factors.iter_mut().for_each(|factor| *factor = tuned(*factor));
-        for share in &mut bets.shares {
-            (share.inside, share.outside) = (tuned(share.inside), tuned(share.outside));
-        }
+        dispatch!(Level::new(), _simd => {
+            growth::tune(&mut bets.factors, stickiness);
+            growth::tune(&mut bets.shares.inside, stickiness);
+            growth::tune(&mut bets.shares.outside, stickiness);
+        });
         bets
+    }
+
+    /// Gives every bet its `stake`, and multiplies what it then holds by what it wins on a pane of these `counts`.
+    pub fn play(&self, counts: &[u64], stake: f64, capital: &mut [f64]) {
+        dispatch!(Level::new(), _simd => {
+            self.each(counts, #[inline(always)] |first, gains| {
+                growth::grow(capital.get_mut(first..).unwrap_or_default(), stake, gains);
+            });
+        });
     }
 
     /// Logarithm of the factor by which `counts` multiply each bet, in order.
     pub fn gains(&self, counts: &[u64], gains: &mut Vec<f64>) {
         gains.clear();
-        if counts.len() != self.cells {
-            gains.resize(self.len(), 0.0);
+        self.each(counts, |first, block| {
+            debug_assert_eq!(first, gains.len(), "blocks come in order");
+            gains.extend(&block[..LANES.min(self.end_of(first) - first)]);
+        });
+        gains.resize(self.len(), 0.0); // counts of another reference win nothing
+    }
+
+    /// The end of the bets on shapes, or of all bets, whichever comes first after `first`.
+    fn end_of(&self, first: usize) -> usize {
+        if first < self.on_shapes { self.on_shapes } else { self.len() }
+    }
+
+    /// Shows the logarithms of what the bets win, so many at a time, with the first one's number. Behind the last bet
+    /// on a shape, and the last one of all, a block is filled up with zeros.
+    #[inline(always)]
+    fn each(&self, counts: &[u64], mut visit: impl FnMut(usize, &[f64; LANES])) {
+        if counts.len() != self.cells || self.cells > CELLS_MAX {
             return;
         }
-        let (mut floats, mut inside) = ([0.0; CELLS_MAX], [0.0; SHARES_MAX]);
+        let mut floats = [0.0; CELLS_MAX];
         floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
-        let counts = &floats[..self.cells.min(CELLS_MAX)];
-        gains.extend(self.factors.chunks_exact(self.cells).map(|row| dot(row, counts)));
-        let total: f64 = counts.iter().sum();
-        for (inside, cells) in inside.iter_mut().zip(&self.groups) {
-            *inside = cells.iter().map(|&cell| counts[cell]).sum();
+        let counts = &floats[..self.cells];
+        for first in (0..self.on_shapes).step_by(LANES) {
+            visit(first, &growth::products(&self.factors, first, counts));
         }
-        gains.extend(self.shares.iter().map(|bet| {
-            let inside = inside[bet.group];
-            inside * bet.inside + (total - inside) * bet.outside
-        }));
+        let total: f64 = counts.iter().sum();
+        let mut held = [0.0; SHARES_MAX];
+        for (held, cells) in held.iter_mut().zip(self.groups.iter()) {
+            *held = cells.iter().map(|&cell| counts.get(usize::from(cell)).copied().unwrap_or(0.0)).sum();
+        }
+        let (groups, _) = self.shares.group.as_chunks::<LANES>();
+        let (inside, _) = self.shares.inside.as_chunks::<LANES>();
+        let (outside, _) = self.shares.outside.as_chunks::<LANES>();
+        for (block, ((groups, inside), outside)) in groups.iter().zip(inside).zip(outside).enumerate() {
+            let held = groups.map(|group| held[usize::from(group)]);
+            visit(self.on_shapes + block * LANES, &growth::split(&held, total, inside, outside));
+        }
     }
 
     /// The same for one bet.
     pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
-        let row = self.factors.chunks_exact(self.cells).nth(bet);
-        let on_shapes = self.factors.len() / self.cells.max(1);
-        match (row, bet.checked_sub(on_shapes).and_then(|share| self.shares.get(share))) {
-            (Some(row), _) => row.iter().zip(counts).map(|(factor, &count)| factor * count as f64).sum(),
-            (None, Some(share)) => {
-                let total = counts.iter().sum::<u64>() as f64;
-                let inside = self.groups[share.group].iter().map(|&cell| counts[cell]).sum::<u64>() as f64;
-                inside * share.inside + (total - inside) * share.outside
-            }
-            (None, None) => 0.0,
-        }
+        let width = self.on_shapes.next_multiple_of(LANES);
+        let Some(share) = bet.checked_sub(self.on_shapes) else {
+            let factors = self.factors.iter().skip(bet).step_by(width);
+            return factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
+        };
+        let ShareBets { group, inside, outside } = &self.shares;
+        let (Some(&group), Some(&inside), Some(&outside)) =
+            (group.get(share), inside.get(share), outside.get(share))
+        else {
+            return 0.0;
+        };
+        let total = counts.iter().sum::<u64>() as f64;
+        let cells = self.groups.get(usize::from(group)).map_or(&[][..], Vec::as_slice);
+        let held = cells.iter().filter_map(|&cell| counts.get(usize::from(cell))).sum::<u64>() as f64;
+        held * f64::from(inside) + (total - held) * f64::from(outside)
     }
 }
 
-/// Four sums at once, so that the additions need not wait for each other.
-fn dot(row: &[f64], counts: &[f64]) -> f64 {
-    let (rows, row_rest) = row.as_chunks::<4>();
-    let (cells, cells_rest) = counts.as_chunks::<4>();
-    let mut sums = [0.0; 4];
-    for (row, counts) in rows.iter().zip(cells) {
-        for lane in 0..4 {
-            sums[lane] += row[lane] * counts[lane];
-        }
+// === impl ShareBets ===
+
+impl ShareBets {
+    fn push(&mut self, bet: &ShareBet) {
+        self.group.push(bet.group as u8);
+        self.inside.push(rounded_down(bet.inside));
+        self.outside.push(rounded_down(bet.outside));
     }
-    let rest: f64 = row_rest.iter().zip(cells_rest).map(|(factor, count)| factor * count).sum();
-    sums.iter().sum::<f64>() + rest
+
+    fn fill_up(&mut self) {
+        let whole = self.group.len().next_multiple_of(LANES);
+        self.group.resize(whole, 0);
+        self.inside.resize(whole, 0.0);
+        self.outside.resize(whole, 0.0);
+    }
 }
 
 /// A reference, and how far it can be trusted.
