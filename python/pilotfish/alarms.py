@@ -34,7 +34,8 @@ class Engine(Protocol):
 class AlarmWatch:
     """Polls the engine and publishes what is new.
 
-    Events up to the sequence ``after`` are known already. ``wait`` sleeps for that many seconds, or less when it is time to stop, and says whether it is.
+    Events up to the sequence ``after`` are known already. ``wait`` sleeps for that many seconds, or less when
+    it is time to stop, and says whether it is.
     """
 
     def __init__(

@@ -113,7 +113,8 @@ class Sidecar:
             self._later("journal", lambda: journal.close(JOURNAL_SECONDS))
             keep = _both(telemetry.keep, journal.keep)
 
-        watch = AlarmWatch(engine, [alarms.log, telemetry.alarm], after=_alarms_so_far(engine))
+        known = 0 if keeper is None else _alarms_so_far(engine)
+        watch = AlarmWatch(engine, [alarms.log, telemetry.alarm], after=known)
         watch.start()
         self._later("alarms", watch.stop)
         if keeper is not None:

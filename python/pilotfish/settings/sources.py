@@ -159,8 +159,9 @@ def _grounded(value: dict[str, Any], folder: Path) -> dict[str, Any]:
         value["versions"] = {
             name: _joined(item, "profile", folder) for name, item in value["versions"].items()
         }
-    if isinstance(value.get("journal"), dict):
-        value["journal"] = _joined(value["journal"], "directory", folder)
+    for section in ("journal", "state"):
+        if isinstance(value.get(section), dict):
+            value[section] = _joined(value[section], "directory", folder)
     return value
 
 

@@ -140,9 +140,9 @@ impl Engine {
 
     /// Encodes without the GIL; one model is locked at a time.
     fn state<'py>(&self, py: Python<'py>, clock: &str, now_ns: Nanos) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py.detach(|| self.inner.state(clock, now_ns)).map_err(|error| {
-            PyRuntimeError::new_err(format!("the state could not be encoded: {error}"))
-        })?;
+        let bytes = py
+            .detach(|| self.inner.state(clock, now_ns))
+            .map_err(|error| PyRuntimeError::new_err(format!("the state could not be encoded: {error}")))?;
         Ok(PyBytes::new(py, &bytes))
     }
 
