@@ -131,7 +131,7 @@ def test_state_of_other_settings_or_another_profile_is_lost_for_that_model(
     assert lost[0]["reason"] == "other_profile"
     renamed = _core.Engine(
         configuration(
-            versions=["v9"], routes=[{"name": "digits", "stable": "v9", "sticky": [], "salt": "s"}],
+            versions=[{"name": "v9"}], routes=[{"name": "digits", "stable": "v9", "sticky": [], "salt": "s"}],
             monitor=MONITOR,
         ),
         {},

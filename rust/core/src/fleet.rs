@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::call::{Nanos, VersionId};
 use crate::detect::{AlarmEvent, AlarmState};
-use crate::monitor::{Lost, Monitor, MonitorConfig, MonitorSnapshot, Resumption, Stored};
+use crate::monitor::{Lost, Monitor, MonitorConfig, MonitorSnapshot, Resumption};
 use crate::profile::Profile;
 use crate::state::{Entry, Left, State};
 use crate::tensor::{Direction, Tensor};
@@ -24,13 +24,20 @@ const MOST_EVENTS: usize = 1024;
 #[derive(Debug)]
 pub struct Fleet {
     config: Arc<MonitorConfig>,
-    profiles: BTreeMap<VersionId, Arc<Profile>>,
+    watched: BTreeMap<VersionId, Watched>,
     monitors: BTreeMap<(String, VersionId), Monitor>,
-    /// Messages of models beyond [`MOST_MONITORS`].
+    /// Messages that no monitor was made for.
     overflow: u64,
     events: VecDeque<NumberedEvent>,
     raised: u64,
     cleared: u64,
+}
+
+/// A version in force, and what its traffic is compared with.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub name: Arc<str>,
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// An alarm event with its place in the sequence, and whose it is.
@@ -73,10 +80,10 @@ pub struct Observation<'m> {
 // === impl Fleet ===
 
 impl Fleet {
-    pub fn new(config: Arc<MonitorConfig>, profiles: BTreeMap<VersionId, Arc<Profile>>) -> Fleet {
+    pub fn new(config: Arc<MonitorConfig>) -> Fleet {
         Fleet {
             config,
-            profiles,
+            watched: BTreeMap::new(),
             monitors: BTreeMap::new(),
             overflow: 0,
             events: VecDeque::new(),
@@ -85,7 +92,18 @@ impl Fleet {
         }
     }
 
-    pub fn observe(&mut self, observation: Observation<'_>, versions: &[String]) {
+    /// Watches these versions from now on. Those that stay go on with what they have seen; one whose profile is
+    /// another one begins anew.
+    pub fn watch(&mut self, watched: BTreeMap<VersionId, Watched>) {
+        let before = std::mem::replace(&mut self.watched, watched);
+        let same = |version: &VersionId| match (before.get(version), self.watched.get(version)) {
+            (Some(before), Some(now)) => before.hash() == now.hash(),
+            _ => false,
+        };
+        self.monitors.retain(|(_, version), _| same(version));
+    }
+
+    pub fn observe(&mut self, observation: Observation<'_>) {
         let Observation { model, version, direction, tensors, answered, now } = observation;
         let Some(monitor) = self.monitor(model, version, answered) else {
             self.overflow += 1;
@@ -94,26 +112,26 @@ impl Fleet {
         monitor.observe(direction, tensors, now);
         let events = monitor.take_events();
         for event in events {
-            self.remember(event, model, &versions[version]);
+            self.remember(event, model, version);
         }
     }
 
     /// Time has passed, whether or not messages came.
-    pub fn tick(&mut self, now: Nanos, versions: &[String]) {
+    pub fn tick(&mut self, now: Nanos) {
         let mut events = Vec::new();
         for ((model, version), monitor) in &mut self.monitors {
             monitor.tick(now);
             events.extend(monitor.take_events().into_iter().map(|event| (event, model.clone(), *version)));
         }
         for (event, model, version) in events {
-            self.remember(event, &model, &versions[version]);
+            self.remember(event, &model, version);
         }
     }
 
-    pub fn models(&self, versions: &[String], detail: bool) -> Vec<ModelSnapshot> {
+    pub fn models(&self, detail: bool) -> Vec<ModelSnapshot> {
         let snapshot = |((model, version), monitor): (&(String, VersionId), &Monitor)| ModelSnapshot {
             model: model.clone(),
-            version: versions[*version].clone(),
+            version: self.name(*version),
             monitor: monitor.snapshot(detail),
         };
         self.monitors.iter().map(snapshot).collect()
@@ -125,43 +143,39 @@ impl Fleet {
     }
 
     /// What one of them must not forget; `None` while it is learning.
-    pub fn stored(&mut self, key: &(String, VersionId)) -> Option<Stored> {
-        self.monitors.get_mut(key)?.stored()
+    pub fn stored(&mut self, key: &(String, VersionId)) -> Option<Entry> {
+        let monitor = self.monitors.get_mut(key)?.stored()?;
+        Some(Entry { model: key.0.clone(), version: self.name(key.1), monitor })
     }
 
     /// Goes on where `state` stopped. What is watched already stays as it is; what cannot be taken up is named.
-    pub fn resume(&mut self, state: State, at: Resumption, versions: &[String]) -> Vec<Left> {
+    pub fn resume(&mut self, state: State, at: Resumption) -> Vec<Left> {
         (self.raised, self.cleared) = (self.raised + state.raised, self.cleared + state.cleared);
         let mut left = Vec::new();
         for entry in state.monitors {
             let (model, version) = (entry.model.clone(), entry.version.clone());
-            if let Err(lost) = self.take_up(entry, at, versions) {
+            if let Err(lost) = self.take_up(entry, at) {
                 left.push(Left { model, version, reason: lost.name(), says: lost.to_string() });
             }
         }
         left
     }
 
-    fn take_up(&mut self, entry: Entry, at: Resumption, versions: &[String]) -> Result<(), Lost> {
+    fn take_up(&mut self, entry: Entry, at: Resumption) -> Result<(), Lost> {
         let Entry { model, version, monitor } = entry;
-        let version = versions.iter().position(|known| *known == version).ok_or(Lost::UnknownVersion)?;
+        let named = self.watched.iter().find(|(_, watched)| *watched.name == *version);
+        let (&version, watched) = named.ok_or(Lost::UnknownVersion)?;
         if self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
             return Err(Lost::Damaged);
         }
-        let profile = self.profile_for(&model, version);
+        let profile = watched.profile_for(&model);
         let mut monitor = Monitor::resumed(Arc::clone(&self.config), profile, monitor, at)?;
         monitor.set_model(&model);
         self.monitors.entry((model, version)).or_insert(monitor);
         Ok(())
     }
 
-    /// A profile made for a named model says nothing about another one.
-    fn profile_for(&self, model: &str, version: VersionId) -> Option<Arc<Profile>> {
-        let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
-        self.profiles.get(&version).filter(fits).cloned()
-    }
-
-    /// Messages of models that are not watched, because they are too many or were never answered.
+    /// Messages of models that are not watched: too many, never answered, or of a version no longer in force.
     pub fn overflow(&self) -> u64 {
         self.overflow
     }
@@ -184,10 +198,11 @@ impl Fleet {
     fn monitor(&mut self, model: &str, version: VersionId, answered: bool) -> Option<&mut Monitor> {
         let key = (model.to_owned(), version);
         if !self.monitors.contains_key(&key) {
+            let watched = self.watched.get(&version)?;
             if !answered || self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
                 return None;
             }
-            let profile = self.profile_for(model, version);
+            let profile = watched.profile_for(model);
             let mut monitor = Monitor::new(Arc::clone(&self.config), profile);
             monitor.set_model(model);
             self.monitors.insert(key.clone(), monitor);
@@ -195,7 +210,7 @@ impl Fleet {
         self.monitors.get_mut(&key)
     }
 
-    fn remember(&mut self, event: AlarmEvent, model: &str, version: &str) {
+    fn remember(&mut self, event: AlarmEvent, model: &str, version: VersionId) {
         match event.state {
             AlarmState::Raised => self.raised += 1,
             AlarmState::Cleared => self.cleared += 1,
@@ -204,11 +219,25 @@ impl Fleet {
             self.events.pop_front();
         }
         let sequence = self.raised + self.cleared;
-        self.events.push_back(NumberedEvent {
-            sequence,
-            model: model.into(),
-            version: version.into(),
-            event,
-        });
+        let version = self.name(version);
+        self.events.push_back(NumberedEvent { sequence, model: model.into(), version, event });
+    }
+
+    fn name(&self, version: VersionId) -> String {
+        self.watched.get(&version).map(|watched| watched.name.as_ref().to_owned()).unwrap_or_default()
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// A profile made for a named model says nothing about another one.
+    fn profile_for(&self, model: &str) -> Option<Arc<Profile>> {
+        let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
+        self.profile.as_ref().filter(fits).cloned()
+    }
+
+    fn hash(&self) -> Option<&str> {
+        self.profile.as_ref().map(|profile| profile.hash())
     }
 }

@@ -42,7 +42,7 @@ pub use snapshot::{
 
 pub use stored::{Lost, Resumption, Stored};
 
-use crate::detect::discovery::{Discovery, discover};
+use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
 use crate::profile::Profile;
@@ -314,9 +314,7 @@ impl Monitor {
             return;
         }
         // Only now, with the evidence of all features, is it known how much of it flags one.
-        self.evidence.clear();
-        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
-        let discovery = discover(&mut self.evidence, config.alarm.level());
+        let discovery = self.roster.weigh(&mut self.evidence, config.alarm.level());
         self.discovery = Some((discovery, stake));
         for feature in self.roster.of_direction(direction) {
             if let Some(change) = feature.judge(discovery.level, &closing) {

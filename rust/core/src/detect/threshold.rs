@@ -81,6 +81,14 @@ impl Threshold {
         };
     }
 
+    /// Adds what another worker has seen: a breach of one is a breach.
+    pub fn merge(&mut self, other: Stored) {
+        let mine = self.stored();
+        if (other.raised, other.streak) > (mine.raised, mine.streak) {
+            self.resume(other);
+        }
+    }
+
     fn raised(&self, score: f64, since: Mark) -> Alarm {
         Alarm {
             method: self.method,

@@ -116,6 +116,30 @@ impl Comparison {
         same && suspected && self.cascade.resume(stored.cascade)
     }
 
+    /// Adds the counts of another worker that was compared with the same reference, pane by pane and slice by slice,
+    /// the latest beside the latest.
+    pub fn merge(&mut self, other: &Comparison) {
+        let size = self.window.closed().count().max(other.window.closed().count());
+        let empty = Bins::new(Arc::clone(self.reference.bins.binning()));
+        let mut panes = vec![empty; size];
+        for window in [&self.window, &other.window] {
+            let skipped = size - window.closed().count();
+            panes.iter_mut().skip(skipped).zip(window.closed()).for_each(|(sum, pane)| sum.merge(pane));
+        }
+        let mut open = self.window.open().clone();
+        open.merge(other.window.open());
+        self.window.resume(panes, open);
+        self.past.merge(&other.past);
+        self.cascade.merge(&other.cascade);
+        self.chance = self.chance.or(other.chance);
+        for ((_, mine), (_, theirs)) in self.detectors.iter_mut().zip(&other.detectors) {
+            mine.merge(theirs.stored());
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.suspicion, &other.suspicion) {
+            mine.merge(theirs);
+        }
+    }
+
     pub fn alarm(&self) -> Option<Alarm> {
         let suspected = self.suspicion.as_ref().and_then(Suspicion::alarm);
         suspected.or_else(|| self.detectors.iter().find_map(|(_, detector)| detector.alarm().cloned()))

@@ -59,6 +59,23 @@ enum StoredRoute {
     Strings { categories: Vec<u32>, lengths: Vec<u32> },
 }
 
+// === impl Stored ===
+
+impl Stored {
+    /// The same for features that have other numbers now.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(u32) -> u32) -> Stored {
+        let lists: [&mut [u32]; 2] = match &mut self.route {
+            StoredRoute::Nothing => [&mut [], &mut []],
+            StoredRoute::Columns { slots, .. } => [slots, &mut []],
+            StoredRoute::Pooled { all, slots, .. } => [std::slice::from_mut(all), slots],
+            StoredRoute::Strings { categories, lengths } => [categories, lengths],
+        };
+        lists.into_iter().flatten().for_each(|slot| *slot = number(*slot));
+        self
+    }
+}
+
 // === impl Layout ===
 
 impl Layout {
@@ -71,6 +88,12 @@ impl Layout {
             strings: tensor.datatype == Datatype::Bytes,
             route,
         }
+    }
+
+    /// Whether it is for the same tensors as another one.
+    pub fn is_like(&self, other: &Stored) -> bool {
+        (self.direction, self.columns, self.strings) == (other.direction, other.columns, other.strings)
+            && self.name == other.name
     }
 
     /// The layout without the rows that wait.

@@ -4,6 +4,7 @@ use super::config::MonitorConfig;
 use super::layout::{self, Layout, Route};
 use super::snapshot::{FeatureSnapshot, Shown};
 use super::watch::{self, Watch};
+use crate::detect::discovery::{Discovery, discover};
 use crate::feature::stage::Stage;
 use crate::feature::{Reading, Room, Spec, TensorConfig};
 use crate::profile::{Column, Labels, Numbers, Plan, Profile};
@@ -63,6 +64,35 @@ impl Roster {
 
     pub fn features_mut(&mut self) -> &mut [Watch] {
         &mut self.features
+    }
+
+    /// What the evidence of all features adds up to; `evidence` is memory that is used again.
+    pub fn weigh(&self, evidence: &mut Vec<f64>, level: f64) -> Discovery {
+        evidence.clear();
+        evidence.extend(self.features.iter().filter_map(Watch::evidence));
+        discover(evidence, level)
+    }
+
+    /// Adds the features of another roster, of which no rows wait: those of one name are one feature.
+    pub fn merge(&mut self, other: Roster) {
+        let layouts: Vec<layout::Stored> = other.layouts.iter().map(Layout::stored).collect();
+        let mut numbers = Vec::with_capacity(other.features.len());
+        for feature in other.features {
+            let key = (feature.direction(), feature.name().to_owned());
+            let number = *self.numbers.entry(key).or_insert(self.features.len() as u32);
+            numbers.push(number);
+            match self.features.get_mut(number as usize) {
+                Some(mine) => mine.merge(&feature),
+                None => self.features.push(feature),
+            }
+        }
+        for layout in layouts {
+            if !self.layouts.iter().any(|mine| mine.is_like(&layout)) {
+                let layout = layout.renumbered(|slot| numbers.get(slot as usize).copied().unwrap_or(slot));
+                self.layouts.extend(Layout::resumed(layout, self.features.len()));
+            }
+        }
+        self.missing += other.missing;
     }
 
     /// All features and layouts, of which no rows wait any more.

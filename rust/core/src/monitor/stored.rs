@@ -114,6 +114,32 @@ impl Monitor {
         })
     }
 
+    /// Adds what another worker, or another sidecar, has counted of the same model. Counts, windows and histograms are
+    /// those of one pass over all rows, to the last bit; means are so up to rounding; the evidence is the mean of both.
+    ///
+    /// # Errors
+    /// [`Lost::OtherProfile`] when they were compared with different bins, [`Lost::OtherSettings`]; nothing has changed.
+    pub fn merge(&mut self, mut other: Monitor) -> Result<(), Lost> {
+        let hash = |monitor: &Monitor| monitor.profile.as_ref().map(|profile| profile.hash().to_owned());
+        if self.config.meaning() != other.config.meaning() {
+            return Err(Lost::OtherSettings);
+        }
+        let learning = Phase::Learning;
+        if hash(self) != hash(&other) || self.phase == learning || other.phase == learning {
+            return Err(Lost::OtherProfile);
+        }
+        self.drain();
+        other.drain();
+        self.inputs.merge(&other.inputs);
+        self.outputs.merge(&other.outputs);
+        self.roster.merge(other.roster);
+        let stakes = self.discovery.into_iter().chain(other.discovery).map(|(_, stake)| stake);
+        let stake = stakes.reduce(f64::max);
+        self.discovery =
+            stake.map(|stake| (self.roster.weigh(&mut self.evidence, self.config.alarm.level()), stake));
+        Ok(())
+    }
+
     /// A monitor that goes on where another one stopped; `profile` is the one that is given now.
     ///
     /// # Errors

@@ -46,6 +46,16 @@ impl Suspicion {
         Stored { detector: self.detector.state().clone(), level: self.level, stake: self.stake }
     }
 
+    /// The mean of two detectors: as certain as each of them, whatever their rows had to do with each other.
+    pub fn merge(&mut self, other: &Suspicion) {
+        let mean = self.detector.state().mean(other.detector.state());
+        if let Some(detector) = mean.and_then(|state| EDetector::resumed(Arc::clone(&self.plan), state)) {
+            self.detector = detector;
+        }
+        self.stake = self.stake.max(other.stake);
+        self.level = self.level.max(other.level);
+    }
+
     /// Goes on with what was stored; false when that belongs to another reference.
     pub fn resume(&mut self, stored: Stored) -> bool {
         let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {

@@ -96,6 +96,17 @@ impl Watch {
         });
     }
 
+    /// Adds what another worker has seen of the same feature, compared with the same reference.
+    pub fn merge(&mut self, other: &Watch) {
+        self.moments.merge(&other.moments);
+        self.buckets.merge(&other.buckets);
+        self.specials.merge(&other.specials);
+        self.labels += other.labels;
+        if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
+            mine.merge(theirs);
+        }
+    }
+
     pub fn stored(&self) -> Stored {
         let comparison = match &self.stage {
             Stage::Compared(comparison) => Some(comparison.stored()),
