@@ -128,7 +128,8 @@ impl Fleet {
         }
     }
 
-    pub fn models(&self, detail: bool) -> Vec<ModelSnapshot> {
+    pub fn models(&mut self, detail: bool) -> Vec<ModelSnapshot> {
+        self.monitors.values_mut().for_each(Monitor::settle);
         let snapshot = |((model, version), monitor): (&(String, VersionId), &Monitor)| ModelSnapshot {
             model: model.clone(),
             version: self.name(*version),

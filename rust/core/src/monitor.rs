@@ -198,6 +198,12 @@ impl Monitor {
         }
     }
 
+    /// Counts the rows that wait to be counted together: a snapshot then need not look at each of them.
+    pub fn settle(&mut self) {
+        self.roster.drain(Direction::Input);
+        self.roster.drain(Direction::Output);
+    }
+
     /// Alarms raised and cleared since this was last called, oldest first.
     pub fn take_events(&mut self) -> Vec<AlarmEvent> {
         std::mem::take(&mut self.events).into()
@@ -323,12 +329,6 @@ impl Monitor {
         }
     }
 
-    /// Counts the rows that wait.
-    fn drain(&mut self) {
-        self.roster.drain(Direction::Input);
-        self.roster.drain(Direction::Output);
-    }
-
     // === learning ===
 
     /// Whether a direction has seen its rows. Learning ends when both have, or when one that has sees another message:
@@ -338,7 +338,7 @@ impl Monitor {
     }
 
     fn finish_learning(&mut self, now: u64) {
-        self.drain();
+        self.settle();
         let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
         self.phase = Phase::Learned;
         self.profile = Profile::new(&self.model, references).ok().map(Arc::new);

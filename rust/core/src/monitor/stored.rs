@@ -98,7 +98,7 @@ impl Monitor {
         if self.phase == Phase::Learning {
             return None;
         }
-        self.drain();
+        self.settle();
         let profile = match (&self.profile, self.phase) {
             (None, _) => StoredProfile::Nothing,
             (Some(profile), Phase::Learned) => StoredProfile::Learned(profile.to_bytes()),
@@ -128,8 +128,8 @@ impl Monitor {
         if hash(self) != hash(&other) || self.phase == learning || other.phase == learning {
             return Err(Lost::OtherProfile);
         }
-        self.drain();
-        other.drain();
+        self.settle();
+        other.settle();
         self.inputs.merge(&other.inputs);
         self.outputs.merge(&other.outputs);
         self.roster.merge(other.roster);
