@@ -1,6 +1,8 @@
 //! Whole messages in, numbers and alarms out.
 
 mod joint;
+mod merge;
+mod restart;
 mod scores;
 mod windows;
 
