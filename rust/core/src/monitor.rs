@@ -70,6 +70,8 @@ const NOISY_PANES: f64 = 0.001;
 #[derive(Debug)]
 pub struct Monitor {
     config: Arc<MonitorConfig>,
+    /// The same, with the names of what is computed from whole rows.
+    named: Arc<MonitorConfig>,
     /// Name for a profile that is learned.
     model: String,
     profile: Option<Arc<Profile>>,
@@ -105,7 +107,8 @@ impl Monitor {
         let joints = JointWatches::new(&config, profile.as_deref());
         let scores = profile.as_ref().and_then(|known| ScoreWatch::of(known, config.window_panes as usize));
         Monitor {
-            config: naming(config, &joints),
+            named: naming(&config, &joints),
+            config,
             joints,
             scores,
             model: String::new(),
@@ -195,7 +198,7 @@ impl Monitor {
         part: Range<usize>,
     ) {
         let start = Start {
-            config: &self.config,
+            config: &self.named,
             profile: self.profile.as_deref(),
             is_learning: self.phase == Phase::Learning,
         };
@@ -375,7 +378,7 @@ impl Monitor {
             if joints.maps.is_empty() { Ok(profile) } else { profile.with_section(&joints) }
         });
         self.profile = profile.ok().map(Arc::new);
-        self.config = naming(Arc::clone(&self.config), &self.joints);
+        self.named = naming(&self.config, &self.joints);
         let features = self.profile.as_ref().map_or(0, |profile| profile.references().len());
         for feature in self.roster.features_mut() {
             let reference =
@@ -389,11 +392,11 @@ impl Monitor {
 }
 
 /// The configuration with the names of what is computed from whole rows.
-fn naming(config: Arc<MonitorConfig>, joints: &JointWatches) -> Arc<MonitorConfig> {
+fn naming(config: &Arc<MonitorConfig>, joints: &JointWatches) -> Arc<MonitorConfig> {
     if joints.is_empty() {
-        return config;
+        return Arc::clone(config);
     }
-    let mut named = MonitorConfig::clone(&config);
+    let mut named = MonitorConfig::clone(config);
     named.tensors.extend(joints.tensors());
     Arc::new(named)
 }

@@ -86,6 +86,20 @@ impl ScoreWatch {
         }
     }
 
+    /// Adds the panes of another worker, the latest to the latest.
+    pub fn merge(&mut self, other: &ScoreWatch) {
+        let add = |mine: &mut Vec<ScoreTable>, theirs: &[ScoreTable]| {
+            mine.iter_mut().zip(theirs).for_each(|(sum, table)| sum.merge(table));
+        };
+        add(&mut self.open, &other.open);
+        while self.panes.len() < other.panes.len() {
+            self.panes.push_front(vec![ScoreTable::default(); self.open.len()]);
+        }
+        for (mine, theirs) in self.panes.iter_mut().rev().zip(other.panes.iter().rev()) {
+            add(mine, theirs);
+        }
+    }
+
     /// The estimate for the closed panes that are kept; `None` before the first.
     pub fn snapshot(&self) -> Option<PerformanceSnapshot> {
         let mut window = self.panes.front()?.clone();

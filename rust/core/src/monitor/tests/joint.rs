@@ -1,6 +1,7 @@
 //! How the columns of an input go together, live.
 
 use super::*;
+use crate::monitor::Resumption;
 
 const ROWS: usize = 4_000;
 
@@ -52,6 +53,18 @@ fn a_learned_map_travels_with_its_profile() {
     send_pairs(&mut watching, 3_000, -0.7, 4);
     assert!(alarmed(&mut watching).contains(&"x.pair(a, b)".to_owned()));
     assert_eq!(watching.snapshot(false).profile.map(|profile| profile.absent), Some(0));
+}
+
+#[test]
+fn a_restart_goes_on_with_the_learned_map() {
+    let mut before = monitor(CONFIG, None);
+    send_pairs(&mut before, ROWS + 2_000, 0.7, 1);
+    let stored = before.stored().expect("it has learned");
+    let config: MonitorConfig = serde_json::from_str(CONFIG).unwrap();
+    let mut after = Monitor::resumed(Arc::new(config), None, stored, Resumption::default()).unwrap();
+    assert_eq!(after.snapshot(false).features.len(), before.snapshot(false).features.len());
+    send_pairs(&mut after, 3_000, -0.7, 2);
+    assert!(alarmed(&mut after).contains(&"x.pair(a, b)".to_owned()));
 }
 
 #[test]

@@ -58,3 +58,14 @@ fn other_outputs_inputs_and_widths_do_not_count() {
     send(&mut monitor, Direction::Output, "proba", 2, &[f64::NAN, 0.9].repeat(500));
     assert_eq!(monitor.snapshot(false).performance.unwrap().estimated.rows, 0);
 }
+
+#[test]
+fn workers_add_up() {
+    let (mut one, mut other) = (watching(1), watching(1));
+    send(&mut one, Direction::Output, "proba", 1, &[0.9; 1_000]);
+    send(&mut other, Direction::Output, "proba", 1, &[0.6; 1_500]);
+    one.merge(other).unwrap();
+    let found = one.snapshot(false).performance.unwrap().estimated;
+    assert_eq!(found.rows, 2_500);
+    assert!((found.accuracy.unwrap() - (0.9 * 1_000.0 + 0.6 * 1_500.0) / 2_500.0).abs() < 0.03, "{found:?}");
+}
