@@ -7,6 +7,7 @@ mod detector;
 mod distance;
 mod engine;
 mod error;
+mod histogram;
 mod labels;
 mod message;
 mod metadata;
@@ -27,14 +28,15 @@ mod _core {
         certificates::{Certificates, forwarded_client_certificate},
         decision::Decision,
         detector::Detector,
-        distance::{bracket, distance, measure},
+        distance::{bracket, distance, measure, noise},
         engine::Engine,
         error::{CertificateError, ConfigurationError, ProfileError},
+        histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
+        profile::{Profile, ProfileBuilder, describe_profile},
     };
 
     #[pymodule_init]
