@@ -87,6 +87,11 @@ impl Moments {
 
     #[inline]
     fn combine(&mut self, other: &Moments) {
+        if self.count == 0 {
+            // The formula below would take the distance from nothing, squared, zero times: not a number if it is large.
+            *self = other.clone();
+            return;
+        }
         let count = self.count + other.count;
         let share = other.count as f64 / count as f64;
         let difference = other.mean - self.mean;
