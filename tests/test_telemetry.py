@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
-from telemetry_snapshot import FakeEngine, exponential
+from telemetry_snapshot import FakeCertificates, FakeEngine, exponential
 
 from pilotfish import _core, log
 from pilotfish.call import KeptCall
@@ -49,6 +49,7 @@ def exported(collector: Collector, engine: Any = None, **changes: Any) -> Teleme
         settings(collector.grpc_endpoint, **changes),
         engine or FakeEngine(),
         upstreams={"v1": "127.0.0.1:8001", "v2": "unix:/run/v2.sock"},
+        certificates=FakeCertificates(),
     )
     telemetry.start()
     assert telemetry.shutdown(10.0)
@@ -648,7 +649,7 @@ def _real_engine() -> _core.Engine:
     route = {"name": "default", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 300_000}]}
     configuration = {
         "plane": "grpcio",
-        "versions": ["v1", "v2"],
+        "versions": [{"name": "v1"}, {"name": "v2"}],
         "routes": [route],
         "sampling": {"share_ppm": 500_000, "errors": True},
         "monitor": {"pane_rows": 50, "learn_rows": 100},

@@ -1,6 +1,6 @@
 """One running sidecar: builds everything in reading order, stops everything in reverse.
 
-    engine -> telemetry -> journal -> alarms -> admin -> plane
+    engine -> certificates -> telemetry -> journal -> alarms -> admin -> plane
 
 The plane comes last, so that the first call finds everything in place, and goes first, so that the last call
 is still counted, journaled and exported. Starting may fail, and then says why; stopping does not: a part that
@@ -17,10 +17,11 @@ from typing import TypeAlias
 
 import structlog
 
-from pilotfish import __version__, _core, alarms, log, port, profile
+from pilotfish import __version__, _core, alarms, certificates, log, port, profile
 from pilotfish.admin import Admin, Health
 from pilotfish.alarms import AlarmWatch
 from pilotfish.call import Keep, KeptCall
+from pilotfish.certificates import CertificateWatch
 from pilotfish.errors import ConfigurationError, ProfileError
 from pilotfish.journal import Journal
 from pilotfish.plane import Plane
@@ -95,8 +96,19 @@ class Sidecar:
         self._later("engine", engine.close)
         port.check_free(settings.listen)
 
+        shown = certificates.read(settings)
+        renewal = CertificateWatch(shown, period=settings.certificate_interval)
+        renewal.start()
+        self._later("certificates", renewal.stop)
+
         upstreams = {name: version.upstream for name, version in settings.versions.items()}
-        telemetry = Telemetry(settings.telemetry, engine, upstreams=upstreams, methods=settings.unary_methods)
+        telemetry = Telemetry(
+            settings.telemetry,
+            engine,
+            upstreams=upstreams,
+            methods=settings.unary_methods,
+            certificates=shown,
+        )
         telemetry.start()
         self._later("telemetry", lambda: telemetry.shutdown(EXPORT_SECONDS))
 
@@ -116,7 +128,7 @@ class Sidecar:
         self.admin = admin.start()
         self._later("admin", admin.stop)
 
-        plane = _plane(settings, engine, keep)
+        plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
 
@@ -144,14 +156,14 @@ def _engine(settings: Settings) -> _core.Engine:
         raise ProfileError(str(exc)) from exc
 
 
-def _plane(settings: Settings, engine: _core.Engine, keep: Keep) -> Plane:
+def _plane(settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates) -> Plane:
     if settings.plane == "native":  # imported here, so that only the plane in use is loaded
         from pilotfish.plane.native import NativePlane
 
-        return NativePlane(settings, engine, keep)
+        return NativePlane(settings, engine, keep, certificates)
     from pilotfish.plane.grpcio import GrpcioPlane
 
-    return GrpcioPlane(settings, engine, keep)
+    return GrpcioPlane(settings, engine, keep, certificates)
 
 
 def _both(first: Keep, second: Keep) -> Keep:

@@ -123,6 +123,7 @@ async def test_housekeeping_that_calls_give_reason_for_is_no_flood(backend: Back
         assert "connections_abusive" not in counted(plane)
 
 
+@pytest.mark.guarantee("keepalive")
 async def test_a_ping_every_ten_seconds_is_welcome(backend: Backend) -> None:
     # The clock cannot be turned here: a day's pings at once, for which no time has given any reason.
     async with native(backend) as plane, connected(plane.port) as client:

@@ -32,10 +32,17 @@ _log = structlog.get_logger("pilotfish.plane")
 class NativePlane:
     """The native data plane."""
 
-    def __init__(self, settings: Settings, engine: _core.Engine, keep: Keep) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: _core.Engine,
+        keep: Keep,
+        certificates: _core.Certificates | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._keep = keep
+        self._certificates = certificates
         self._plane: _core.NativePlane | None = None
         self._ending = threading.Event()
         self._fetching: threading.Thread | None = None
@@ -44,7 +51,9 @@ class NativePlane:
         """Listen and return the bound address. Raises AddressInUse, ConfigurationError."""
         configuration = self._configuration()
         try:
-            self._plane = await asyncio.to_thread(_core.NativePlane, self._engine, configuration)
+            self._plane = await asyncio.to_thread(
+                _core.NativePlane, self._engine, configuration, self._certificates
+            )
         except _core.ConfigurationError as exc:
             raise ConfigurationError(str(exc)) from exc
         except OSError as exc:
@@ -53,6 +62,14 @@ class NativePlane:
         self._fetching = threading.Thread(target=self._fetch, name="pilotfish-kept", daemon=True)
         self._fetching.start()
         return self._plane.address
+
+    def connect(self, settings: Settings) -> None:
+        """Nothing yet: the threads connect to what the engine has in force."""
+
+    def release(self, settings: Settings) -> None:  # noqa: ARG002 - see above
+        """Connect to the model servers in force, let go of all others."""
+        if self._plane is not None:
+            self._plane.refresh()
 
     async def drain(self, seconds: float) -> None:
         """Take no new calls, let those under way end within ``seconds``, break off the rest."""
@@ -90,9 +107,6 @@ class NativePlane:
                 "listen": settings.listen,
                 "threads": settings.threads,
                 "now_ns": time.monotonic_ns(),
-                "versions": [
-                    {"name": name, "address": version.upstream} for name, version in settings.versions.items()
-                ],
                 "unary_methods": sorted(known_unary(settings.unary_methods)),
                 "metadata": sorted({_TRACE_STATE, *(journal.metadata if journal else ())}),
                 "payloads": journal is not None and journal.payloads,

@@ -9,6 +9,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use crate::certificates::Certificates;
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -21,11 +22,18 @@ pub struct NativePlane {
 #[pymethods]
 impl NativePlane {
     #[new]
-    fn new(py: Python<'_>, engine: &Engine, configuration: &str) -> PyResult<NativePlane> {
+    #[pyo3(signature = (engine, configuration, certificates=None))]
+    fn new(
+        py: Python<'_>,
+        engine: &Engine,
+        configuration: &str,
+        certificates: Option<&Certificates>,
+    ) -> PyResult<NativePlane> {
         let engine = engine.shared();
+        let certificates = certificates.map(Certificates::shared).unwrap_or_default();
         let started = py.detach(|| {
             let config = PlaneConfig::from_json(configuration)?;
-            Ok::<_, Error>(Plane::start(engine, config)?)
+            Ok::<_, Error>(Plane::start(engine, config, certificates)?)
         });
         Ok(NativePlane { inner: started? })
     }
@@ -38,6 +46,10 @@ impl NativePlane {
     #[getter]
     fn serving(&self) -> bool {
         self.inner.is_serving()
+    }
+
+    fn refresh(&self) {
+        self.inner.refresh();
     }
 
     fn upstreams(&self) -> BTreeMap<String, &'static str> {
@@ -71,16 +83,16 @@ impl NativePlane {
 
 impl NativePlane {
     fn kept_call<'py>(&self, py: Python<'py>, call: &KeptCall) -> PyResult<Bound<'py, PyDict>> {
-        let (engine, decision) = (self.inner.engine(), &call.decision);
-        let Decision { call_id, method, version, role, strategy, traceparent, route: _, shadow: _ } =
-            decision;
+        let (ruling, version) = (&call.ruling, call.ruling.answering());
+        let Decision { call_id, method, role, strategy, traceparent, version: _, route: _, shadow: _ } =
+            &**ruling;
         let bytes =
             |message: &Option<Message>| message.as_ref().map(|message| PyBytes::new(py, message.as_ref()));
         let fields = PyDict::new(py);
         fields.set_item("call_id", &**call_id)?;
         fields.set_item("reason", call.reason.name())?;
-        fields.set_item("route", &engine.route(decision).name)?;
-        fields.set_item("version", engine.version_name(*version))?;
+        fields.set_item("route", &ruling.route().name)?;
+        fields.set_item("version", &*version.name)?;
         fields.set_item("role", role.name())?;
         fields.set_item("strategy", strategy.name())?;
         fields.set_item("method", &**method)?;
@@ -96,7 +108,7 @@ impl NativePlane {
         fields.set_item("metadata", metadata(py, call)?)?;
         fields.set_item("traceparent", traceparent.as_deref())?;
         fields.set_item("peer", &*call.peer)?;
-        fields.set_item("upstream", self.inner.upstream_address(*version))?;
+        fields.set_item("upstream", &*version.upstream)?;
         Ok(fields)
     }
 }

@@ -4,6 +4,7 @@
 //! same calls always give the same decisions and the same numbers, whichever data plane hands them in.
 #![forbid(unsafe_code)]
 
+pub mod attribution;
 pub mod backtest;
 pub mod bucket;
 pub mod call;
@@ -16,14 +17,18 @@ pub mod feature;
 pub mod fleet;
 pub mod histogram;
 pub mod ledger;
+mod lock;
 pub mod monitor;
 pub mod performance;
+pub mod policy;
 pub mod profile;
 pub mod route;
 pub mod sample;
 pub mod shadow;
 pub mod sketch;
 pub mod snapshot;
+pub mod tally;
 pub mod tensor;
 pub mod traffic;
+pub mod version;
 pub mod window;

@@ -195,6 +195,12 @@ impl Monitor {
         }
     }
 
+    /// Counts the rows that wait to be counted together: a snapshot then need not look at each of them.
+    pub fn settle(&mut self) {
+        self.roster.drain(Direction::Input);
+        self.roster.drain(Direction::Output);
+    }
+
     /// Alarms raised and cleared since this was last called, oldest first.
     pub fn take_events(&mut self) -> Vec<AlarmEvent> {
         std::mem::take(&mut self.events).into()
@@ -331,8 +337,7 @@ impl Monitor {
     }
 
     fn finish_learning(&mut self, now: u64) {
-        self.roster.drain(Direction::Input);
-        self.roster.drain(Direction::Output);
+        self.settle();
         let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
         self.phase = Phase::Learned;
         self.profile = Profile::new(&self.model, references).ok().map(Arc::new);

@@ -15,25 +15,29 @@
 //! # Ok::<(), pilotfish_core::profile::ProfileError>(())
 //! ```
 
-mod autocorrelation;
+pub mod autocorrelation;
 mod builder;
 mod column;
+mod description;
+mod difference;
 mod edges;
 mod error;
 mod file;
+mod merge;
 pub mod section;
 
 pub use builder::ProfileBuilder;
 pub use column::{Column, LABEL_BYTES_MAX, Labels, Numbers, Plan};
+pub use description::{BinsDescription, Description, FeatureDescription, Quantiles};
+pub use difference::Difference;
 pub use error::ProfileError;
 pub use section::{Section, Sections};
 
-use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
+use crate::sketch::distinct::Distinct;
+use crate::sketch::exact;
 use crate::sketch::moments::Moments;
 use crate::tensor::Direction;
-use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The reference of one model.
@@ -56,36 +60,12 @@ pub struct Reference {
     pub bins: Bins,
     /// Of the finite values; empty for categories.
     pub moments: Moments,
+    /// What the moments were rounded from, so that parts add up to the same bytes in any order; `None` in older files.
+    pub sums: Option<exact::Stored>,
+    /// Different values; `None` in older files.
+    pub distinct: Option<Distinct>,
     /// Rows that are worth one independent row (of the values in `bins`, where only some were looked at). `None` when
     /// the order of the rows is not known, or says nothing.
-    pub autocorrelation_time: Option<f64>,
-}
-
-/// What a profile holds, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Description {
-    pub model: String,
-    pub rows: u64,
-    pub hash: String,
-    pub features: Vec<FeatureDescription>,
-    /// Versions of the sections, by name.
-    pub sections: BTreeMap<String, u64>,
-}
-
-/// One feature of a [`Description`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FeatureDescription {
-    pub name: String,
-    pub direction: Direction,
-    pub kind: Kind,
-    pub rows: u64,
-    /// Rows without a value, NaN included.
-    pub missing: u64,
-    pub bins: usize,
-    pub mean: Option<f64>,
-    pub std: Option<f64>,
-    pub min: Option<f64>,
-    pub max: Option<f64>,
     pub autocorrelation_time: Option<f64>,
 }
 
@@ -186,17 +166,6 @@ impl Profile {
         let found = self.references.binary_search_by(|reference| reference.key().cmp(&(direction, name)));
         found.ok().map(|position| &self.references[position])
     }
-
-    /// What the profile holds, for people.
-    pub fn describe(&self) -> Description {
-        Description {
-            model: self.model.clone(),
-            rows: self.rows,
-            hash: self.hash.clone(),
-            features: self.references.iter().map(|reference| reference.describe()).collect(),
-            sections: self.sections.list().map(|(name, version)| (name.to_owned(), version)).collect(),
-        }
-    }
 }
 
 fn prefixed(checksum: &str) -> String {
@@ -215,22 +184,5 @@ impl Reference {
         let specials = self.bins.specials().total();
         let thinning = self.moments.count() as f64 / (self.bins.total() - specials).max(1) as f64;
         self.autocorrelation_time.map(|time| time * thinning.max(1.0))
-    }
-
-    fn describe(&self) -> FeatureDescription {
-        let specials = self.bins.specials();
-        FeatureDescription {
-            name: self.name.clone(),
-            direction: self.direction,
-            kind: self.bins.binning().kind(),
-            rows: self.bins.total(),
-            missing: specials.missing + specials.nan,
-            bins: self.bins.binning().bins(),
-            mean: self.moments.mean(),
-            std: self.moments.std(),
-            min: self.moments.min(),
-            max: self.moments.max(),
-            autocorrelation_time: self.autocorrelation_time,
-        }
     }
 }

@@ -33,11 +33,18 @@ mod shadow;
 mod socket;
 mod splitter;
 mod status;
+mod stream;
+mod tls;
+mod upstreams;
 mod worker;
 
-pub use config::{ConfigurationError, Limits, PlaneConfig, UpstreamConfig};
+pub use config::{ConfigurationError, Limits, PlaneConfig};
 pub use counters::CountersSnapshot;
 pub use kept::KeptCall;
 pub use message::Message;
 pub use plane::{Plane, StartError};
 pub use pool::Reachability;
+pub use tls::{
+    CertificateConfig, CertificateError, CertificateState, Certificates, Contents, News,
+    forwarded_client_certificate,
+};

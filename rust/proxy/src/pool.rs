@@ -18,6 +18,7 @@ use crate::counters::Counters;
 use crate::inbox::Buffers;
 use crate::link::{Driver, Link};
 use crate::seed::Seeds;
+use crate::tls::VersionTls;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -39,7 +40,10 @@ pub struct Reach(AtomicU8);
 
 #[derive(Debug)]
 pub struct Pool {
+    /// Of the version and where it listens, for messages.
+    name: String,
     address: Address,
+    tls: VersionTls,
     limits: Limits,
     counters: Arc<Counters>,
     reach: Option<Arc<Reach>>,
@@ -52,6 +56,8 @@ pub struct Pool {
     lost: Notify,
     /// Whether the lost connection had been of use; else the next attempt waits.
     useful: Cell<bool>,
+    /// The version is in force, at this address. Else calls that were decided before still find a connection.
+    in_force: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -87,14 +93,18 @@ impl Reach {
 impl Pool {
     /// Begins to connect. To be called on a thread's runtime.
     pub fn start(
+        name: String,
         address: Address,
+        tls: VersionTls,
         limits: Limits,
         counters: Arc<Counters>,
         reach: Option<Arc<Reach>>,
         buffers: Rc<Buffers>,
     ) -> Rc<Pool> {
         let pool = Rc::new(Pool {
+            name,
             address,
+            tls,
             limits,
             counters,
             reach,
@@ -104,9 +114,29 @@ impl Pool {
             changed: Notify::new(),
             lost: Notify::new(),
             useful: Cell::new(true),
+            in_force: Cell::new(true),
         });
         tokio::task::spawn_local(Rc::clone(&pool).keep());
         pool
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn is_in_force(&self) -> bool {
+        self.in_force.get()
+    }
+
+    /// Lets go of its connections: each ends with the last call that is under way on it.
+    pub fn close(&self) {
+        self.in_force.set(false);
+        for link in self.links.take() {
+            link.close();
+        }
+        // Whoever waits for the first connection makes one of its own.
+        self.set(State::Ready);
+        self.lost.notify_one();
     }
 
     /// A connection to send calls on; to be given back with [`Pool::give_back`].
@@ -174,13 +204,15 @@ impl Pool {
     }
 
     async fn connect(self: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
-        match Link::connect(&self.address, &self.limits, &self.buffers).await {
+        match Link::connect(&self.address, self.tls.current().as_deref(), &self.limits, &self.buffers).await {
             Ok((link, driver)) => {
                 let link = Rc::new(link);
                 self.counters.upstream_connected.add();
-                self.links.borrow_mut().push(Rc::clone(&link));
                 tokio::task::spawn_local(Rc::clone(self).drive(Rc::downgrade(&link), driver));
-                self.set(State::Ready);
+                if self.is_in_force() {
+                    self.links.borrow_mut().push(Rc::clone(&link));
+                    self.set(State::Ready);
+                }
                 Ok(link)
             }
             Err(error) => {
@@ -201,11 +233,11 @@ impl Pool {
         }
     }
 
-    /// Keeps at least one connection, for as long as the thread lives.
+    /// Keeps at least one connection, for as long as the version is in force.
     async fn keep(self: Rc<Pool>) {
         let mut seeds = Seeds::from_system();
         let mut pause = FIRST_PAUSE;
-        loop {
+        while self.is_in_force() {
             match self.connect().await {
                 Ok(_) => {
                     self.lost.notified().await;
@@ -225,7 +257,7 @@ impl Pool {
     }
 
     fn set(&self, state: State) {
-        if let Some(reach) = &self.reach {
+        if let Some(reach) = self.reach.as_ref().filter(|_| self.is_in_force()) {
             reach.set(match state {
                 State::Connecting => Reachability::Connecting,
                 State::Ready => Reachability::Ready,

@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{self, Connection, SendResponse};
-use http::Request;
+use http::{HeaderMap, Request};
 use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
-use crate::frames::FrameCounts;
+use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
+use crate::pool::Pool;
 use crate::socket::{Outlet, Socket};
+use crate::stream::{Plain, Stream};
+use crate::tls::Forwarded;
 use crate::worker::{Phase, Shared, Worker};
 
 /// Calls of one client that are begun before others get their turn.
@@ -30,6 +33,8 @@ const REMEMBERED_RESETS: usize = 1024;
 pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
+    /// What the model server is told of the client's certificate.
+    forwarded: Forwarded,
     calls: Cell<usize>,
     /// Calls that were looked at, or counted because they never will be.
     accounted: Cell<u64>,
@@ -38,12 +43,13 @@ pub struct Session {
     begun: Instant,
     /// Frames that calls have been answered with.
     answered: Cell<u64>,
-    /// By version: the connection that this client's calls go on, once there was one.
-    leases: Vec<Lease>,
+    /// The connection that this client's calls to a model server go on, once there was one.
+    leases: RefCell<Vec<Rc<Lease>>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lease {
+    pool: Rc<Pool>,
     link: RefCell<Option<Rc<Link>>>,
     /// Held while a connection is found, so that calls which come together share it.
     finding: Mutex<()>,
@@ -63,34 +69,48 @@ enum End {
 const REASONS: u64 = 4;
 
 /// Serves one client until it goes, or is asked to.
-pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
+pub async fn serve(worker: Rc<Worker>, stream: Plain, peer: String) {
     let shared = Arc::clone(&worker.shared);
     let limits = &shared.config.limits;
-    let outlet = socket.outlet();
-    let handshake = tokio::time::timeout(limits.handshake(), builder(limits).handshake(socket)).await;
-    let Ok(Ok(connection)) = handshake else {
+    let handshake = tokio::time::timeout(limits.handshake(), shake_hands(&worker, stream)).await;
+    let Ok(Some((connection, outlet, forwarded))) = handshake else {
         shared.counters.handshakes_failed.add();
         return;
     };
     outlet.gather();
-    let session = Rc::new(Session::new(worker, peer));
+    let session = Rc::new(Session::new(worker, peer, forwarded));
     session.run(connection, &outlet, limits.idle()).await;
+}
+
+/// TLS, where it is spoken, then HTTP/2; `None` when the client does not manage it.
+async fn shake_hands(
+    worker: &Worker,
+    stream: Plain,
+) -> Option<(Connection<Socket, Bytes>, Outlet, Forwarded)> {
+    let (stream, forwarded) = match worker.shared.certificates.listener() {
+        None => (Stream::Plain(stream), Forwarded::Untouched),
+        Some(tls) => stream.accept(&tls, &worker.buffers).await.ok()?,
+    };
+    let socket = Socket::new(stream, Frames::of_client(), &worker.buffers);
+    let outlet = socket.outlet();
+    let connection = builder(&worker.shared.config.limits).handshake(socket).await.ok()?;
+    Some((connection, outlet, forwarded))
 }
 
 // === impl Session ===
 
 impl Session {
-    fn new(worker: Rc<Worker>, peer: String) -> Session {
-        let leases = worker.shared.config.versions.iter().map(|_| Lease::default()).collect();
+    fn new(worker: Rc<Worker>, peer: String, forwarded: Forwarded) -> Session {
         Session {
             worker,
             peer: peer.into(),
+            forwarded,
             calls: Cell::new(0),
             accounted: Cell::new(0),
             leaving: Cell::new(false),
             begun: Instant::now(),
             answered: Cell::new(0),
-            leases,
+            leases: RefCell::default(),
         }
     }
 
@@ -98,12 +118,17 @@ impl Session {
         Arc::clone(&self.peer)
     }
 
-    /// The connection for calls to a version.
+    /// Puts in what the model server is told of the client, and takes out what the client says of itself in its place.
+    pub fn identify(&self, headers: &mut HeaderMap) {
+        self.forwarded.apply(headers);
+    }
+
+    /// The connection for calls to a model server.
     ///
     /// # Errors
     /// Why the model server cannot be reached.
-    pub async fn lease(&self, version: usize) -> Result<Rc<Link>, Rc<str>> {
-        let lease = &self.leases[version];
+    pub async fn lease(&self, pool: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
+        let lease = self.lease_of(pool);
         if let Some(link) = lease.get() {
             return Ok(link);
         }
@@ -111,22 +136,32 @@ impl Session {
         if let Some(link) = lease.get() {
             return Ok(link);
         }
-        let pool = self.worker.pool(version);
         let link = pool.lease().await?;
+        if !pool.is_in_force() {
+            // For this call alone, so that the connection goes with it.
+            return Ok(link);
+        }
         if let Some(closed) = lease.link.replace(Some(Rc::clone(&link))) {
             pool.give_back(&closed);
         }
         Ok(link)
     }
 
+    fn lease_of(&self, pool: &Rc<Pool>) -> Rc<Lease> {
+        let mut leases = self.leases.borrow_mut();
+        if let Some(lease) = leases.iter().find(|lease| Rc::ptr_eq(&lease.pool, pool)) {
+            return Rc::clone(lease);
+        }
+        leases.retain(|lease| lease.pool.is_in_force());
+        let lease =
+            Rc::new(Lease { pool: Rc::clone(pool), link: RefCell::default(), finding: Mutex::default() });
+        leases.push(Rc::clone(&lease));
+        lease
+    }
+
     /// A frame of an answer is on its way to the client.
     pub fn note_answer(&self) {
         self.answered.set(self.answered.get() + 1);
-    }
-
-    /// No more calls on this connection.
-    pub fn retire(&self, version: usize, link: &Rc<Link>) {
-        self.worker.pool(version).retire(link);
     }
 
     async fn run(
@@ -281,16 +316,6 @@ async fn close(mut connection: Connection<Socket, Bytes>, outlet: &Outlet, reaso
     let _ = tokio::time::timeout(LAST_WORDS, closed).await;
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        for (version, lease) in self.leases.iter().enumerate() {
-            if let Some(link) = lease.link.take() {
-                self.worker.pool(version).give_back(&link);
-            }
-        }
-    }
-}
-
 /// How long a connection that is ended may take to write what it has to say.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -299,6 +324,14 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 impl Lease {
     fn get(&self) -> Option<Rc<Link>> {
         self.link.borrow().as_ref().filter(|link| link.is_open()).cloned()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(link) = self.link.take() {
+            self.pool.give_back(&link);
+        }
     }
 }
 

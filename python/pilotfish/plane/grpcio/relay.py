@@ -5,7 +5,6 @@ reply was handed to grpcio. Nothing after the reply may delay or fail the call.
 """
 
 import time
-from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -15,8 +14,9 @@ from pilotfish._core import Decision, Engine
 from pilotfish.call import Keep, KeptCall, Metadata
 from pilotfish.plane.grpcio.metadata import Filter
 from pilotfish.plane.grpcio.shadow import Shadows
+from pilotfish.plane.grpcio.tls import Identity
 from pilotfish.plane.grpcio.transport import Transport
-from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.grpcio.upstream import Upstreams
 
 _LONGEST_SECONDS: Final = 3_000_000.0
 """Longer deadlines are cut to this (34 days): beyond it C-core's own arithmetic overflows into an instant
@@ -39,22 +39,29 @@ def remaining(context: "aio.ServicerContext[bytes, bytes]") -> float | None:
 class Relay:
     """The engine, the upstreams and the way to call them."""
 
-    __slots__ = ("_keep", "engine", "filter", "shadows", "transport", "upstreams")
+    __slots__ = ("_identity", "_keep", "engine", "filter", "shadows", "transport", "upstreams")
 
     def __init__(
         self,
         engine: Engine,
         keep: Keep,
         transport: Transport,
-        upstreams: Mapping[str, Upstream],
+        upstreams: Upstreams,
         shadows: Shadows,
+        identity: Identity | None = None,
     ) -> None:
         self.engine = engine
         self.transport = transport
         self.upstreams = upstreams
         self.shadows = shadows
         self.filter = Filter()
+        self._identity = identity
         self._keep = keep
+
+    def metadata(self, context: "aio.ServicerContext[bytes, bytes]") -> Metadata:
+        """What a call carries, as the model server is to see it."""
+        received: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs, as received
+        return received if self._identity is None else self._identity.apply(context, received)
 
     def observe(
         self,
@@ -100,7 +107,7 @@ class Relay:
                 metadata=metadata,
                 traceparent=decision.traceparent,
                 peer=peer,
-                upstream=self.upstreams[decision.version].address,
+                upstream=decision.upstream,
             )
             self._keep(kept)
         except Exception:  # noqa: BLE001 - whoever takes kept calls must not disturb the serving

@@ -11,7 +11,7 @@ import grpc
 import structlog
 from grpc import aio
 
-from pilotfish._core import Engine
+from pilotfish._core import Certificates, Engine
 from pilotfish.call import Keep
 from pilotfish.errors import AddressInUse
 from pilotfish.plane import UpstreamState
@@ -19,11 +19,12 @@ from pilotfish.plane.grpcio import interceptors
 from pilotfish.plane.grpcio.relay import Relay
 from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.stream import StreamMethod
+from pilotfish.plane.grpcio.tls import Identity, ServerTls, listener_credentials, server_tls
 from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
 from pilotfish.plane.grpcio.unary import UnaryMethod
-from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.grpcio.upstream import Address, Upstreams
 from pilotfish.plane.methods import known_unary
 from pilotfish.settings import Settings
 
@@ -38,12 +39,15 @@ _log = structlog.get_logger("pilotfish.plane")
 class GrpcioPlane:
     """The grpcio data plane. One per process: ``grpc.aio`` works with one event loop only."""
 
-    def __init__(self, settings: Settings, engine: Engine, keep: Keep) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, keep: Keep, certificates: Certificates | None = None
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._keep = keep
-        self._upstreams: dict[str, Upstream] = {}
-        self._shadow_upstreams: dict[str, Upstream] = {}
+        self._certificates = certificates
+        self._upstreams = Upstreams(settings.limits.metadata, self._server_tls)
+        self._shadow_upstreams = Upstreams(settings.limits.metadata, self._server_tls)
         self._shadows: Shadows | None = None
         self._server: aio.Server | None = None
 
@@ -53,19 +57,25 @@ class GrpcioPlane:
         chain = interceptors.load(settings.interceptors)
         loop = asyncio.get_running_loop()
         transport = _transport(loop)
-        self._upstreams = self._make_upstreams(settings.versions)
-        shadowed = {route.shadow.version for route in settings.routes if route.shadow is not None}
-        self._shadow_upstreams = self._make_upstreams(shadowed)
         self._shadows = Shadows(self._engine, transport, self._shadow_upstreams)
-        relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows)
+        relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows, self._identity())
         handlers = _Handlers(relay, known_unary(settings.unary_methods), loop, intercepted=bool(chain))
         self._server = aio.server(interceptors=chain, options=self._options())
         self._server.add_generic_rpc_handlers((handlers,))
         address = self._bind(self._server)
         await self._server.start()
-        for upstream in (*self._upstreams.values(), *self._shadow_upstreams.values()):
-            upstream.connect()
+        self.connect(settings)
         return address
+
+    def connect(self, settings: Settings) -> None:
+        """Connect to the model servers of these settings, beside those there are."""
+        self._upstreams.connect(_addresses(settings))
+        self._shadow_upstreams.connect(_shadow_addresses(settings))
+
+    def release(self, settings: Settings) -> None:
+        """Let go of all other model servers, each once its last call has ended."""
+        self._upstreams.release(_addresses(settings))
+        self._shadow_upstreams.release(_shadow_addresses(settings))
 
     async def drain(self, seconds: float) -> None:
         """Let calls under way end within ``seconds``, then stop everything."""
@@ -74,8 +84,7 @@ class GrpcioPlane:
             await server.stop(seconds)
         if self._shadows is not None:
             await self._shadows.stop()
-        upstreams = (*self._upstreams.values(), *self._shadow_upstreams.values())
-        await asyncio.gather(*(upstream.close() for upstream in upstreams))
+        await asyncio.gather(self._upstreams.close(), self._shadow_upstreams.close())
 
     @property
     def ready(self) -> bool:
@@ -84,12 +93,16 @@ class GrpcioPlane:
 
     def upstreams(self) -> Mapping[str, UpstreamState]:
         """State of the connection to each version."""
-        return {version: upstream.state for version, upstream in self._upstreams.items()}
+        return self._upstreams.states()
 
-    def _make_upstreams(self, versions: Mapping[str, object] | set[str]) -> dict[str, Upstream]:
-        settings = self._settings
-        limit = settings.limits.metadata
-        return {name: Upstream(name, settings.versions[name].upstream, limit) for name in versions}
+    def _server_tls(self, version: str) -> ServerTls | None:
+        return None if self._certificates is None else server_tls(self._certificates, version)
+
+    def _identity(self) -> Identity | None:
+        tls = self._settings.tls
+        if tls is None or self._certificates is None or not tls.forward_client_certificate:
+            return None
+        return Identity(self._certificates)
 
     def _options(self) -> list[tuple[str, int]]:
         limits = self._settings.limits
@@ -107,13 +120,19 @@ class GrpcioPlane:
     def _bind(self, server: aio.Server) -> str:
         listen = self._settings.listen
         try:
-            port = server.add_insecure_port(listen)
+            port = self._add_port(server, listen)
         except RuntimeError as exc:
             remedy = "stop what listens there, or choose another address with --listen"
             raise AddressInUse(f"cannot listen on {listen}: {remedy}") from exc
         if listen.startswith("unix:"):
             return listen
         return f"{listen.rpartition(':')[0]}:{port}"
+
+    def _add_port(self, server: aio.Server, listen: str) -> int:
+        tls = self._settings.tls
+        if tls is None or self._certificates is None:
+            return server.add_insecure_port(listen)
+        return server.add_secure_port(listen, listener_credentials(self._certificates, tls))
 
 
 class _Handlers(grpc.GenericRpcHandler):
@@ -145,6 +164,15 @@ class _Handlers(grpc.GenericRpcHandler):
                 return grpc.unary_unary_rpc_method_handler(unary.handle)
             return grpc.stream_unary_rpc_method_handler(unary.read_and_handle)
         return grpc.stream_stream_rpc_method_handler(StreamMethod(path, self._relay, self._loop).handle)
+
+
+def _addresses(settings: Settings) -> list[Address]:
+    return [(name, version.upstream) for name, version in settings.versions.items()]
+
+
+def _shadow_addresses(settings: Settings) -> list[Address]:
+    shadowed = {route.shadow.version for route in settings.routes if route.shadow is not None}
+    return [(name, settings.versions[name].upstream) for name in sorted(shadowed)]
 
 
 def _transport(loop: asyncio.AbstractEventLoop) -> Transport:

@@ -71,13 +71,13 @@ impl Layout {
     pub fn observe(&mut self, tensor: &Tensor<'_>, rows: Range<usize>, features: &mut [Watch]) {
         match &mut self.route {
             Route::Nothing => {}
-            Route::Columns { stage, summary: Summary::Nothing } => stage_rows(stage, tensor, rows, features),
+            Route::Columns { stage, summary: Summary::Nothing } => stage.read(tensor, rows, features),
             Route::Columns { stage, summary } => rows.for_each(|row| {
                 stage_row(stage, *summary, tensor, row, features);
             }),
             Route::Pooled { all, stage, summary } => rows.for_each(|row| {
                 let summarised = pool_row(*all as usize, *summary, tensor, row, features);
-                summarised.finish(room_for(stage, 1, features));
+                summarised.finish(stage.add(1, features));
             }),
             Route::Strings { categories, lengths } => {
                 let Data::Bytes(elements) = &tensor.data else { return };
@@ -113,7 +113,7 @@ impl Layout {
         if self.direction == direction
             && let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &mut self.route
         {
-            stage.drain(|slot, values| features[slot].update(values));
+            stage.drain(features);
         }
     }
 
@@ -125,29 +125,9 @@ impl Layout {
     }
 }
 
-/// Room for so many rows in the stage, which is drained first when it has none. `rows` is at most the stage's size.
-fn room_for<'a>(stage: &'a mut Stage, rows: usize, features: &mut [Watch]) -> &'a mut [f64] {
-    if stage.room() < rows {
-        stage.drain(|slot, values| features[slot].update(values));
-    }
-    stage.add(rows)
-}
-
-fn stage_rows(stage: &mut Stage, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [Watch]) {
-    let columns = tensor.columns();
-    while !rows.is_empty() {
-        if stage.room() == 0 {
-            stage.drain(|slot, values| features[slot].update(values));
-        }
-        let taken = rows.len().min(stage.room());
-        tensor.read(rows.start * columns, stage.add(taken));
-        rows.start += taken;
-    }
-}
-
 fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
     let columns = tensor.columns();
-    let (elements, derived) = room_for(stage, 1, features).split_at_mut(columns);
+    let (elements, derived) = stage.add(1, features).split_at_mut(columns);
     tensor.read(row * columns, elements);
     let mut summarised = Row::new(summary);
     summarised.update(elements);

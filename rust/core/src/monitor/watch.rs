@@ -6,12 +6,14 @@ use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
 use crate::detect::Change;
 use crate::feature::Spec;
+use crate::feature::stage::Count;
 use crate::profile::{Column, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
 use crate::sketch::moments::Moments;
-use crate::sketch::screen::{Specials, screen};
+use crate::sketch::real::{Real, widened};
+use crate::sketch::screen::{Specials, all_finite, screen};
 use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
 use crate::window::calendar::Passed;
@@ -117,21 +119,27 @@ impl Watch {
         matches!(&self.stage, Stage::Compared(comparison) if comparison.alarm().is_some())
     }
 
-    /// Counts numbers, at most [`BLOCK`] at a time.
-    #[inline]
-    pub fn update(&mut self, values: &[f64]) {
-        let mut scratch = [0.0; BLOCK];
-        let (finite, specials) = screen(values, &mut scratch);
-        if finite.len() < values.len() {
-            self.add_specials(&specials);
+    /// Counts numbers.
+    pub fn update<R: Real>(&mut self, values: &[R]) {
+        if all_finite(values) {
+            return self.add_finite(values);
         }
+        let mut scratch = [R::INFINITY; BLOCK];
+        for block in values.chunks(BLOCK) {
+            let (finite, specials) = screen(block, &mut scratch);
+            self.add_specials(&specials);
+            self.add_finite(finite);
+        }
+    }
+
+    fn add_finite<R: Real>(&mut self, finite: &[R]) {
         self.moments.update(finite);
         self.buckets.update(finite);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.open_mut().update(finite),
             Stage::Learning(column) => {
                 if let Column::Numbers(numbers) = column.as_mut() {
-                    numbers.update(finite);
+                    widened(finite, |block| numbers.update(block));
                 }
             }
             Stage::Unprofiled => {}
@@ -263,6 +271,12 @@ impl Watch {
             bins,
             histogram,
         }
+    }
+}
+
+impl Count for Watch {
+    fn count<R: Real>(&mut self, values: &[R]) {
+        self.update(values);
     }
 }
 

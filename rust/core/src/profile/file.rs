@@ -9,12 +9,14 @@
 //! re-indenting the file does no harm, and changing a number does.
 //!
 //! The autocorrelation time of a feature may be left out; then it is measured live. Version 2 is the same without
-//! `sections`; see [`section`](super::section) for what they are, and how to add one.
+//! `sums`, `distinct` and `sections`; see [`section`](super::section) for what they are, and how to add one.
 
 use super::section::Sections;
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
 use crate::sketch::bins::Bins;
+use crate::sketch::distinct::Distinct;
+use crate::sketch::exact::{self, Exact};
 use crate::sketch::moments::Moments;
 use crate::sketch::screen::Specials;
 use crate::tensor::Direction;
@@ -67,6 +69,11 @@ struct Feature {
     unseen: u64,
     specials: Specials,
     moments: Moments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sums: Option<exact::Stored>,
+    /// The sketch in its portable format, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    distinct: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     autocorrelation_time: Option<f64>,
 }
@@ -140,7 +147,22 @@ fn malformed(reason: &str) -> ProfileError {
 
 fn digest(body: &Body) -> String {
     let canonical = serde_json::to_vec(body).expect("plain data with string keys is always JSON");
-    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hex(&Sha256::digest(canonical))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[digit as usize]))
+        .collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let value = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    rest.is_empty().then(|| pairs.iter().map(value).collect())?
 }
 
 // === impl Body ===
@@ -179,6 +201,8 @@ impl Feature {
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
+            sums: reference.sums.clone(),
+            distinct: reference.distinct.as_ref().map(|distinct| to_hex(&distinct.to_bytes())),
             autocorrelation_time: reference.autocorrelation_time,
         }
     }
@@ -200,11 +224,23 @@ impl Feature {
         cells.extend([self.over, pos_inf]);
         let bins = Bins::from_cells(Arc::new(binning), cells, &self.offsets, self.tails)
             .ok_or_else(|| malformed(&format!("{:?} has not one count and offset per bin", self.name)))?;
-        let Feature { name, direction, moments, autocorrelation_time, .. } = self;
+        if bins.checked_total().is_none() {
+            return Err(malformed(&format!("{:?} has more rows than can be counted", self.name)));
+        }
+        let Feature { name, direction, moments, sums, autocorrelation_time, .. } = self;
         if autocorrelation_time.is_some_and(|time| !(time.is_finite() && time >= 1.0)) {
             return Err(malformed(&format!("the autocorrelation time of {name:?} is not a number from 1")));
         }
-        Ok(Reference { name, direction, bins, moments, autocorrelation_time })
+        let agree = |sums| Exact::from_stored(sums, &moments).is_some_and(|exact| exact.moments() == moments);
+        if !sums.as_ref().is_none_or(agree) {
+            return Err(malformed(&format!("the sums of {name:?} are not those of its moments")));
+        }
+        let distinct = self.distinct.as_deref().map(|hex| {
+            let sketch = from_hex(hex).and_then(|bytes| Distinct::from_bytes(&bytes).ok());
+            sketch.ok_or_else(|| malformed(&format!("the distinct values of {name:?} are no sketch of them")))
+        });
+        let distinct = distinct.transpose()?;
+        Ok(Reference { name, direction, bins, moments, sums, distinct, autocorrelation_time })
     }
 }
 
