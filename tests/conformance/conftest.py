@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-
 from bench.peer import ENVOY, PEERS, Place
 from bench.stand import end, free_port
+
 from conformance.http2 import Backend
 from pilotfish.plane.guarantees import NOT_PRESERVED, read
 from pilotfish.testing.plane import running
