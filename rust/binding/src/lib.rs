@@ -14,6 +14,7 @@ mod metadata;
 mod performance;
 mod plane;
 mod profile;
+mod state;
 
 use pyo3::prelude::*;
 
@@ -30,13 +31,14 @@ mod _core {
         detector::Detector,
         distance::{bracket, distance, measure, noise},
         engine::Engine,
-        error::{CertificateError, ConfigurationError, ProfileError},
+        error::{CertificateError, ConfigurationError, ProfileError, StateError},
         histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
         profile::{Profile, ProfileBuilder, describe_profile},
+        state::{describe_state, merge_states},
     };
 
     #[pymodule_init]
