@@ -149,7 +149,7 @@ def model(held: Snapshot, features: int) -> Table:
     shown = sorted(held["features"], key=_urgency, reverse=True)[:features]
     more = len(held["features"]) - len(shown)
     name = f"{held['model']} {held['version']}"
-    title = f"{name}: {held['state']}, {held['rows']} rows in {held['calls']} calls"
+    title = f"{name}: {held['state']}, {held['rows']} rows in {held['calls']} calls{_accuracy(held)}"
     windows = list(dict.fromkeys(window["window"] for feature in shown for window in feature["windows"]))
     columns = ["feature", "", "mean", "missing", "bits", "psi", "JS", "KS"]
     table = _table(title, *columns, *(f"psi {window}" for window in windows), "alarm")
@@ -169,6 +169,16 @@ def model(held: Snapshot, features: int) -> Table:
     if more > 0:
         table.caption = f"and {more} more features (--features N)"
     return table
+
+
+def _accuracy(model: Snapshot) -> str:
+    """What the scores promise, beside what was realised on the reference."""
+    found = model.get("performance") or {"estimated": {"accuracy": None}}
+    estimated = found["estimated"]["accuracy"]
+    if estimated is None:
+        return ""
+    noise, reference = found["estimated"]["accuracy_noise"], found["reference"]["accuracy"]
+    return f", accuracy by its scores {estimated:.1%} ± {2 * noise:.1%} (reference {reference:.1%})"
 
 
 def _window(feature: Snapshot, name: str) -> Text:
