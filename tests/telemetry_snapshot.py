@@ -177,6 +177,7 @@ def snapshot() -> dict[str, Any]:
             "queued": 1,
             "defects": {"shape_mismatch": 1},
         },
+        "state": {"written": 7, "failed": {"disk_full": 2}, "restored": 1, "lost": {"damaged": 1}},
         "models": [model([feature("x[0]"), category()])],
         "alarms": {"active": 1, "raised": 2, "cleared": 1},
         "series_overflow": 0,

@@ -274,6 +274,19 @@ class Engine:
         """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
     def alarms(self, after: int) -> bytes:
         """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
+    def state(self, clock: str, now_ns: int) -> bytes:
+        """Everything that must survive a restart, as the bytes of a file.
+
+        Windows, evidence, alarms, learned profiles. ``clock`` names the clock that ``now_ns`` is of.
+        """
+    def restore(self, file: bytes | None, clock: str, now_ns: int) -> bytes:
+        """Go on where a file stopped; None when it could not be read.
+
+        JSON array of what was lost: ``{"model", "version", "reason", "says"}``, counted by reason. Never
+        raises for anything a file can hold.
+        """
+    def state_written(self, failed: str | None) -> None:
+        """Count a file that was written (None), or why it could not be."""
     def learned_profile(self, version: str) -> bytes | None:
         """Profile learned from the first live rows of a version without one; None until enough came."""
     def flush(self, timeout: float) -> bool:

@@ -27,6 +27,7 @@ pub mod sample;
 pub mod shadow;
 pub mod sketch;
 pub mod snapshot;
+pub mod state;
 pub mod tally;
 pub mod tensor;
 pub mod traffic;

@@ -29,6 +29,7 @@ mod config;
 mod layout;
 mod roster;
 mod snapshot;
+mod stored;
 mod suspicion;
 mod watch;
 
@@ -39,7 +40,9 @@ pub use snapshot::{
     MonitorSnapshot, MonitorState, ProfileSnapshot, WindowSnapshot,
 };
 
-use crate::detect::discovery::{Discovery, discover};
+pub use stored::{Lost, Resumption, Stored};
+
+use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
 use crate::profile::Profile;
@@ -317,9 +320,7 @@ impl Monitor {
             return;
         }
         // Only now, with the evidence of all features, is it known how much of it flags one.
-        self.evidence.clear();
-        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
-        let discovery = discover(&mut self.evidence, config.alarm.level());
+        let discovery = self.roster.weigh(&mut self.evidence, config.alarm.level());
         self.discovery = Some((discovery, stake));
         for feature in self.roster.of_direction(direction) {
             if let Some(change) = feature.judge(discovery.level, &closing) {

@@ -8,6 +8,7 @@ use super::{BucketRange, ExponentialSnapshot};
 use crate::sketch::Sketch;
 use crate::sketch::real::{CHUNK, Real, chunks};
 use fearless_simd::{Level, dispatch};
+use serde::{Deserialize, Serialize};
 
 /// Most buckets per sign: OpenTelemetry's default.
 pub const BUCKETS: usize = 160;
@@ -38,7 +39,7 @@ pub trait Bucketed: Sized {
 }
 
 /// Counts by bucket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Buckets {
     count: u64,
     /// How far the scale has fallen from [`SCALE_MAX`].
@@ -121,6 +122,15 @@ fn index_of(magnitude: f64) -> i32 {
 // === impl Buckets ===
 
 impl Buckets {
+    /// Whether all of it is in its place: what was stored may not have been.
+    pub fn is_sound(&self) -> bool {
+        const FIRST: i32 = -1_200 << SCALE_MAX;
+        (self.cells.is_empty() || self.cells.len() == ZERO + 1)
+            && self.shift <= 16
+            && self.base.iter().all(|base| (FIRST..=-FIRST).contains(base))
+            && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
