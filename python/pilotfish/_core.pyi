@@ -314,6 +314,8 @@ class Profile:
         """With these features (direction and name) alone; None when there is none of them."""
     def histogram(self, direction: Literal["input", "output"], name: str) -> Histogram | None:
         """The counts of one feature; None when there is no such feature."""
+    def distinct(self, direction: Literal["input", "output"], name: str) -> bytes | None:
+        """The sketch of its different values (Apache DataSketches, ``hll_sketch``); None when there is none."""
     def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
         """The distances of every feature of either, as :func:`measure` has them.
 
@@ -491,8 +493,8 @@ def bracket(
     """Between which bounds a distance of two samples lies, from nothing but their counts and sums in bins.
 
     ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
-    ``edges`` are 2 to 65 ends of bins, or with ``discrete`` up to 64 values of one bin each. Raises
-    ValueError.
+    ``edges`` are 2 to 257 ends of bins, or with ``discrete`` up to 64 values of one bin each; values that are
+    not finite are left out. Raises ValueError.
     """
 
 def measure(

@@ -31,6 +31,7 @@ mod roster;
 mod snapshot;
 mod stored;
 mod suspicion;
+mod texts;
 mod watch;
 
 pub use crate::feature::{TensorConfig, TensorKind};
@@ -41,6 +42,7 @@ pub use snapshot::{
 };
 
 pub use stored::{Lost, Resumption, Stored};
+pub use texts::TextsSnapshot;
 
 use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
