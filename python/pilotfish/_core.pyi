@@ -315,7 +315,7 @@ class Profile:
     def histogram(self, direction: Literal["input", "output"], name: str) -> Histogram | None:
         """The counts of one feature; None when there is no such feature."""
     def distinct(self, direction: Literal["input", "output"], name: str) -> bytes | None:
-        """The sketch of its different values (Apache DataSketches, ``hll_sketch``); None when there is none."""
+        """The sketch of its different values (DataSketches, ``hll_sketch``); None when there is none."""
     def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
         """The distances of every feature of either, as :func:`measure` has them.
 

@@ -207,7 +207,7 @@ class Profile:
         return Histogram._of(inner)
 
     def distinct_sketch(self, name: str) -> bytes | None:
-        """The different values of a feature as a HyperLogLog sketch, in the binary format of Apache DataSketches.
+        """The different values of a feature, as a HyperLogLog sketch in the format of Apache DataSketches.
 
         Druid, Spark and the libraries of that project read and merge it (``hll_sketch``): numbers count as
         float64, texts as UTF-8. None in files of an earlier version. Raises KeyError.
