@@ -40,7 +40,7 @@ def test_distinct_counts_of_numbers_and_texts_are_read_and_agree(count: int) -> 
     sketches = [profile.distinct_sketch(name) for name in ("x", "t")]
     told = read(distinct=[sketch.hex() for sketch in sketches if sketch is not None])["distinct"]
     for name, (estimate, low, high) in zip(("x", "t"), told, strict=True):
-        assert profile[name].cardinality == pytest.approx(estimate, abs=0.6)
+        assert profile[name].cardinality == pytest.approx(min(estimate, count), abs=0.6)
         assert low <= count <= high or abs(estimate / count - 1) < 0.1
 
 
@@ -70,7 +70,7 @@ def test_frequent_texts_of_the_live_snapshot_are_read_and_agree() -> None:
     told = read(distinct=[shown["distinct_sketch"]], frequent=[shown["frequent_sketch"]])
     assert feature["cardinality"] == pytest.approx(told["distinct"][0][0], abs=0.6)
     known = {text: (low, high) for text, low, high in told["frequent"][0]}
-    assert len(shown["top"]) == 20
+    assert 10 <= len(shown["top"]) <= 20
     for one in shown["top"]:
         assert known[one["label"]] == (one["low"], one["high"])
         assert one["low"] <= texts.count(one["label"]) <= one["high"]
