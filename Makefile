@@ -60,7 +60,9 @@ bench-tools: build ## what the benchmarks compare with: Debian packages (as root
 
 bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--rounds 5" for the whole table)
 	$(BIN)/python -m bench.peers $(BENCH_ARGS)
+	$(BIN)/python -m bench.disturbance
 	$(BIN)/python -m bench.statistics
+	cargo run --release --quiet --package pilotfish-core --example per_feature
 
 quality: build ## what the statistics promise, at length: false alarms and delays, and 100,000 brackets beside scipy
 	cargo run --quiet --release -p pilotfish-core --example quality 1e9

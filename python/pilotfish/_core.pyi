@@ -274,6 +274,12 @@ class Engine:
         """
     def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
         """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        """The same in pieces, so that reading it need not hold the interpreter for long.
+
+        First the snapshot with the features of its models left out; then objects ``{"model", "features"}``,
+        each with at most so many ``features`` of the model at that place of ``models``, in order.
+        """
     def alarms(self, after: int) -> bytes:
         """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
     def state(self, clock: str, now_ns: int) -> bytes:
