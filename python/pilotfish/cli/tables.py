@@ -24,8 +24,8 @@ def report(snapshot: Snapshot, features: int) -> Iterator[RenderableType]:
     yield _routes(snapshot)
     if snapshot["shadows"]:
         yield _shadows(snapshot)
-    for model in snapshot["models"]:
-        yield _model(model, features)
+    for held in snapshot["models"]:
+        yield model(held, features)
     yield _accounting(snapshot)
 
 
@@ -144,11 +144,12 @@ def _shadows(snapshot: Snapshot) -> Table:
     return table
 
 
-def _model(model: Snapshot, features: int) -> Table:
-    shown = sorted(model["features"], key=_urgency, reverse=True)[:features]
-    more = len(model["features"]) - len(shown)
-    name = f"{model['model']} {model['version']}"
-    title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls"
+def model(held: Snapshot, features: int) -> Table:
+    """One version: at most so many features, the most drifted first."""
+    shown = sorted(held["features"], key=_urgency, reverse=True)[:features]
+    more = len(held["features"]) - len(shown)
+    name = f"{held['model']} {held['version']}"
+    title = f"{name}: {held['state']}, {held['rows']} rows in {held['calls']} calls{_accuracy(held)}"
     windows = list(dict.fromkeys(window["window"] for feature in shown for window in feature["windows"]))
     columns = ["feature", "", "mean", "missing", "bits", "psi", "JS", "KS"]
     table = _table(title, *columns, *(f"psi {window}" for window in windows), "alarm")
@@ -168,6 +169,16 @@ def _model(model: Snapshot, features: int) -> Table:
     if more > 0:
         table.caption = f"and {more} more features (--features N)"
     return table
+
+
+def _accuracy(model: Snapshot) -> str:
+    """What the scores promise, beside what was realised on the reference."""
+    found = model.get("performance") or {"estimated": {"accuracy": None}}
+    estimated = found["estimated"]["accuracy"]
+    if estimated is None:
+        return ""
+    noise, reference = found["estimated"]["accuracy_noise"], found["reference"]["accuracy"]
+    return f", accuracy by its scores {estimated:.1%} ± {2 * noise:.1%} (reference {reference:.1%})"
 
 
 def _window(feature: Snapshot, name: str) -> Text:

@@ -3,6 +3,7 @@
 The core counts everything since its start, so every value here is cumulative or a present state.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,15 @@ from pilotfish.telemetry.upstreams import Upstreams
 
 _SHADOW_OUTCOMES = ("ok", "error", "timeout", "dropped")
 _COMPARISONS = ("match", "mismatch", "undecodable", "status_mismatch")
+
+
+def joined(pieces: Sequence[bytes]) -> dict[str, Any]:
+    """The snapshot of ``Engine.snapshot_pieces``; other threads may run between two pieces."""
+    first, *others = pieces
+    snapshot: dict[str, Any] = json.loads(first)
+    for piece in map(json.loads, others):
+        snapshot["models"][piece["model"]]["features"].extend(piece["features"])
+    return snapshot
 
 
 def read(snapshot: Mapping[str, Any], upstreams: Upstreams) -> Collection:
@@ -29,6 +39,7 @@ def read(snapshot: Mapping[str, Any], upstreams: Upstreams) -> Collection:
         _shadow(shadow, into)
     _journal(snapshot["journal"], into)
     _statistics(snapshot["statistics"], into)
+    _state(snapshot["state"], into)
     read_models(snapshot["models"], into)
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["raised"], {names.ALERT_STATE: "raised"})
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["cleared"], {names.ALERT_STATE: "cleared"})
@@ -129,6 +140,13 @@ def _statistics(statistics: Mapping[str, Any], into: Collection) -> None:
     into.add(
         "pilotfish.accounting.difference", statistics["offered"] - explained, {names.LEDGER: "statistics"}
     )
+
+
+def _state(state: Mapping[str, Any], into: Collection) -> None:
+    into.add("pilotfish.state.files", state["written"], {names.OUTCOME: "written"})
+    _by_reason(into, "pilotfish.state.files", "failed", state["failed"])
+    into.add("pilotfish.state.models", state["restored"], {names.OUTCOME: "restored"})
+    _by_reason(into, "pilotfish.state.models", "lost", state["lost"])
 
 
 def _by_reason(into: Collection, metric: str, outcome: str, reasons: Mapping[str, int]) -> None:

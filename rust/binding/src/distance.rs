@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use numpy::PyReadonlyArray1;
-use pilotfish_core::distance::{Bracket, Brackets, Chance, Distance, Distances, Spread};
+use pilotfish_core::distance::{
+    Bracket, Brackets, Chance, Distance, Distances, Fine, Library, Measured, Spread,
+};
 use pilotfish_core::profile::Reference;
-use pilotfish_core::sketch::binning::Binning;
+use pilotfish_core::sketch::binning::{BINS_MAX, Binning};
 use pilotfish_core::sketch::moments::Moments;
 use pilotfish_core::sketch::screen::screen;
 use pilotfish_core::sketch::{BLOCK, Sketch, bins::Bins};
@@ -17,19 +19,58 @@ use pyo3::types::PyDict;
 type Values<'py> = PyReadonlyArray1<'py, f64>;
 
 #[pyfunction]
-pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>) -> PyResult<f64> {
+#[pyo3(signature = (name, reference, current, compat = None))]
+pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>, compat: Option<&str>) -> PyResult<f64> {
     let distance = named(name)?;
+    if let Some(library) = compat.map(library_named).transpose()? {
+        return library.between(distance, &reference, &current).ok_or_else(|| {
+            let known: Vec<_> = library.distances().iter().map(|distance| distance.name()).collect();
+            if library.distances().contains(&distance) {
+                return incomparable(&reference, &current);
+            }
+            PyValueError::new_err(format!(
+                "{} has no '{name}' of bins: write one of {}",
+                library.name(),
+                known.join(", ")
+            ))
+        });
+    }
     if distance.needs_places() {
         return Err(PyValueError::new_err(format!(
             "distance '{name}' needs values, counts are not enough: use bracket() or measure()"
         )));
     }
-    distance.between(&reference, &current).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "{} reference bins against {}: both must have the same number of bins and at least one count",
-            reference.len(),
-            current.len()
-        ))
+    distance.between(&reference, &current).ok_or_else(|| incomparable(&reference, &current))
+}
+
+/// What undrifted samples of these sizes score on average and exceed with the probability `chance`, where that depends
+/// on nothing but the counts.
+#[pyfunction]
+#[pyo3(signature = (name, reference, current, chance = 0.001))]
+pub fn noise(
+    name: &str,
+    reference: Vec<u64>,
+    current: Vec<u64>,
+    chance: f64,
+) -> PyResult<(Option<f64>, Option<f64>)> {
+    let distance = named(name)?;
+    let measured = Measured::of_counts(distance, &reference, &current, &Chance::of(chance));
+    let measured = measured.ok_or_else(|| incomparable(&reference, &current))?;
+    Ok((measured.expected, measured.noise))
+}
+
+fn incomparable(reference: &[u64], current: &[u64]) -> PyErr {
+    PyValueError::new_err(format!(
+        "{} reference bins against {}: both must have the same number of bins and at least one count",
+        reference.len(),
+        current.len()
+    ))
+}
+
+fn library_named(name: &str) -> PyResult<Library> {
+    Library::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Library::ALL.iter().map(|library| library.name()).collect();
+        PyValueError::new_err(format!("compat '{name}': write one of {}", names.join(", ")))
     })
 }
 
@@ -43,17 +84,26 @@ pub fn bracket(
     discrete: bool,
 ) -> PyResult<(f64, f64)> {
     let distance = named(name)?;
-    let binning = binned(&edges, discrete)?;
-    let reference = counted("x", &binning, &reference);
-    let current = counted("x", &binning, &current);
-    let brackets = Brackets::of(&reference.bins, &current.bins);
+    let edges = edges.as_array().to_vec();
+    let (reference, current) = (finite(&reference), finite(&current));
+    let (brackets, spread) = if edges.len() > BINS_MAX + 1 && !discrete {
+        let empty = Fine::new(&edges).ok_or_else(|| wrong_edges(&edges))?;
+        let (mut f, mut g) = (empty.clone(), empty);
+        f.update(&reference);
+        g.update(&current);
+        let mut moments = Moments::default();
+        reference.chunks(BLOCK).for_each(|block| moments.update(block));
+        (f.brackets(&g), Spread { std: moments.std().unwrap_or(0.0), ..Spread::default() })
+    } else {
+        let binning = binned(&edges, discrete)?;
+        let (f, g) = (counted("x", &binning, &reference), counted("x", &binning, &current));
+        (Brackets::of(&f.bins, &g.bins), Spread::of(&f))
+    };
     let found = match distance {
         Distance::Ks => brackets.and_then(|found| found.ks),
         Distance::CramerVonMises => brackets.and_then(|found| found.cramer_von_mises),
         Distance::Wasserstein => brackets.and_then(|found| found.wasserstein),
-        Distance::WassersteinNormalized => {
-            brackets.and_then(|found| found.normalized(&Spread::of(&reference)))
-        }
+        Distance::WassersteinNormalized => brackets.and_then(|found| found.normalized(&spread)),
         Distance::Energy => brackets.and_then(|found| found.energy),
         _ => {
             return Err(PyValueError::new_err(format!(
@@ -75,9 +125,9 @@ pub fn measure<'py>(
     discrete: bool,
     chance: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let binning = binned(&edges, discrete)?;
-    let reference = counted("x", &binning, &reference);
-    let current = counted("x", &binning, &current);
+    let binning = binned(&edges.as_array().to_vec(), discrete)?;
+    let reference = counted("x", &binning, &reference.as_array().to_vec());
+    let current = counted("x", &binning, &current.as_array().to_vec());
     let spread = Spread::of(&reference);
     let found = Distances::of(&reference.bins, &current.bins, &spread, &Chance::of(chance));
     to_python(py, &found.ok_or_else(nothing)?)
@@ -104,21 +154,26 @@ fn named(name: &str) -> PyResult<Distance> {
     })
 }
 
-fn binned(edges: &Values<'_>, discrete: bool) -> PyResult<Arc<Binning>> {
-    let edges = edges.as_array().to_vec();
-    let found = if discrete { Binning::discrete(&edges) } else { Binning::numeric(&edges) };
-    found.map(Arc::new).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "{} edges: write 2 to 65 finite numbers in ascending order (discrete: up to 64 values)",
-            edges.len()
-        ))
-    })
+fn binned(edges: &[f64], discrete: bool) -> PyResult<Arc<Binning>> {
+    let found = if discrete { Binning::discrete(edges) } else { Binning::numeric(edges) };
+    found.map(Arc::new).ok_or_else(|| wrong_edges(edges))
 }
 
-fn counted(name: &str, binning: &Arc<Binning>, values: &Values<'_>) -> Reference {
+fn wrong_edges(edges: &[f64]) -> PyErr {
+    PyValueError::new_err(format!(
+        "{} edges: write 2 to 65 finite numbers in ascending order (for a bracket to 257, discrete: up to 64 values)",
+        edges.len()
+    ))
+}
+
+fn finite(values: &Values<'_>) -> Vec<f64> {
+    values.as_array().iter().copied().filter(|value| value.is_finite()).collect()
+}
+
+fn counted(name: &str, binning: &Arc<Binning>, values: &[f64]) -> Reference {
     let (mut bins, mut moments) = (Bins::new(Arc::clone(binning)), Moments::default());
     let mut scratch = [0.0; BLOCK];
-    for block in values.as_array().to_vec().chunks(BLOCK) {
+    for block in values.chunks(BLOCK) {
         let (finite, specials) = screen(block, &mut scratch);
         bins.update(finite);
         bins.add_specials(&specials);

@@ -17,6 +17,7 @@ pub mod anderson_darling;
 pub mod bracket;
 pub mod chance;
 pub mod chi_square;
+pub mod compat;
 pub mod cramer_von_mises;
 pub mod energy;
 pub mod hellinger;
@@ -30,8 +31,9 @@ pub mod spread;
 pub mod total_variation;
 pub mod wasserstein;
 
-pub use bracket::{Bracket, Brackets};
+pub use bracket::{Bracket, Brackets, FINE_BINS_MAX, Fine};
 pub use chance::{Chance, Sizes};
+pub use compat::Library;
 pub use measured::{Distances, Measured};
 pub use spread::Spread;
 

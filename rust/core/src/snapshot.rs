@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::call::Role;
 use crate::fleet::{AlarmCounts, ModelSnapshot};
-use crate::ledger::{JournalAccount, StatisticsAccount};
+use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
+use crate::monitor::FeatureSnapshot;
 use crate::shadow::ShadowAccount;
 use crate::tally::DecisionCounts;
 use crate::traffic::TrafficSnapshot;
@@ -25,11 +26,20 @@ pub struct Snapshot {
     pub shadows: Vec<ShadowSnapshot>,
     pub journal: JournalAccount,
     pub statistics: StatisticsAccount,
+    pub state: StateAccount,
     pub models: Vec<ModelSnapshot>,
     pub alarms: AlarmCounts,
     /// Messages of models that are not watched, because they are too many, were never answered, or because their
     /// version is no longer in force.
     pub series_overflow: u64,
+}
+
+/// Some of the features of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeaturesPiece {
+    /// Its place among the models of the snapshot.
+    pub model: usize,
+    pub features: Vec<FeatureSnapshot>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -58,4 +68,21 @@ pub struct ShadowSnapshot {
     pub share_ppm: u32,
     #[serde(flatten)]
     pub account: ShadowAccount,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The features of the models, in order, at most so many at a time, and the snapshot without them: for a reader that
+    /// holds up others while it reads a piece.
+    pub fn in_pieces(mut self, most: usize) -> (Snapshot, Vec<FeaturesPiece>) {
+        let mut pieces = Vec::new();
+        for (model, of) in self.models.iter_mut().enumerate() {
+            let mut features = std::mem::take(&mut of.monitor.features).into_iter().peekable();
+            while features.peek().is_some() {
+                pieces.push(FeaturesPiece { model, features: features.by_ref().take(most.max(1)).collect() });
+            }
+        }
+        (self, pieces)
+    }
 }

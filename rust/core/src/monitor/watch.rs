@@ -1,13 +1,14 @@
 //! One feature being watched: its totals, and its panes against the reference.
 
-use super::comparison::{Closing, Comparison};
+use super::comparison::{self, Closing, Comparison};
 use super::config::MonitorConfig;
 use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
+use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::feature::Spec;
 use crate::feature::stage::Count;
-use crate::profile::{Column, Reference};
+use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
@@ -17,6 +18,7 @@ use crate::sketch::screen::{Specials, all_finite, screen};
 use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
 use crate::window::calendar::Passed;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A feature of a monitor.
@@ -28,8 +30,7 @@ pub struct Watch {
     moments: Moments,
     buckets: Buckets,
     specials: Specials,
-    /// Strings seen.
-    labels: u64,
+    texts: Texts,
     stage: Stage,
 }
 
@@ -41,6 +42,18 @@ enum Stage {
     Compared(Box<Comparison>),
     /// There is no reference: only the totals are kept.
     Unprofiled,
+}
+
+/// A feature at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    spec: Spec,
+    direction: Direction,
+    moments: Moments,
+    buckets: Buckets,
+    specials: Specials,
+    texts: texts::Stored,
+    comparison: Option<comparison::Stored>,
 }
 
 // === impl Watch ===
@@ -63,7 +76,7 @@ impl Watch {
             moments: Moments::default(),
             buckets: Buckets::default(),
             specials: Specials::default(),
-            labels: 0,
+            texts: Texts::default(),
             stage,
         }
     }
@@ -83,6 +96,49 @@ impl Watch {
         self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
             Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, features)))
         });
+    }
+
+    /// Adds what another worker has seen of the same feature, compared with the same reference.
+    pub fn merge(&mut self, other: &Watch) {
+        self.moments.merge(&other.moments);
+        self.buckets.merge(&other.buckets);
+        self.specials.merge(&other.specials);
+        self.texts.merge(&other.texts);
+        if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
+            mine.merge(theirs);
+        }
+    }
+
+    pub fn stored(&self) -> Stored {
+        let comparison = match &self.stage {
+            Stage::Compared(comparison) => Some(comparison.stored()),
+            Stage::Learning(_) | Stage::Unprofiled => None,
+        };
+        Stored {
+            spec: self.spec.clone(),
+            direction: self.direction,
+            moments: self.moments.clone(),
+            buckets: self.buckets.clone(),
+            specials: self.specials,
+            texts: self.texts.stored(),
+            comparison,
+        }
+    }
+
+    /// A stored feature, compared with `profile`; `None` when it does not belong to it.
+    pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
+        let Stored { spec, direction, moments, buckets, specials, texts, comparison } = stored;
+        let texts = Texts::resumed(&texts)?;
+        let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
+        let mut feature = Watch { moments, buckets, specials, texts, ..Watch::unprofiled(spec, direction) };
+        let features = profile.map_or(0, |profile| profile.references().len());
+        feature.compare_with(reference.as_ref(), config, features);
+        let goes_on = match (&mut feature.stage, comparison) {
+            (Stage::Compared(mine), Some(stored)) => mine.resume(stored),
+            (Stage::Unprofiled, None) => true,
+            _ => false,
+        };
+        (goes_on && feature.buckets.is_sound()).then_some(feature)
     }
 
     /// Ends learning; what was learned, if anything.
@@ -163,7 +219,7 @@ impl Watch {
 
     /// Counts one string, which is not empty.
     pub fn add_label(&mut self, label: &[u8]) {
-        self.labels += 1;
+        self.texts.add(label);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.open_mut().add_label(label, 1),
             Stage::Learning(column) => {
@@ -234,6 +290,7 @@ impl Watch {
         let evidence = comparison.and_then(|comparison| comparison.suspicion()?.snapshot(detail));
         FeatureSnapshot {
             windows,
+            texts: detail.then(|| self.texts.snapshot()).flatten(),
             ..self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
         }
     }
@@ -252,7 +309,7 @@ impl Watch {
             name: self.spec.name.clone(),
             direction: self.direction,
             kind: comparison.map_or(self.spec.kind, Comparison::kind),
-            count: moments.count() + specials.total() + self.labels,
+            count: moments.count() + specials.total() + self.texts.count(),
             missing: specials.missing + specials.nan,
             nan: specials.nan,
             pos_inf: specials.pos_inf,
@@ -270,6 +327,8 @@ impl Watch {
             alarm: comparison.and_then(Comparison::alarm),
             bins,
             histogram,
+            cardinality: self.texts.cardinality(),
+            texts: None,
         }
     }
 }

@@ -157,6 +157,11 @@ impl Bets {
         }
     }
 
+    /// How many cells a pane's counts have.
+    pub fn cells(&self) -> usize {
+        self.cells
+    }
+
     /// How many bets there are.
     pub fn len(&self) -> usize {
         self.shapes.len()

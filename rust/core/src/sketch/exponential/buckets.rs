@@ -8,6 +8,7 @@ use super::{BucketRange, ExponentialSnapshot};
 use crate::sketch::Sketch;
 use crate::sketch::real::{CHUNK, Real, chunks};
 use fearless_simd::{Level, dispatch};
+use serde::{Deserialize, Serialize};
 
 /// Most buckets per sign: OpenTelemetry's default.
 pub const BUCKETS: usize = 160;
@@ -33,12 +34,15 @@ pub trait Bucketed: Sized {
     /// The buckets at the finest scale; of zeros, subnormal floats and the smallest normal one, anything.
     fn finest(values: &[Self; CHUNK]) -> [i32; CHUNK];
 
+    /// The same of one value.
+    fn finest_of(self) -> i32;
+
     /// Whether it is one of those.
     fn is_tiny(&self) -> bool;
 }
 
 /// Counts by bucket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Buckets {
     count: u64,
     /// How far the scale has fallen from [`SCALE_MAX`].
@@ -96,6 +100,14 @@ macro_rules! bucketed {
                 found
             }
 
+            #[inline]
+            fn finest_of(self) -> i32 {
+                let before = (self.to_bits() & !(1 << ($bits::BITS - 1))).wrapping_sub(1);
+                let entry = $entries[(before >> ($mantissa_bits - SLOT_BITS)) as usize % SLOTS];
+                let bucket = (entry + (before & ((1 << $mantissa_bits) - 1))) >> $mantissa_bits;
+                (((before >> $mantissa_bits) as i32 - $bias) << SCALE_MAX) + bucket as i32
+            }
+
             #[inline(always)]
             fn is_tiny(&self) -> bool {
                 self.abs() <= $float::MIN_POSITIVE
@@ -109,18 +121,25 @@ bucketed!(f64, u64, 52, 1023, LONG_ENTRIES);
 
 /// Bucket at the finest scale of any magnitude above zero, subnormal ones included.
 fn index_of(magnitude: f64) -> i32 {
-    let [index, ..] = f64::finest(&[magnitude; CHUNK]);
     if !magnitude.is_tiny() {
-        return index;
+        return magnitude.finest_of();
     }
     let scaled = magnitude * f64::from_bits((MANTISSA_BITS as u64 + EXPONENT_BIAS + 2) << MANTISSA_BITS);
-    let [index, ..] = f64::finest(&[scaled; CHUNK]);
-    index - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
+    scaled.finest_of() - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
 }
 
 // === impl Buckets ===
 
 impl Buckets {
+    /// Whether all of it is in its place: what was stored may not have been.
+    pub fn is_sound(&self) -> bool {
+        const FIRST: i32 = -1_200 << SCALE_MAX;
+        (self.cells.is_empty() || self.cells.len() == ZERO + 1)
+            && self.shift <= 16
+            && self.base.iter().all(|base| (FIRST..=-FIRST).contains(base))
+            && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
@@ -167,7 +186,7 @@ impl Buckets {
 
     /// Counts values whose buckets at the finest scale were `found`; `tiny` ones among them have none there.
     #[inline(always)]
-    fn add<R: Real>(&mut self, values: &[R], found: &[i32; CHUNK], tiny: bool) {
+    fn add<R: Real>(&mut self, values: &[R], found: &[i32], tiny: bool) {
         let mut next = 0;
         while next < values.len() {
             next += self.count_known(&values[next..], &found[next..], tiny);
@@ -256,6 +275,9 @@ impl Sketch for Buckets {
         self.count += finite.len() as u64;
         if self.cells.is_empty() {
             self.cells = vec![0; ZERO + 1];
+        }
+        if let [value] = *finite {
+            return self.add(&[value], &[value.finest_of()], true);
         }
         dispatch!(Level::new(), _simd => {
             chunks(finite, #[inline(always)] |values, taken| {
@@ -397,6 +419,9 @@ mod tests {
             let mut narrow = Buckets::default();
             narrow.update(&values);
             prop_assert_eq!(seen(&narrow), seen(&buckets(&wide)));
+            let mut one_by_one = Buckets::default();
+            values.iter().for_each(|value| one_by_one.update(&[*value]));
+            prop_assert_eq!(seen(&one_by_one), seen(&narrow));
         }
 
         #[test]
