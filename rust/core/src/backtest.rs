@@ -99,7 +99,7 @@ pub struct Backtest {
     /// Rows of the inputs and of the outputs.
     rows: [u64; 2],
     /// Alarms of panes that are still open.
-    open: Vec<FamiliarAlarm>,
+    open: Vec<Event>,
     alarms: Vec<Alarm>,
 }
 
@@ -153,7 +153,7 @@ impl Backtest {
         self.hand_out();
     }
 
-    /// Alarms since this was last called. One that a familiar detector raised comes when its pane is full.
+    /// Alarms since this was last called. One that was raised before its pane was full comes when it is.
     pub fn take_alarms(&mut self) -> Vec<Alarm> {
         std::mem::take(&mut self.alarms)
     }
@@ -161,7 +161,7 @@ impl Backtest {
     /// The alarms that are left when there are no more rows.
     pub fn finish(&mut self) -> Vec<Alarm> {
         let open = std::mem::take(&mut self.open);
-        self.tell(open.into_iter().map(Event::Familiar).collect());
+        self.tell(open);
         self.take_alarms()
     }
 
@@ -193,7 +193,9 @@ impl Backtest {
         }
         let first = self.rows[direction as usize];
         if let Some(familiar) = &mut self.familiar {
-            tensors.iter().for_each(|tensor| familiar.observe(direction, tensor, first, &mut self.open));
+            let mut alarms = Vec::new();
+            tensors.iter().for_each(|tensor| familiar.observe(direction, tensor, first, &mut alarms));
+            self.open.extend(alarms.into_iter().map(Event::Familiar));
         }
         self.monitor.observe(direction, tensors, 0);
         let full = tensors.iter().find(|tensor| !tensor.is_empty());
@@ -204,12 +206,12 @@ impl Backtest {
     fn hand_out(&mut self) {
         let events = self.monitor.take_events().into_iter();
         let raised = events.filter(|event| event.state == AlarmState::Raised && self.familiar.is_none());
-        let mut raised: Vec<Event> = raised.map(Event::Live).collect();
+        self.open.extend(raised.map(Event::Live));
         let (rows, pane_rows) = (self.rows, self.pane_rows);
-        let is_closed = |alarm: &mut FamiliarAlarm| {
-            alarm.row.div_ceil(pane_rows) * pane_rows <= rows[alarm.direction as usize]
+        let is_closed = |alarm: &mut Event| {
+            alarm.row().div_ceil(pane_rows) * pane_rows <= rows[alarm.direction() as usize]
         };
-        raised.extend(self.open.extract_if(.., is_closed).map(Event::Familiar));
+        let raised = self.open.extract_if(.., is_closed).collect();
         self.tell(raised);
     }
 

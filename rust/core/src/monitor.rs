@@ -19,7 +19,7 @@
 //!     monitor.observe(Direction::Input, &[tensor], 0);
 //! }
 //! let events = monitor.take_events();
-//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_600, 1_400));
+//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_450, 1_400));
 //! assert_eq!(events[0].shape.as_deref(), Some("above range up"));
 //! ```
 
@@ -47,6 +47,7 @@ use crate::tensor::{Direction, Tensor};
 use clock::Clock;
 use comparison::Closing;
 use roster::{Roster, Start};
+use suspicion::LOOK_ROWS;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -125,12 +126,14 @@ impl Monitor {
         let Some(rows) = rows else { return };
         let mut done = 0;
         loop {
-            let taken = self.pane_room(direction).min(rows - done);
+            let taken = self.pane_room(direction).min(self.look_room(direction)).min(rows - done);
             self.observe_rows(direction, tensors, rows, done..done + taken);
             done += taken;
             self.clock_mut(direction).rows += taken as u64;
             if self.pane_room(direction) == 0 {
                 self.close_pane(direction, now);
+            } else if self.look_room(direction) == LOOK_ROWS as usize {
+                self.look(direction, now);
             }
             if done >= rows {
                 break;
@@ -256,6 +259,49 @@ impl Monitor {
         pane_rows.saturating_sub(self.clock(direction).open_rows()) as usize
     }
 
+    /// Rows until one looks into the open pane.
+    fn look_room(&self, direction: Direction) -> usize {
+        if self.phase == Phase::Learning || self.config.alarm.detector != DetectorKind::EDetector {
+            return usize::MAX;
+        }
+        (LOOK_ROWS - self.clock(direction).open_rows() % LOOK_ROWS) as usize
+    }
+
+    /// Looks whether the open pane has an alarm in it already.
+    fn look(&mut self, direction: Direction, now: u64) {
+        self.roster.drain(direction);
+        let (config, clock) = (Arc::clone(&self.config), *self.clock(direction));
+        let (start, end) = (clock.start, Mark { row: clock.rows, call: self.inputs.calls });
+        let stake = config.alarm.stake(clock.open_rows(), clock.open_seconds(now));
+        let unit = stake * f64::from(config.pane_rows) / clock.open_rows().max(1) as f64;
+        let so_far = Closing { alarm: &config.alarm, start, end, stake, unit };
+        let mut weighed = false;
+        for feature in self.roster.of_direction(direction) {
+            weighed |= feature.look(&so_far, false);
+        }
+        if !weighed || !self.has_evidence(direction) {
+            return;
+        }
+        // What is to be compared must have been weighed at the same time.
+        self.roster.of_direction(direction).for_each(|feature| {
+            feature.look(&so_far, true);
+        });
+        self.judge(direction, &so_far, now);
+    }
+
+    /// Whether a feature of a direction whose alarm is not raised would be flagged.
+    fn has_evidence(&mut self, direction: Direction) -> bool {
+        let level = self.discover().level;
+        let mut quiet = self.roster.of_direction(direction).filter(|feature| !feature.is_alarmed());
+        quiet.any(|feature| feature.evidence().is_some_and(|evidence| evidence >= level))
+    }
+
+    fn discover(&mut self) -> Discovery {
+        self.evidence.clear();
+        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
+        discover(&mut self.evidence, self.config.alarm.level())
+    }
+
     fn close_pane(&mut self, direction: Direction, now: u64) {
         self.roster.drain(direction);
         let calls = self.inputs.calls;
@@ -267,25 +313,28 @@ impl Monitor {
         let config = Arc::clone(&self.config);
         let chance = Chance::of(NOISY_PANES / self.roster.compared().max(1) as f64);
         let stake = config.alarm.stake(end.row - start.row, seconds);
-        let closing = Closing { alarm: &config.alarm, chance, start, end, stake };
+        let closing = Closing { alarm: &config.alarm, start, end, stake, unit: stake };
         let events = &mut self.events;
         let mut report = |name: &str, method, change| {
             remember(events, event(name, direction, method, change, end, now));
         };
         for feature in self.roster.of_direction(direction) {
-            feature.close(&closing, &mut report);
+            feature.close(&closing, chance, &mut report);
         }
         if config.alarm.detector != DetectorKind::EDetector {
             return;
         }
-        // Only now, with the evidence of all features, is it known how much of it flags one.
-        self.evidence.clear();
-        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
-        let discovery = discover(&mut self.evidence, config.alarm.level());
-        self.discovery = Some((discovery, stake));
+        self.judge(direction, &closing, now);
+    }
+
+    /// Raises and clears alarms. Only with the evidence of all features is it known how much of it flags one.
+    fn judge(&mut self, direction: Direction, closing: &Closing<'_>, now: u64) {
+        let discovery = self.discover();
+        self.discovery = Some((discovery, closing.unit));
         for feature in self.roster.of_direction(direction) {
-            if let Some(change) = feature.judge(discovery.level, &closing) {
-                report(feature.name(), edetector::METHOD, change);
+            if let Some(change) = feature.judge(discovery.level, closing) {
+                let event = event(feature.name(), direction, edetector::METHOD, change, closing.end, now);
+                remember(&mut self.events, event);
             }
         }
     }

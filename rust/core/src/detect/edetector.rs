@@ -19,6 +19,7 @@
 pub mod bets;
 pub mod change;
 pub mod directions;
+mod screen;
 pub mod slack;
 pub mod tempo;
 
@@ -26,6 +27,7 @@ use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
 use directions::Shape;
+use screen::Screen;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tempo::{Probe, Tempo};
@@ -46,6 +48,7 @@ const GAIN_MAX: f64 = 640.0;
 pub struct Plan {
     bets: Arc<Bets>,
     probe: Probe,
+    screen: Screen,
     autocorrelation_time: Option<f64>,
 }
 
@@ -112,6 +115,7 @@ impl Plan {
         Plan {
             bets: Arc::new(Bets::against(reference, &null)),
             probe: Probe::of(reference),
+            screen: Screen::of(reference),
             autocorrelation_time,
         }
     }
@@ -165,25 +169,41 @@ impl EDetector {
         &self.state
     }
 
-    /// Takes in a pane. One without values is no evidence, but time has passed.
+    /// Takes in a pane whose length was known before it began. One without values is no evidence, but time has passed.
     pub fn update(&mut self, pane: &Pane<'_>) {
-        self.state.stake = pane.stake;
-        self.win(pane.counts);
+        self.settle(pane, pane.stake, pane.stake);
+        self.close(pane.counts);
+    }
+
+    /// Takes in rows up to a moment that the rows themselves decided about. Only the part `before` of their stake, which
+    /// was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence is
+    /// measured in, a pane's stake.
+    pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
+        self.state.stake = unit;
+        self.win(rows.counts, before.min(rows.stake), (rows.stake - before).max(0.0));
+        self.state.history.push(rows.counts, rows.start, rows.end);
+    }
+
+    /// Takes note of the end of a pane, of whose `counts` all have been settled.
+    pub fn close(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
             self.reconsider();
         } else {
             // While something has changed, how panes differ says nothing about how rows hang together.
-            self.state.tempo.observe(&self.plan.probe, pane.counts);
+            self.state.tempo.observe(&self.plan.probe, counts);
             self.tune();
         }
-        self.state.history.push(pane.counts, pane.start, pane.end);
     }
 
-    fn win(&mut self, counts: &[u64]) {
+    /// Whether rows that are not settled yet look as if that should be done.
+    pub fn is_unusual(&self, counts: &[u64]) -> bool {
+        self.plan.screen.is_unusual(counts, self.time)
+    }
+
+    fn win(&mut self, counts: &[u64], before: f64, after: f64) {
         self.bets.gains(counts, &mut self.gains);
-        let stake = self.state.stake;
         for (capital, gain) in self.state.capital.iter_mut().zip(&self.gains) {
-            *capital = ((*capital + stake) * gain.min(GAIN_MAX).exp()).min(CAPITAL_MAX);
+            *capital = ((*capital + before) * gain.min(GAIN_MAX).exp() + after).min(CAPITAL_MAX);
         }
     }
 

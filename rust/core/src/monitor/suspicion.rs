@@ -3,6 +3,7 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
+use crate::detect::edetector::bets::CELLS_MAX;
 use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, bits};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
@@ -11,12 +12,27 @@ use std::sync::Arc;
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
 const WORDS_FROM_BITS: f64 = 1.0;
 
+/// Rows after which one looks whether evidence should be weighed before the pane is full.
+pub const LOOK_ROWS: u64 = 50;
+
+/// Rows that are weighed even if they look like any others, so that fresh stakes come in time.
+const SETTLED_ROWS: u64 = 500;
+
 /// How much speaks for a change of a feature, and of what kind.
 #[derive(Debug)]
 pub struct Suspicion {
     detector: EDetector,
-    /// Evidence at which the feature is flagged, and the length of the latest pane.
+    /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
+    stake: f64,
+    settled: Settled,
+}
+
+/// What has been weighed of the open pane: its counts, where they end, what was paid for them.
+#[derive(Debug, Default)]
+struct Settled {
+    counts: Vec<u64>,
+    until: Mark,
     stake: f64,
 }
 
@@ -27,13 +43,61 @@ impl Suspicion {
         let delta = alarm.delta / features.max(1) as f64;
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
         let plan = plan.with_live_time(reference.live_autocorrelation_time());
-        Suspicion { detector: EDetector::new(Arc::new(plan)), level: alarm.level(), stake: 0.0 }
+        Suspicion {
+            detector: EDetector::new(Arc::new(plan)),
+            level: alarm.level(),
+            stake: 0.0,
+            settled: Settled::default(),
+        }
     }
 
+    /// Weighs a pane that is full.
     pub fn update(&mut self, counts: &[u64], closing: &Closing<'_>) {
-        let Closing { start, end, stake, .. } = *closing;
-        self.stake = stake;
-        self.detector.update(&Pane { counts, start, end, stake });
+        self.stake = closing.unit;
+        self.settle(counts, closing);
+        self.detector.close(counts);
+        self.settled.counts.clear();
+    }
+
+    /// Weighs the open pane up to now if that is `due` or its rows look unusual; whether it did. Not while an alarm
+    /// stands, which is a matter of whole panes.
+    pub fn look(&mut self, counts: &[u64], so_far: &Closing<'_>, due: bool) -> bool {
+        if self.detector.is_raised() {
+            return false;
+        }
+        let rows = so_far.end.row - self.start(so_far).row;
+        let worthwhile = rows > 0 && (due || rows >= SETTLED_ROWS || self.is_unusual(counts));
+        if worthwhile {
+            self.stake = so_far.unit;
+            self.settle(counts, so_far);
+            self.settled.counts.clear();
+            self.settled.counts.extend_from_slice(counts);
+            (self.settled.until, self.settled.stake) = (so_far.end, so_far.stake);
+        }
+        worthwhile
+    }
+
+    fn is_unusual(&self, counts: &[u64]) -> bool {
+        let mut rest = [0; CELLS_MAX];
+        self.detector.is_unusual(self.settled.rest(counts, &mut rest))
+    }
+
+    /// Weighs what has not been weighed yet.
+    fn settle(&mut self, counts: &[u64], closing: &Closing<'_>) {
+        let mut rest = [0; CELLS_MAX];
+        let (start, end) = (self.start(closing), closing.end);
+        let counts = self.settled.rest(counts, &mut rest);
+        let paid = if self.settled.counts.is_empty() { 0.0 } else { self.settled.stake };
+        let stake = (closing.stake - paid).max(0.0);
+        let rows = end.row.saturating_sub(start.row).max(1);
+        // It might have been weighed after the first look.
+        let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
+        self.detector.settle(&Pane { counts, start, end, stake }, before, self.stake);
+    }
+
+    /// Where what has not been weighed begins.
+    fn start(&self, closing: &Closing<'_>) -> Mark {
+        if self.settled.counts.is_empty() { closing.start } else { self.settled.until }
     }
 
     /// In the unit of the time between false alarms.
@@ -82,6 +146,21 @@ impl Suspicion {
             autocorrelation_time: self.detector.autocorrelation_time(),
             by_shape: detail.then(by_shape),
         })
+    }
+}
+
+// === impl Settled ===
+
+impl Settled {
+    /// The counts of the open pane without those that have been weighed.
+    fn rest<'a>(&self, counts: &'a [u64], rest: &'a mut [u64; CELLS_MAX]) -> &'a [u64] {
+        if self.counts.is_empty() {
+            return counts;
+        }
+        for ((rest, count), settled) in rest.iter_mut().zip(counts).zip(&self.counts) {
+            *rest = count - settled;
+        }
+        &rest[..counts.len().min(CELLS_MAX)]
     }
 }
 

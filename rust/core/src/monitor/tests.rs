@@ -6,6 +6,8 @@ use crate::sketch::binning::Kind;
 use crate::tensor::{Data, Datatype};
 use proptest::prelude::*;
 
+mod looks;
+
 const IN: Direction = Direction::Input;
 const OUT: Direction = Direction::Output;
 

@@ -5,6 +5,7 @@ use super::config::MonitorConfig;
 use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot};
 use super::suspicion::Suspicion;
 use crate::detect::Change;
+use crate::distance::Chance;
 use crate::feature::Spec;
 use crate::profile::{Column, Reference};
 use crate::sketch::binning::Kind;
@@ -166,10 +167,23 @@ impl Watch {
         }
     }
 
+    /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
+    pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.look(so_far, due),
+            Stage::Learning(_) | Stage::Unprofiled => false,
+        }
+    }
+
     /// Closes the pane; tells `report` of every alarm that is raised or cleared by it.
-    pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&str, &'static str, Change)) {
+    pub fn close(
+        &mut self,
+        closing: &Closing<'_>,
+        chance: Chance,
+        mut report: impl FnMut(&str, &'static str, Change),
+    ) {
         if let Stage::Compared(comparison) = &mut self.stage {
-            comparison.close(closing, |method, change| report(&self.spec.name, method, change));
+            comparison.close(closing, chance, |method, change| report(&self.spec.name, method, change));
         }
     }
 

@@ -20,20 +20,46 @@ use super::slack::{self, Sample};
 use crate::sketch::binning::{BINS_MAX, Kind};
 use crate::sketch::bins::Bins;
 
-/// Stakes on a shape, on a tilt, on a share that grows, on a share that shrinks.
-const SHAPE_STAKES: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
-const TILT_STAKES: [f64; 3] = [0.3, 0.6, 0.95];
-const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
-const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
+/// Stakes on location and scale, on skew and tails, on an end or a tilt, on a share that grows, on a share that shrinks.
+/// A stake that is one and a half times the best one, or half of it, still wins three quarters as fast.
+const PLAIN_STAKES: [f64; 6] = [0.03, 0.07, 0.15, 0.3, 0.6, 0.95];
+const FORM_STAKES: [f64; 4] = [0.08, 0.2, 0.45, 0.9];
+const END_STAKES: [f64; 3] = [0.12, 0.35, 0.9];
+const GROWTH_STAKES: [f64; 4] = [0.025, 0.1, 0.35, 0.85];
+const LOSS_STAKES: [f64; 3] = [0.12, 0.4, 0.9];
+
+/// How much longer rows are taken to resemble each other by bets on shares. The longer a run of a rare value, the likelier
+/// it goes on (the runs of an autoregressive process above a level do so), and these bets win by runs.
+const SHARE_CAUTION: f64 = 1.5;
 
 /// Most cells of a feature: its bins, and those beside them.
-pub(super) const CELLS_MAX: usize = BINS_MAX + 7;
+pub const CELLS_MAX: usize = BINS_MAX + 7;
 
-/// Most shares that are watched: holes, bins, pairs and fours of them.
-const SHARES_MAX: usize = 2 * BINS_MAX;
+/// Most shares that are watched: holes, bins, pairs, fours and eights of them.
+const SHARES_MAX: usize = 3 * BINS_MAX;
 
-/// How the first unit of capital is spread: over shapes, over holes, over bins.
-const SPREAD: [f64; 3] = [0.5, 0.25, 0.25];
+/// Bets that share a part of the capital equally: the more often a change is of that family, the larger the part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    /// Location and scale.
+    Plain,
+    /// Skew, tails, ends and tilts.
+    Form,
+    /// Missing and unseen values, those outside the range, and the outermost.
+    Holes,
+    Bins,
+    /// Two, four, eight neighbours.
+    Neighbours,
+}
+
+/// How the first unit of capital is spread.
+const SPREAD: [(Family, f64); 5] = [
+    (Family::Plain, 0.3),
+    (Family::Form, 0.22),
+    (Family::Holes, 0.18),
+    (Family::Bins, 0.15),
+    (Family::Neighbours, 0.15),
+];
 
 /// What counts as unchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +96,7 @@ struct ShareBet {
 /// Bets while they are being collected.
 struct Offer {
     shape: Shape,
-    kind: usize,
+    family: Family,
     bet: Form,
 }
 
@@ -85,30 +111,40 @@ impl Bets {
     /// All bets against the null around a reference.
     pub fn against(reference: &Bins, null: &Null) -> Bets {
         let (polynomials, groups) = (Polynomials::of(reference), shares(reference));
-        let tilts = tilts(reference);
-        let directions = 2 * (polynomials.iter().count() + groups.len()) + tilts.len();
+        let (ends, tilts) = (polynomials.ends(), tilts(reference));
+        let directions = 2 * (polynomials.iter().count() + ends.len() + groups.len()) + tilts.len();
         let table = Table {
             reference,
             null,
             size: reference.total() as f64 / null.autocorrelation_time.max(1.0),
             log_odds: (directions.max(1) as f64 / null.delta).ln(),
         };
-        let on_shapes = polynomials.iter().flat_map(|(aspect, values)| table.on_shape(aspect, values));
-        let on_tilts = tilts.iter().flat_map(|(shape, values)| table.on_growth(*shape, values, &TILT_STAKES));
+        let stakes = |aspect| if is_plain(aspect) { &PLAIN_STAKES[..] } else { &FORM_STAKES[..] };
+        let on_shapes =
+            polynomials.iter().flat_map(|(aspect, values)| table.on_shape(aspect, values, stakes(aspect)));
+        let on_ends = ends.iter().flat_map(|(aspect, values)| table.on_shape(*aspect, values, &END_STAKES));
+        let on_tilts = tilts
+            .iter()
+            .flat_map(|(shape, values)| table.on_growth(*shape, values, &END_STAKES, Family::Form));
         let on_shares = groups
             .iter()
             .enumerate()
             .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
+        let offers = on_shapes.chain(on_ends).chain(on_tilts).chain(on_shares).collect();
         let groups = groups.iter().map(|(_, cells)| cells.clone()).collect();
-        Bets::assembled(reference.cells().len(), groups, on_shapes.chain(on_tilts).chain(on_shares).collect())
+        Bets::assembled(reference.cells().len(), groups, offers)
     }
 
     fn assembled(cells: usize, groups: Vec<Vec<usize>>, offers: Vec<Offer>) -> Bets {
-        let mut of_kind = [0.0; SPREAD.len()];
-        offers.iter().for_each(|offer| of_kind[offer.kind] += 1.0);
-        let whole: f64 = SPREAD.iter().zip(of_kind).filter(|&(_, n)| n > 0.0).map(|(share, _)| share).sum();
-        let weight = |kind: usize| SPREAD[kind] / whole / of_kind[kind];
-        let bets = offers.iter().map(|offer| (offer.shape, weight(offer.kind))).collect();
+        let members = |family: Family| offers.iter().filter(|offer| offer.family == family).count() as f64;
+        let present: Vec<(Family, f64, f64)> =
+            SPREAD.into_iter().map(|(family, part)| (family, part, members(family))).collect();
+        let whole: f64 = present.iter().filter(|(.., members)| *members > 0.0).map(|(_, part, _)| part).sum();
+        let weight = |of: Family| {
+            let part = present.iter().find(|(family, ..)| *family == of);
+            part.map_or(0.0, |(_, part, members)| part / whole / members)
+        };
+        let bets = offers.iter().map(|offer| (offer.shape, weight(offer.family))).collect();
         let (mut factors, mut shares) = (Vec::new(), Vec::new());
         for offer in offers {
             match offer.bet {
@@ -136,12 +172,16 @@ impl Bets {
     /// The same bets for rows of which `time` are worth one independent row.
     #[must_use]
     pub fn tuned(&self, time: f64) -> Bets {
-        let stickiness = (time.max(1.0) - 1.0) / (time.max(1.0) + 1.0); // γ
-        let tuned = |log: f64| log - (1.0 - stickiness + stickiness * log.exp()).ln();
+        let tuned = |log: f64, time: f64| {
+            let stickiness = (time - 1.0) / (time + 1.0); // γ
+            log - (1.0 - stickiness + stickiness * log.exp()).ln()
+        };
+        let time = time.max(1.0);
+        let of_share = 1.0 + SHARE_CAUTION * (time - 1.0);
         let mut bets = self.clone();
-        bets.factors.iter_mut().for_each(|factor| *factor = tuned(*factor));
+        bets.factors.iter_mut().for_each(|factor| *factor = tuned(*factor, time));
         for share in &mut bets.shares {
-            (share.inside, share.outside) = (tuned(share.inside), tuned(share.outside));
+            (share.inside, share.outside) = (tuned(share.inside, of_share), tuned(share.outside, of_share));
         }
         bets
     }
@@ -183,6 +223,10 @@ impl Bets {
     }
 }
 
+fn is_plain(aspect: Aspect) -> bool {
+    matches!(aspect, Aspect::Location | Aspect::Scale)
+}
+
 /// Four sums at once, so that the additions need not wait for each other.
 fn dot(row: &[f64], counts: &[f64]) -> f64 {
     let (rows, row_rest) = row.as_chunks::<4>();
@@ -209,19 +253,19 @@ struct Table<'a> {
 // === impl Table ===
 
 impl Table<'_> {
-    /// Bets that the mean of a polynomial grows, and that it falls.
-    fn on_shape(&self, aspect: Aspect, values: &[f64]) -> Vec<Offer> {
+    /// Bets that the mean of a function grows, and that it falls.
+    fn on_shape(&self, aspect: Aspect, values: &[f64], stakes: &[f64]) -> Vec<Offer> {
+        let family = if is_plain(aspect) { Family::Plain } else { Family::Form };
         let fallen: Vec<f64> = values.iter().map(|value| -value).collect();
-        let mut offers = self.on_growth(Shape::up(aspect), values, &SHAPE_STAKES);
-        offers.extend(self.on_growth(Shape::down(aspect), &fallen, &SHAPE_STAKES));
+        let mut offers = self.on_growth(Shape::up(aspect), values, stakes, family);
+        offers.extend(self.on_growth(Shape::down(aspect), &fallen, stakes, family));
         offers
     }
 
-    fn on_growth(&self, shape: Shape, values: &[f64], stakes: &[f64]) -> Vec<Offer> {
+    fn on_growth(&self, shape: Shape, values: &[f64], stakes: &[f64], family: Family) -> Vec<Offer> {
         let sample = self.sample(values);
-        let most_likely = slack::mean_of(&sample, self.log_odds);
-        let gap = sample.most - most_likely.low;
-        let slack = most_likely.high + slack::transport(most_likely.variance, gap, self.null.tolerance);
+        let tolerated = slack::tolerated_mean(&self.shares(), values, self.null.tolerance);
+        let slack = slack::mean_above(&sample, self.log_odds).max(tolerated);
         if sample.least >= sample.most || slack >= sample.most {
             return Vec::new(); // nothing is impossible under the null, so nothing is evidence against it
         }
@@ -229,9 +273,15 @@ impl Table<'_> {
         let offer = |share: &f64| {
             let stake = share * largest;
             let row = values.iter().map(|value| (stake * (value - slack)).ln_1p()).collect();
-            Offer { shape, kind: 0, bet: Form::Cells(row) }
+            Offer { shape, family, bet: Form::Cells(row) }
         };
         stakes.iter().map(offer).collect()
+    }
+
+    /// Of the cells, in the reference.
+    fn shares(&self) -> Vec<f64> {
+        let total = self.reference.total().max(1) as f64;
+        self.reference.cells().iter().map(|&count| count as f64 / total).collect()
     }
 
     fn sample(&self, values: &[f64]) -> Sample {
@@ -257,19 +307,24 @@ impl Table<'_> {
         let share = |count: u64| (count as f64 / total).min(1.0);
         let most = slack::share_above(share(count + self.unseen(aspect)), self.size, self.log_odds);
         let least = slack::share_below(share(count), self.size, self.log_odds);
-        let most = slack::tolerated_above(most.min(1.0), self.null.tolerance);
-        let least = slack::tolerated_below(least.max(0.0), self.null.tolerance);
-        let kind = if matches!(aspect, Aspect::Bin(_) | Aspect::Bins(..)) { 2 } else { 1 };
+        let most = most.max(slack::tolerated_above(share(count), self.null.tolerance));
+        let least = least.min(slack::tolerated_below(share(count), self.null.tolerance)).max(0.0);
+        let family = match aspect {
+            Aspect::Bin(_) => Family::Bins,
+            Aspect::Bins(..) => Family::Neighbours,
+            _ => Family::Holes,
+        };
         let offer = |sense: Sense, inside: f64, outside: f64| {
             let bet = ShareBet { group, inside: inside.ln(), outside: outside.ln() };
-            Offer { shape: Shape { aspect, sense }, kind, bet: Form::Share(bet) }
+            Offer { shape: Shape { aspect, sense }, family, bet: Form::Share(bet) }
         };
         let mut offers = Vec::new();
         if most < 1.0 {
             let growth = |stake: f64| offer(Sense::Up, 1.0 + stake * (1.0 - most) / most, 1.0 - stake);
             offers.extend(GROWTH_STAKES.into_iter().map(growth));
         }
-        if least > 0.0 {
+        let is_tail = matches!(aspect, Aspect::Tails | Aspect::LowerTail | Aspect::UpperTail);
+        if least > 0.0 && !is_tail {
             // f = -1 inside, s = -least, the largest stake is 1/(1 - least).
             let certain = least >= 1.0 - f64::EPSILON;
             let rest = if certain { f64::EPSILON } else { 1.0 - least };
