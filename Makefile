@@ -23,7 +23,7 @@ tools:
 	@command -v $(PYTHON) >/dev/null || { echo "make: no '$(PYTHON)': install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $$($(PYTHON) --version) is too old: Python 3.10 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $$($(PYTHON) --version) cannot make virtual environments: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	@command -v cargo >/dev/null || { echo "make: no 'cargo': install the Rust toolchain, 1.88 or newer (https://rustup.rs)" >&2; exit 1; }
+	@command -v cargo >/dev/null || { echo "make: no 'cargo': install the Rust toolchain, 1.89 or newer (https://rustup.rs)" >&2; exit 1; }
 
 $(VENV)/.made: | tools
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

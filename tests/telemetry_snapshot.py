@@ -68,6 +68,18 @@ def feature(name: str, **changes: Any) -> dict[str, Any]:
             "pane_rows": 500,
             "score": 0.31,
         },
+        "windows": [
+            {
+                "window": "1h",
+                "rows": 700,
+                "psi": 0.21,
+                "psi_noise": 0.02,
+                "jensen_shannon": 0.09,
+                "jensen_shannon_noise": 0.05,
+                "ks": None,
+                "ks_noise": None,
+            }
+        ],
         "alarm": {"method": "psi", "score": 0.31, "threshold": 0.2, "since_row": 500},
         "bins": {"edges": [0.0, 1.0], "labels": None, "reference": [1, 2, 3], "window": [3, 2, 1]},
         "histogram": exponential(-4, 1, 0, 3, zero=2),
@@ -86,6 +98,7 @@ def model(features: list[dict[str, Any]]) -> dict[str, Any]:
         "batch": {"min": 1, "max": 64, "mean": 2.0},
         "missing": 5,
         "panes": 3,
+        "evidence": {"bits": 4.5, "threshold_bits": 11.0, "alarm": False, "flagged": []},
         "features": features,
     }
 

@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 from pilotfish import _core, backtest, detectors, profile, table
 from pilotfish.backtest import tuning
 from pilotfish.cli import app
-from pilotfish.cli.build import Plan, build
 from pilotfish.errors import ConfigurationError, TableError
 from pilotfish.settings import load
 from pilotfish.sinks.jsonl import JsonLines
 from pilotfish.sinks.record import Recorder
+from pilotfish.statistics.features import Plan, build
 from pilotfish.testing.journal import kept_call
 from pilotfish.testing.model import MODEL_INFER, infer_request, infer_response
 

@@ -20,7 +20,7 @@ from pilotfish.testing.model import MODEL_INFER, infer_request, infer_response
 
 COMMANDS = [
     *(["run"], ["check"], ["schema"], ["status"], ["demo"]),
-    *(["profile", "build"], ["profile", "learn"], ["profile", "show"]),
+    *(["profile", command] for command in ("build", "diff", "learn", "merge", "show")),
 ]
 WRONG = [[], ["swim"], ["run", "--depth", "3"], ["check"], ["status", "--features", "0"]]
 

@@ -229,6 +229,32 @@ def test_a_distance_that_is_not_known_has_no_point(collector: Collector) -> None
     assert active == {"edetector": 0, "psi": 1, "jensen_shannon": 0, "ks": 0}
 
 
+def test_a_window_has_scores_a_noise_floor_and_a_size_under_its_name(collector: Collector) -> None:
+    exported(collector)
+    of_window = {
+        (
+            point.name.removeprefix("pilotfish.drift.window."),
+            point.attributes.get("pilotfish.drift.method"),
+        ): (point.value)
+        for point in collector.points
+        if point.attributes.get("pilotfish.drift.window") == "1h"
+        and point.attributes["pilotfish.feature.name"] == "x[0]"
+    }
+    assert of_window == {
+        ("score", "psi"): 0.21,
+        ("score", "jensen_shannon"): 0.09,
+        ("expected_noise", "psi"): 0.02,
+        ("expected_noise", "jensen_shannon"): 0.05,
+        ("samples", None): 700,
+    }
+
+
+def test_the_evidence_of_a_model_stands_beside_what_raises_its_alarm(collector: Collector) -> None:
+    exported(collector)
+    evidence = {point.name: point.value for point in collector.points if "evidence" in point.name}
+    assert evidence == {"pilotfish.model.evidence": 4.5, "pilotfish.model.evidence_threshold": 11.0}
+
+
 def test_the_classes_of_a_window_are_counted_by_name(collector: Collector) -> None:
     engine = FakeEngine()
     pixel = engine.state["models"][0]["features"][0]
@@ -510,11 +536,14 @@ def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Col
     }  # fmt: skip
     telemetry.alarm(alarm)
     telemetry.alarm(alarm | {"state": "cleared", "score": 0.1, "change_row": None})
-    telemetry.alarm(alarm | {"method": "edetector", "noise": None, "shape": "location up"})
+    dated = {"change_from_row": 4400, "change_to_row": 4600}
+    telemetry.alarm(alarm | dated | {"method": "edetector", "noise": None, "shape": "location up"})
     assert telemetry.shutdown(10.0)
     raised, cleared, evident = collector.logs
     assert evident.attributes["pilotfish.drift.shape"] == "location up"
     assert "location up" in evident.body
+    assert evident.attributes["pilotfish.drift.change_from_row"] == 4400
+    assert evident.attributes["pilotfish.drift.change_to_row"] == 4600
     assert (raised.event_name, raised.severity) == ("pilotfish.drift.detected", "WARN")
     assert (cleared.event_name, cleared.severity) == ("pilotfish.drift.cleared", "INFO")
     assert raised.attributes["pilotfish.feature.name"] == "x.brightness"

@@ -21,12 +21,19 @@ __all__ = [
     "NativePlane",
     "ProfileBuilder",
     "ProfileError",
+    "ScoreTable",
     "__version__",
     "bracket",
     "decode",
     "describe_profile",
+    "diff_profiles",
     "distance",
     "measure",
+    "merge_profiles",
+    "performance_of_classes",
+    "profile_scores",
+    "profile_with_scores",
+    "score_edges",
 ]
 
 __version__: str
@@ -205,6 +212,13 @@ class ProfileBuilder:
     """Builds a reference profile from columns, in one pass with bounded memory, chunk by chunk."""
 
     def __new__(cls, model: str, bins: int = 32) -> ProfileBuilder: ...
+    @staticmethod
+    def on(edges: bytes) -> ProfileBuilder:
+        """A builder for a part of the data.
+
+        It counts on the bins of the profile ``edges``, so that what it builds can be merged with other parts.
+        Raises ProfileError.
+        """
     def add_numbers(
         self, name: str, direction: Literal["input", "output"], values: npt.NDArray[np.float64]
     ) -> None:
@@ -272,10 +286,24 @@ class Backtest:
     def rows(self) -> int:
         """Rows so far."""
 
-def describe_profile(profile: bytes) -> dict[str, Any]:
-    """What a profile file holds.
+def describe_profile(profile: bytes, detail: bool = False) -> dict[str, Any]:
+    """What a profile file holds, with ``detail`` also the bins of every feature.
 
-    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}]}``. Raises ProfileError.
+    ``{"model", "rows", "hash", "features": [{"name", "kind", "rows", ...}], "sections"}``. Raises
+    ProfileError.
+    """
+
+def merge_profiles(profiles: Sequence[bytes], model: str | None = None) -> bytes:
+    """The profile of the rows of all of them, the same bytes in any order; of a model of this name.
+
+    Raises ProfileError when they are of different models (without ``model``), features or edges.
+    """
+
+def diff_profiles(reference: bytes, current: bytes, chance: float = 0.001) -> list[dict[str, Any]]:
+    """The distances of every feature of two profiles, as :func:`measure` has them.
+
+    ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are none.
+    Raises ProfileError.
     """
 
 def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:
@@ -322,3 +350,60 @@ def measure(
     average and exceed with the probability ``chance``, and the bounds of the distance of the values
     themselves; None where there is none. Raises ValueError.
     """
+
+@type_check_only
+class Figures(TypedDict):
+    """Measures of a classifier; None where one has no denominator."""
+
+    rows: int
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    specificity: float | None
+    f1: float | None
+    roc_auc: tuple[float, float, float] | None
+    """If the rows of every bin are in the worst order, tied, and in the best."""
+    accuracy_noise: float
+
+@final
+class ScoreTable:
+    """Rows of one class against the rest, by score bin, prediction and label.
+
+    Rows that come without labels count as negative; their labels are not looked at by :meth:`estimated`.
+    """
+
+    def __new__(cls) -> ScoreTable: ...
+    def update(
+        self,
+        scores: npt.NDArray[np.float64],
+        predicted: npt.NDArray[np.bool_],
+        labels: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Raises ValueError when the lengths differ."""
+    def merge(self, other: ScoreTable) -> None: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def beside(self) -> int: ...
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """Shape (64, 2): score bin, predicted."""
+    def estimated(self, reference: ScoreTable) -> Figures:
+        """By the labels of ``reference``."""
+    def realised(self) -> Figures: ...
+    def calibration(self) -> tuple[list[float] | None, float | None, float | None]:
+        """Isotonic probabilities by bin, where they help; calibration error of the scores, and of those."""
+    def to_json(self) -> str: ...
+    @staticmethod
+    def from_json(text: str) -> ScoreTable: ...
+
+def score_edges() -> list[float]: ...
+def performance_of_classes(live: Sequence[ScoreTable], reference: Sequence[ScoreTable] | None) -> Figures:
+    """Figures of a model from its classes against the rest; realised ones without a ``reference``."""
+
+def profile_with_scores(
+    profile: bytes, output: str, label_age_s: int | None, classes: Sequence[ScoreTable]
+) -> bytes:
+    """The profile file with these scores of output tensor ``output``. Raises ProfileError."""
+
+def profile_scores(profile: bytes) -> tuple[str, int | None, list[ScoreTable]] | None:
+    """Output, age of the labels in seconds, and tables by class; or None. Raises ProfileError."""

@@ -29,12 +29,15 @@ def read(path: Path) -> bytes:
     return data
 
 
-def check(data: bytes) -> dict[str, Any]:
-    """What a profile holds, as ``{"model", "rows", "hash", "features"}``. Raises ProfileError."""
+def check(data: bytes, detail: bool = False) -> dict[str, Any]:
+    """What a profile holds, as ``{"model", "rows", "hash", "features", "sections"}``.
+
+    With ``detail`` the bins of every feature too. Raises ProfileError.
+    """
     from pilotfish import _core
 
     try:
-        return _core.describe_profile(data)
+        return _core.describe_profile(data, detail)
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
 

@@ -1,4 +1,4 @@
-"""Data files as columns: CSV and Parquet, read in chunks.
+"""Data files as columns: CSV, Parquet, Arrow and NumPy, read in chunks.
 
 A profile is built from files that may be larger than memory, so nothing here holds more than one chunk. A
 column is either numbers (float64, NaN is missing) or texts (None is missing); which of the two is decided
@@ -44,19 +44,20 @@ class Table(Protocol):
 
 
 def read(path: Path, columns: Sequence[str] | None = None, texts: AbstractSet[str] = frozenset()) -> Table:
-    """Open a file by its ending, ``.csv``, ``.parquet`` or ``.pq``; ``columns`` chooses and orders.
+    """Open a file by its ending; ``columns`` chooses and orders.
+
+    ``.csv``; ``.parquet`` or ``.pq``; ``.arrow``, ``.arrows``, ``.ipc`` or ``.feather`` (Arrow IPC, file or
+    stream); ``.npy``, whose columns are called 0, 1, ... or by the fields of a structured array.
 
     Columns in ``texts`` are texts even where a CSV file has nothing but numbers in them. Raises TableError
     when the file cannot be read as such, or a column is not there.
     """
-    if _format(path) == "csv":
-        return _Csv.open(path, columns, texts)
-    return _Parquet.open(path, columns, texts)
+    return _FORMATS[_format(path)].open(path, columns, texts)
 
 
 def header(path: Path) -> list[str]:
     """Names of the columns, whatever they hold. Raises TableError."""
-    return _Csv.header_of(path)[1] if _format(path) == "csv" else _Parquet.header_of(path)
+    return _FORMATS[_format(path)].names(path)
 
 
 def first_text(path: Path, column: str) -> tuple[int, str]:
@@ -72,15 +73,15 @@ def first_text(path: Path, column: str) -> tuple[int, str]:
     raise TableError(f"{path}: has changed while it was read; try again")
 
 
-def _format(path: Path) -> Literal["csv", "parquet"]:
+def _format(path: Path) -> str:
     if not path.is_file():
         raise TableError(f"{path}: no such file; check the path")
-    match path.suffix.lower():
-        case ".csv":
-            return "csv"
-        case ".parquet" | ".pq":
-            return "parquet"
-    raise TableError(f"{path}: cannot tell what the file is; give it the ending .csv or .parquet")
+    ending = path.suffix.lower()
+    if ending not in _FORMATS:
+        raise TableError(
+            f"{path}: cannot tell what the file is; give it the ending .csv, .parquet, .arrow or .npy"
+        )
+    return ending
 
 
 def _chosen(path: Path, header: Sequence[str], columns: Sequence[str] | None) -> list[str]:
@@ -123,6 +124,11 @@ class _Csv:
         chosen = _chosen(path, header, columns)
         draft = cls(path, delimiter, header, dict.fromkeys(chosen, "texts"))
         return cls(path, delimiter, header, draft._kinds(texts))
+
+    @classmethod
+    def names(cls, path: Path) -> list[str]:
+        """The names of the columns."""
+        return cls.header_of(path)[1]
 
     @classmethod
     def header_of(cls, path: Path) -> tuple[str, list[str]]:
@@ -250,7 +256,7 @@ class _Parquet:
         return cls(path, file, kinds)
 
     @classmethod
-    def header_of(cls, path: Path) -> list[str]:
+    def names(cls, path: Path) -> list[str]:
         """The names of the columns."""
         arrow, parquet = _pyarrow(path)
         with _reporting_arrow(path, arrow):
@@ -263,13 +269,118 @@ class _Parquet:
                 yield {name: _values(batch.column(name), kind, arrow) for name, kind in self.kinds.items()}
 
 
+# === Arrow ===
+
+
+@dataclass(frozen=True)
+class _Arrow:
+    """An Arrow IPC file or stream, mapped into memory rather than read."""
+
+    path: Path
+    kinds: Mapping[str, Kind]
+
+    @classmethod
+    def open(cls, path: Path, columns: Sequence[str] | None, texts: AbstractSet[str]) -> "_Arrow":
+        arrow, _ = _pyarrow(path)
+        schema, _batches = cls._opened(path)
+        chosen = _chosen(path, schema.names, columns)
+        return cls(path, {name: _kind(path, schema.field(name), arrow, name in texts) for name in chosen})
+
+    @classmethod
+    def names(cls, path: Path) -> list[str]:
+        """The names of the columns."""
+        return list(cls._opened(path)[0].names)
+
+    def chunks(self) -> Iterator[Chunk]:
+        arrow, _ = _pyarrow(self.path)
+        with _reporting_arrow(self.path, arrow):
+            for batch in self._opened(self.path)[1]:
+                for start in range(0, batch.num_rows, CHUNK_ROWS):
+                    rows = batch.slice(start, CHUNK_ROWS)
+                    yield {name: _values(rows.column(name), kind, arrow) for name, kind in self.kinds.items()}
+
+    @staticmethod
+    def _opened(path: Path) -> tuple[Any, Iterator[Any]]:
+        """The schema, and the batches one by one."""
+        arrow, _ = _pyarrow(path)
+        with _reporting_arrow(path, arrow):
+            source = arrow.memory_map(str(path))
+            if source.read(len(_ARROW_FILE)) != _ARROW_FILE:
+                source.seek(0)
+                stream = arrow.ipc.open_stream(source)
+                return stream.schema, iter(stream)
+            file = arrow.ipc.open_file(source)
+            return file.schema, (file.get_batch(index) for index in range(file.num_record_batches))
+
+
+_ARROW_FILE = b"ARROW1"
+
+
+# === NumPy ===
+
+
+@dataclass(frozen=True)
+class _Npy:
+    """A ``.npy`` file of numbers: of two dimensions, of one (a single column), or structured."""
+
+    path: Path
+    array: npt.NDArray[Any]
+    kinds: Mapping[str, Kind]
+
+    @classmethod
+    def open(cls, path: Path, columns: Sequence[str] | None, texts: AbstractSet[str]) -> "_Npy":
+        array = cls._mapped(path)
+        names = cls._names(array)
+        chosen = _chosen(path, names, columns)
+        if wanted := [name for name in chosen if name in texts]:
+            raise TableError(
+                f"{path}: the column {wanted[0]!r} holds numbers where texts are expected; use .parquet"
+            )
+        return cls(path, array, dict.fromkeys(chosen, "numbers"))
+
+    @classmethod
+    def names(cls, path: Path) -> list[str]:
+        """The names of the columns."""
+        return cls._names(cls._mapped(path))
+
+    def chunks(self) -> Iterator[Chunk]:
+        places = {name: place for place, name in enumerate(self._names(self.array))}
+        for start in range(0, len(self.array), CHUNK_ROWS):
+            rows = self.array[start : start + CHUNK_ROWS]
+            if rows.dtype.names is not None:
+                yield {name: np.ascontiguousarray(rows[name], np.float64) for name in self.kinds}
+            else:
+                table = rows.reshape(len(rows), -1)
+                yield {name: np.ascontiguousarray(table[:, places[name]], np.float64) for name in self.kinds}
+
+    @staticmethod
+    def _names(array: npt.NDArray[Any]) -> list[str]:
+        if array.dtype.names is not None:
+            return list(array.dtype.names)
+        return [str(place) for place in range(1 if array.ndim == 1 else array.shape[1])]
+
+    @staticmethod
+    def _mapped(path: Path) -> npt.NDArray[Any]:
+        try:
+            array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as exc:
+            raise TableError(f"{path}: is not a NumPy file that can be read: {exc}; check the file") from exc
+        fields = [array.dtype[place] for place in range(len(array.dtype.names or ()))] or [array.dtype]
+        if array.ndim not in (1, 2) or not all(field.kind in "biuf" for field in fields):
+            raise TableError(
+                f"{path}: is an array of {array.dtype} with {array.ndim} dimensions; "
+                "give numbers with one or two, or use .parquet"
+            )
+        return array
+
+
 def _pyarrow(path: Path) -> tuple[Any, Any]:
     try:
         import pyarrow
-        from pyarrow import parquet
+        from pyarrow import ipc, parquet  # noqa: F401 - `pyarrow.ipc` is there once it was imported
     except ImportError as exc:
         raise TableError(
-            f"{path}: reading Parquet needs pyarrow; run: pip install 'pilotfish[parquet]'"
+            f"{path}: reading Parquet or Arrow needs pyarrow; run: pip install 'pilotfish[parquet]'"
         ) from exc
     return pyarrow, parquet
 
@@ -311,6 +422,28 @@ def _reporting_arrow(path: Path, arrow: Any) -> Iterator[None]:
         yield
     except arrow.ArrowException as exc:
         what = str(exc).splitlines()[0].rstrip(".")
-        raise TableError(f"{path}: is not a Parquet file that can be read: {what}; check the file") from exc
+        raise TableError(
+            f"{path}: is not {_what(path)} file that can be read: {what}; check the file"
+        ) from exc
     except OSError as exc:
         raise TableError(f"{path}: cannot be read: {exc}; check the path and its permissions") from exc
+
+
+def _what(path: Path) -> str:
+    return "a Parquet" if _FORMATS[path.suffix.lower()] is _Parquet else "an Arrow"
+
+
+class _Format(Protocol):
+    """What opens files of one kind."""
+
+    def open(self, path: Path, columns: Sequence[str] | None, texts: AbstractSet[str]) -> Table: ...
+
+    def names(self, path: Path) -> list[str]: ...
+
+
+_FORMATS: Mapping[str, _Format] = {
+    ".csv": _Csv,
+    **dict.fromkeys((".parquet", ".pq"), _Parquet),
+    **dict.fromkeys((".arrow", ".arrows", ".ipc", ".feather"), _Arrow),
+    ".npy": _Npy,
+}

@@ -7,7 +7,7 @@ and records what it saw. All waits are for events, never for time; ``PATIENCE`` 
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import h2.config
@@ -21,6 +21,7 @@ WINDOW = 2**24
 
 Headers = list[tuple[str, str]]
 Script = Callable[["Call"], Awaitable[None]]
+Settings = Mapping[h2.settings.SettingCodes, int]
 
 REQUEST_HEADERS: Headers = [
     (":method", "POST"),
@@ -138,10 +139,17 @@ class Peer(asyncio.Protocol):
     """One end of one connection."""
 
     def __init__(
-        self, script: Script | None = None, acknowledge: bool = True, change: asyncio.Event | None = None
+        self,
+        script: Script | None = None,
+        acknowledge: bool = True,
+        change: asyncio.Event | None = None,
+        settings: Settings = {},  # noqa: B006
     ) -> None:
         self.script = script
         self.acknowledge = acknowledge
+        self.settings = settings
+        self.pongs = 0
+        self.said_goodbye = False
         self.calls: dict[int, Call] = {}
         self.goaway = False
         self.lost = False
@@ -163,7 +171,7 @@ class Peer(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.connection.initiate_connection()
-        settings = {h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 2**20}
+        settings = {h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 2**20, **self.settings}
         if self.script is None:
             settings[h2.settings.SettingCodes.ENABLE_PUSH] = 0
         if self.acknowledge:
@@ -182,14 +190,22 @@ class Peer(asyncio.Protocol):
         self._changed.set()
 
     def data_received(self, data: bytes) -> None:
-        for event in self.connection.receive_data(data):
-            self._handle(event)
+        # What comes after a goodbye is nobody's any more, and python-h2 takes it for an error.
+        with contextlib.suppress(*([h2.exceptions.ProtocolError] if self.said_goodbye else [])):
+            for event in self.connection.receive_data(data):
+                self._handle(event)
         self.flush()
         self._changed.set()
 
     def flush(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(self.connection.data_to_send())
+
+    def say_goodbye(self, last: int) -> None:
+        """GOAWAY: calls after ``last`` will not be looked at."""
+        self.connection.close_connection(last_stream_id=last)
+        self.said_goodbye = True
+        self.flush()
 
     def close(self) -> None:
         if self._transport is not None:
@@ -229,6 +245,8 @@ class Peer(asyncio.Protocol):
             self._note(event.stream_id, "end")
         elif isinstance(event, h2.events.StreamReset) and event.stream_id in self.calls:
             self._note(event.stream_id, "reset").reset = int(event.error_code)
+        elif isinstance(event, h2.events.PingAckReceived):
+            self.pongs += 1
         elif isinstance(event, h2.events.ConnectionTerminated):
             self.goaway = True
 
@@ -252,8 +270,9 @@ class Peer(asyncio.Protocol):
 class Backend:
     """A scripted HTTP/2 server; ``script`` is played for every call and may be changed at any time."""
 
-    def __init__(self) -> None:
-        self.script: Script = echo
+    def __init__(self, script: Script | None = None, settings: Settings = {}) -> None:  # noqa: B006
+        self.script: Script = script or echo
+        self.settings = settings
         self.port = 0
         self.peers: list[Peer] = []
         self._changed = asyncio.Event()
@@ -289,7 +308,7 @@ class Backend:
         await changed(self._changed, condition)
 
     def _accept(self) -> Peer:
-        peer = Peer(self._run, change=self._changed)
+        peer = Peer(self._run, change=self._changed, settings=self.settings)
         self.peers.append(peer)
         return peer
 

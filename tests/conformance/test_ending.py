@@ -191,8 +191,7 @@ async def test_a_lost_connection_to_the_backend_is_unavailable(
 async def test_a_backend_that_says_goodbye_is_invisible_to_clients(relay: int, backend: Backend) -> None:
     async def script(call: Call) -> None:
         await call.until_over()
-        call.peer.connection.close_connection(last_stream_id=call.id)
-        call.peer.flush()
+        call.peer.say_goodbye(call.id)
         # python-h2 speaks no more on a connection it has closed: the answer is never given, the next call is.
 
     backend.script = script

@@ -263,3 +263,18 @@ async def test_a_response_other_than_200_means_what_the_mapping_says(
         answer = await client.unary(b"")
     arrived = values(answer.headers, ":status")
     assert (answer.status == code) if arrived == ["200"] else (arrived == [status])
+
+
+@pytest.mark.guarantee("no-status")
+@pytest.mark.parametrize("place", ["headers", "data"])
+async def test_an_answer_without_status_is_no_success(relay: int, backend: Backend, place: str) -> None:
+    async def script(call: Call) -> None:
+        await call.until_over()
+        await call.send_headers(RESPONSE_HEADERS, end=place == "headers")
+        if place == "data":
+            await call.send_data(framed(b"y"), end=True)
+
+    backend.script = script
+    async with connected(relay) as client:
+        answer = await client.unary(b"x")
+    assert answer.status in (None, "2", "13")  # None: as it came; a client makes one of these of it

@@ -16,6 +16,12 @@ for peer in mlserver buf river; do
   touch ".peers/$peer/.made"
 done
 
+# Recorded tables with labels, of which only the files are read.
+if [[ ! -d .peers/nannyml/nannyml/datasets/data ]]; then
+  echo "test-peers: installing nannyml's tables"
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --target .peers/nannyml nannyml==0.13.1
+fi
+
 if ! command -v npm >/dev/null && [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends nodejs npm >/dev/null

@@ -1,6 +1,6 @@
 """The cases of grpc-go's interop client against its interop server, directly or through the native plane.
 
-Usage: python interop.py (direct|native) DIRECTORY-OF-TOOLS
+Usage: python interop.py (direct|native|grpcio) DIRECTORY-OF-TOOLS
 """
 
 import asyncio
@@ -29,7 +29,7 @@ async def main(plane: str, tools: str) -> int:
     async with AsyncExitStack() as stack:
         stack.callback(server.terminate)
         await listening(port)
-        if plane == "native":
+        if plane != "direct":
             stand = running(plane=plane, versions={"v1": {"upstream": f"127.0.0.1:{port}"}})
             port = (await stack.enter_async_context(stand)).port
         failed = [case for case in CASES if await failing(tools, port, case)]

@@ -1,4 +1,4 @@
-"""``pilotfish profile build | learn | show``: the reference a model's traffic is compared with."""
+"""``pilotfish profile build | learn | merge | show | diff``: the reference for drift."""
 
 import os
 from enum import Enum
@@ -13,13 +13,14 @@ from pilotfish.errors import ProfileError, UsageError
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Make and show profiles, the reference for drift.",
+    help="Make, merge, show and compare profiles, the reference for drift.",
 )
 
 _BUILD_EXAMPLES = (
     "\b\nExamples:\n"
     "  pilotfish profile build --from train.parquet --out model.profile\n"
-    "  pilotfish profile build --from train.csv --tensor x --outputs y --out y.profile\n\n"
+    "  pilotfish profile build --from train.csv --tensor x --outputs y --out y.profile\n"
+    "  pilotfish profile build --from part2.parquet --edges-from part1.profile --out part2.profile\n\n"
     "With --tensor the columns are x[0], x[1], ... in the order given, one tensor of shape "
     "[rows, columns]; without it every column is a tensor of its own, named like the column."
 )
@@ -27,7 +28,21 @@ _LEARN_EXAMPLES = (
     "\b\nExample:\n  pilotfish profile learn --upstream 127.0.0.1:8001 --out model.profile\n\n"
     "Point the clients at 127.0.0.1:9000; when enough calls have passed it writes the profile and ends."
 )
+_MERGE_EXAMPLES = (
+    "\b\nExamples:\n"
+    "  pilotfish profile build --from monday.csv --out monday.profile --model churn\n"
+    "  pilotfish profile build --from tuesday.csv --edges-from monday.profile --out tuesday.profile\n"
+    "  pilotfish profile merge monday.profile tuesday.profile --out churn.profile\n\n"
+    "The parts may be built anywhere and merged in any order: the result is the same, byte for byte."
+)
 _SHOW_EXAMPLES = "\b\nExample:\n  pilotfish profile show model.profile"
+_DIFF_EXAMPLES = (
+    "\b\nExample:\n"
+    "  pilotfish profile build --from today.csv --edges-from model.profile --out today.profile\n"
+    "  pilotfish profile diff model.profile today.profile\n\n"
+    "A distance that undrifted rows exceed once in a thousand times is marked with *: with so few rows, or "
+    "without a change, none should be."
+)
 
 
 class Direction(str, Enum):
@@ -41,13 +56,18 @@ class Direction(str, Enum):
 def build(
     *,
     source: Annotated[
-        Path, typer.Option("--from", metavar="FILE", help="Data: .csv with a header line, or .parquet.")
+        Path,
+        typer.Option(
+            "--from", metavar="FILE", help="Data: .csv with a header line, .parquet, .arrow, or .npy."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Profile to write.")],
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the model. [default: name of --out]")
     ] = None,
-    bins: Annotated[int, typer.Option(min=2, max=64, help="Bins of a numeric feature.")] = 32,
+    bins: Annotated[
+        int, typer.Option(min=2, max=64, help="Bins of a numeric feature, where --edges-from gives none.")
+    ] = 32,
     tensor: Annotated[
         str | None, typer.Option(metavar="NAME", help="The columns are the columns of this tensor, in order.")
     ] = None,
@@ -61,20 +81,27 @@ def build(
         str | None,
         typer.Option(metavar="A,B,...", help="Columns the model answers, each a tensor of its own."),
     ] = None,
+    edges_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROFILE", help="Use its bins and model, to merge what is built with other parts."
+        ),
+    ] = None,
 ) -> None:
     """Build a profile from a data file, such as the training set. It may be larger than memory."""
     from pilotfish import profile, table
-    from pilotfish.cli.build import Plan
-    from pilotfish.cli.build import build as built
+    from pilotfish.statistics.features import Plan, categories
+    from pilotfish.statistics.features import build as built
 
     chosen, answered = _names("columns", columns), _names("outputs", outputs)
     if chosen is not None:
         chosen += [name for name in answered or () if name not in chosen]
-    data = table.read(source, chosen)
+    edges = None if edges_from is None else _checked(edges_from)[0]
+    plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered or ()), edges)
+    data = table.read(source, chosen, categories(chosen or table.header(source), plan))
     for name in answered or ():
         if name not in data.kinds:
             raise UsageError(f"--outputs: got {outputs!r}: {source} has no column {name!r}; see its header")
-    plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered or ()))
     profile.write(out, built(data, plan))
     typer.echo(f"{out}: {_summary(profile.check(out.read_bytes()))}")
 
@@ -105,28 +132,76 @@ def learn(
     typer.echo(f"{out}: learned from {rows} rows; use it with: pilotfish run --profile {out}")
 
 
+@app.command(epilog=_MERGE_EXAMPLES)
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Profiles of parts of the data.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Profile to write.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the model. [default: that of the parts]")
+    ] = None,
+) -> None:
+    """Add up profiles of parts of the data that were built on the same edges (--edges-from)."""
+    from pilotfish import _core, profile
+
+    parts = [_checked(file)[0] for file in files]
+    try:
+        merged = _core.merge_profiles(parts, model)
+    except _core.ProfileError as exc:
+        raise ProfileError(str(exc)) from exc
+    profile.write(out, merged)
+    typer.echo(f"{out}: {_summary(profile.check(merged))}")
+
+
 @app.command(epilog=_SHOW_EXAMPLES)
 def show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Profile to show.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything in it as JSON.")] = False,
 ) -> None:
     """Show what a profile holds."""
+    _, held = _checked(file, detail=as_json)
+    if as_json:
+        _print_json(held)
+        return
+    from pilotfish.cli import profile_tables
+
+    profile_tables.show(f"{file}: {_summary(held)}", profile_tables.features(held))
+
+
+@app.command(epilog=_DIFF_EXAMPLES)
+def diff(
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Profile to compare with.")],
+    current: Annotated[Path, typer.Argument(metavar="CURRENT", help="Profile on the same edges.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all distances as JSON.")] = False,
+) -> None:
+    """Show how far each feature of one profile lies from another, beside what chance alone would do."""
+    from pilotfish import _core
+
+    (first, was), (second, now) = _checked(reference), _checked(current)
+    found = _core.diff_profiles(first, second)
+    if as_json:
+        _print_json(found)
+        return
+    from pilotfish.cli import profile_tables
+
+    title = f"{current} ({now['rows']} rows) from {reference} ({was['rows']} rows)"
+    profile_tables.show(title, profile_tables.differences(found))
+
+
+def _checked(file: Path, detail: bool = False) -> tuple[bytes, dict[str, Any]]:
+    """A profile file, and what it holds. Raises ProfileError, which names the file."""
     from pilotfish import profile
 
     try:
-        held = profile.check(profile.read(file))
+        data = profile.read(file)
+        return data, profile.check(data, detail)
     except ProfileError as exc:
         raise ProfileError(f"{file}: {exc}") from exc
-    if as_json:
-        import json
 
-        typer.echo(json.dumps(held, indent=2))
-        return
-    from rich.console import Console
 
-    console = Console()
-    console.print(f"{file}: {_summary(held)}", soft_wrap=True, highlight=False, markup=False)
-    console.print(_features(held))
+def _print_json(value: Any) -> None:
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
 
 
 def _names(option: str, text: str | None) -> list[str] | None:
@@ -142,25 +217,3 @@ def _summary(held: dict[str, Any]) -> str:
     count = len(held["features"])
     features = f"{count} feature{'s' if count != 1 else ''}"
     return f"{held['model']}, {features}, {held['rows']} rows, hash {held['hash']}"
-
-
-def _features(held: dict[str, Any]) -> Any:
-    from rich.table import Table
-
-    shown = list(dict.fromkeys(key for feature in held["features"] for key in feature if key not in _LONG))
-    table = Table(header_style="dim")
-    for key in shown:
-        table.add_column(key)
-    for feature in held["features"]:
-        table.add_row(*(_cell(feature.get(key)) for key in shown))
-    return table
-
-
-_LONG = frozenset({"edges", "counts", "labels", "bins", "autocorrelation_time"})
-"""Parts of a feature that do not fit in a cell; --json has them."""
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -149,7 +149,9 @@ def _model(model: Snapshot, features: int) -> Table:
     more = len(model["features"]) - len(shown)
     name = f"{model['model']} {model['version']}"
     title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls"
-    table = _table(title, "feature", "", "mean", "missing", "bits", "psi", "JS", "KS", "alarm")
+    windows = list(dict.fromkeys(window["window"] for feature in shown for window in feature["windows"]))
+    columns = ["feature", "", "mean", "missing", "bits", "psi", "JS", "KS"]
+    table = _table(title, *columns, *(f"psi {window}" for window in windows), "alarm")
     for feature in shown:
         drift = feature["drift"] or {}
         alarm = feature["alarm"]
@@ -160,11 +162,20 @@ def _model(model: Snapshot, features: int) -> Table:
             str(feature["missing"]),
             _number((feature.get("evidence") or {}).get("bits")),
             *(_number(drift.get(name)) for name in _DISTANCES),
+            *(_window(feature, window) for window in windows),
             Text(_alarm(alarm), style="bold red") if alarm else "",
         )
     if more > 0:
         table.caption = f"and {more} more features (--features N)"
     return table
+
+
+def _window(feature: Snapshot, name: str) -> Text:
+    """PSI of a window; bold when it is more than chance explains."""
+    window = next((window for window in feature["windows"] if window["window"] == name), None)
+    if window is None:
+        return Text("-")
+    return Text(_number(window["psi"]), style="bold" if window["psi"] > window["psi_noise"] else "")
 
 
 def _alarm(alarm: Snapshot) -> str:

@@ -2,10 +2,12 @@
 
 One list for the documentation and for the tests' expected failures, so that a claim cannot drift from its
 proof.
-``python -m pilotfish.plane.guarantees`` prints the document.
+``python -m pilotfish.plane.guarantees`` prints the document; with ``server`` or ``client`` and a level it
+prints which cases of connectrpc/conformance are expected to fail through the grpcio plane in that mode.
 """
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Final
 
@@ -43,12 +45,22 @@ class Guarantee:
     """Node id of the test that proves it; None where the note says why there is none."""
     native: str
     """The native plane's promise."""
+    suite: dict[str, list[str]] = field(default_factory=dict)
+    """Cases of connectrpc/conformance that fail through grpcio because of it, by mode (``server``,
+    ``client``): always where it is not preserved, now and then where it is normalised."""
 
 
 def read(plane: str) -> tuple[Guarantee, ...]:
     """The guarantees of a plane (the name of its package)."""
     text = (files("pilotfish.plane") / plane / "guarantees.yaml").read_text(encoding="utf-8")
     return tuple(Guarantee(**row) for row in yaml.safe_load(text))
+
+
+def expected_failures(mode: str, level: str, guarantees: tuple[Guarantee, ...]) -> str:
+    """The grpcio plane's, one pattern a line, each below its reason; as connectconformance reads them."""
+    rows = [guarantee for guarantee in guarantees if guarantee.grpcio == level and mode in guarantee.suite]
+    lines = [line for row in rows for line in (f"# {row.item}: {row.note}", *row.suite[mode])]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def document(guarantees: tuple[Guarantee, ...]) -> str:
@@ -75,4 +87,6 @@ def _row(guarantee: Guarantee) -> str:
 
 
 if __name__ == "__main__":
-    print(document(read("grpcio")), end="")  # noqa: T201 - printing is what it is run for
+    rows = read("grpcio")
+    text = expected_failures(sys.argv[1], sys.argv[2], rows) if sys.argv[1:] else document(rows)
+    print(text, end="")  # noqa: T201 - printing is what it is run for

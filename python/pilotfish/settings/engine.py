@@ -39,7 +39,9 @@ def _monitor(monitor: MonitorSettings) -> dict[str, Any]:
     arl_time = monitor.alarm.arl_time
     alarm = monitor.alarm.model_dump(exclude={"arl_time"})
     alarm["arl_ns"] = None if arl_time is None else _nanoseconds(arl_time)
-    return monitor.model_dump(exclude={"enabled", "queue", "queue_bytes", "alarm"}) | {"alarm": alarm}
+    pane_ns = None if monitor.pane_time is None else _nanoseconds(monitor.pane_time)
+    plain = monitor.model_dump(exclude={"enabled", "queue", "queue_bytes", "alarm", "pane_time"})
+    return plain | {"alarm": alarm, "pane_ns": pane_ns}
 
 
 def _route(route: Route) -> dict[str, Any]:

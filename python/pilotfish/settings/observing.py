@@ -85,8 +85,15 @@ class MonitorSettings(Section):
     """Off, messages are not read: calls are still routed, counted, sampled and journalled."""
     pane_rows: Whole = Field(default=1000, ge=10, le=10_000_000)
     """Rows after which the distances are computed anew."""
+    pane_time: Seconds | None = Field(default=None, ge=1, le=30 * 86_400)
+    """Time after which a pane is closed though it is not full, such as 10m; null waits for its rows."""
     window_panes: Whole = Field(default=4, ge=1, le=1000)
     """Closed panes that are kept."""
+    windows: Literal["full", "lean", "off"] = "full"
+    """Longer windows of a feature: `full` keeps the last hour, day and 30 days; `lean` the day and the 30
+    days, in a fifth of the memory; `off` none."""
+    window_rows: Whole | None = Field(default=None, ge=1, le=1_000_000_000)
+    """Rows that stand for a minute in them; null goes by monotonic time."""
     bins: Whole = Field(default=32, ge=2, le=64)
     """Bins of a reference that is learned from live rows."""
     max_features: Whole = Field(default=4096, ge=1, le=65_536)

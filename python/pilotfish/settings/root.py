@@ -42,6 +42,10 @@ class Limits(Section):
     connection."""
     faults: Whole = Field(default=65_536, ge=1, le=2**31 - 1)
     """Calls that one connection may break by its own mistakes during its life; more end it."""
+    housekeeping: Whole = Field(default=10_000, ge=100, le=2**53)
+    """Frames of one connection that belong to no message (PING, SETTINGS, PRIORITY, WINDOW_UPDATE,
+    RST_STREAM, empty DATA, unknown types), beyond four for each frame of its calls and a hundredth of this
+    each second; more end it."""
     handshake: Seconds = Field(default=10.0, ge=0.01, le=600)
     """How long a client may take to begin to speak HTTP/2."""
     idle: Seconds = Field(default=3600.0, ge=1, le=30 * 86_400)

@@ -31,6 +31,8 @@ def from_alarm(alarm: Mapping[str, Any]) -> Event:
         names.DRIFT_SHAPE: alarm.get("shape"),
         names.DRIFT_ROW: alarm["row"],
         names.CHANGE_ROW: alarm.get("change_row"),
+        names.CHANGE_FROM_ROW: alarm.get("change_from_row"),
+        names.CHANGE_TO_ROW: alarm.get("change_to_row"),
     }
     present = {key: value for key, value in attributes.items() if value is not None}
     return Event(name, present, _body(alarm))

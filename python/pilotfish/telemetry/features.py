@@ -40,6 +40,9 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
         for aggregation in ("min", "max", "mean"):
             size = model["batch"][aggregation]
             into.add("pilotfish.model.batch_size", size, {**of, names.AGGREGATION: aggregation})
+    evidence = model.get("evidence") or {}
+    into.add("pilotfish.model.evidence", evidence.get("bits"), of)
+    into.add("pilotfish.model.evidence_threshold", evidence.get("threshold_bits"), of)
     raised = [feature["alarm"]["method"] for feature in model["features"] if feature["alarm"]]
     for method in (_EVIDENCE, *_DISTANCES):
         # Zero is exported too: an alert rule needs a series before the first alarm.
@@ -60,7 +63,18 @@ def _feature(feature: Mapping[str, Any], model: Mapping[str, AttributeValue], in
         by = {**of, names.DRIFT_METHOD: method}
         into.add("pilotfish.drift.score", drift.get(method), by)
         into.add("pilotfish.drift.expected_noise", drift.get(f"{method}_noise"), by)
+    for window in feature.get("windows") or ():
+        _window(window, of, into)
     _categories(feature, of, into)
+
+
+def _window(window: Mapping[str, Any], feature: Mapping[str, AttributeValue], into: Collection) -> None:
+    of = {**feature, names.DRIFT_WINDOW: window["window"]}
+    into.add("pilotfish.drift.window.samples", window["rows"], of)
+    for method in _DISTANCES:
+        by = {**of, names.DRIFT_METHOD: method}
+        into.add("pilotfish.drift.window.score", window[method], by)
+        into.add("pilotfish.drift.window.expected_noise", window[f"{method}_noise"], by)
 
 
 def _categories(feature: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Collection) -> None:

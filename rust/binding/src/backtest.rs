@@ -56,11 +56,7 @@ impl Backtest {
     }
 
     fn watched(&self) -> Vec<(&'static str, String)> {
-        let name = |direction| match direction {
-            Direction::Input => "input",
-            Direction::Output => "output",
-        };
-        self.lock().watched().into_iter().map(|(direction, feature)| (name(direction), feature)).collect()
+        self.lock().watched().into_iter().map(|(direction, feature)| (direction.name(), feature)).collect()
     }
 
     fn add_rows(&self, py: Python<'_>, tensors: Vec<Rows<'_>>) -> PyResult<()> {

@@ -129,6 +129,8 @@ fn counted(name: &str, binning: &Arc<Binning>, values: &Values<'_>) -> Reference
         direction: Direction::Input,
         bins,
         moments,
+        sums: None,
+        distinct: None,
         autocorrelation_time: None,
     }
 }

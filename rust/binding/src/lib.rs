@@ -8,6 +8,7 @@ mod engine;
 mod error;
 mod message;
 mod metadata;
+mod performance;
 mod plane;
 mod profile;
 
@@ -27,8 +28,9 @@ mod _core {
         engine::Engine,
         error::{ConfigurationError, ProfileError},
         message::decode,
+        performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile},
+        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
     };
 
     #[pymodule_init]

@@ -3,11 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use numpy::PyReadonlyArray1;
+use pilotfish_core::distance::Chance;
 use pilotfish_core::profile;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyDict, PyString};
 
+use crate::distance::to_python;
 use crate::error::Error;
 use crate::message::direction_named;
 
@@ -59,6 +62,12 @@ impl ProfileBuilder {
         self.build(|builder| builder.add_column_bytes(name, direction, values.iter().map(Option::as_deref)))
     }
 
+    #[staticmethod]
+    fn on(edges: &[u8]) -> PyResult<ProfileBuilder> {
+        let edges = profile::Profile::from_bytes(edges).map_err(Error::from)?;
+        Ok(ProfileBuilder { inner: Mutex::new(Some(profile::ProfileBuilder::on(&edges))) })
+    }
+
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let builder =
             self.inner.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(finished)?;
@@ -79,11 +88,65 @@ impl ProfileBuilder {
 
 /// What a profile file holds, as a dictionary.
 #[pyfunction]
-pub fn describe_profile<'py>(py: Python<'py>, profile: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+#[pyo3(signature = (profile, detail = false))]
+pub fn describe_profile<'py>(py: Python<'py>, profile: &[u8], detail: bool) -> PyResult<Bound<'py, PyAny>> {
     let profile = profile::Profile::from_bytes(profile).map_err(Error::from)?;
-    let text = serde_json::to_string(&profile.describe())
+    let text = serde_json::to_string(&profile.describe(detail))
         .map_err(|error| PyRuntimeError::new_err(format!("the profile could not be described: {error}")))?;
     py.import("json")?.call_method1("loads", (text,))
+}
+
+/// The profile of the rows of all of them, as the bytes of a file.
+#[pyfunction]
+#[pyo3(signature = (profiles, model = None))]
+pub fn merge_profiles<'py>(
+    py: Python<'py>,
+    profiles: Vec<PyBackedBytes>,
+    model: Option<&str>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let merged = py.detach(|| {
+        let mut read = profiles.iter().map(|bytes| {
+            let profile = profile::Profile::from_bytes(bytes)?;
+            Ok(match model {
+                Some(model) => profile.renamed(model),
+                None => profile,
+            })
+        });
+        let first = read.next().unwrap_or(Err(profile::ProfileError::Empty))?;
+        read.try_fold(first, |sum, part| sum.merge(&part?))
+    });
+    Ok(PyBytes::new(py, &merged.map_err(Error::from)?.to_bytes()))
+}
+
+/// The distances of one profile from another, by feature, as a dictionary.
+#[pyfunction]
+#[pyo3(signature = (reference, current, chance = 0.001))]
+pub fn diff_profiles<'py>(
+    py: Python<'py>,
+    reference: &[u8],
+    current: &[u8],
+    chance: f64,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let reference = profile::Profile::from_bytes(reference).map_err(Error::from)?;
+    let current = profile::Profile::from_bytes(current).map_err(Error::from)?;
+    let found = py.detach(|| reference.diff(&current, &Chance::of(chance)));
+    found.iter().map(|difference| difference_to_python(py, difference)).collect()
+}
+
+fn difference_to_python<'py>(
+    py: Python<'py>,
+    difference: &profile::Difference,
+) -> PyResult<Bound<'py, PyDict>> {
+    let entry = PyDict::new(py);
+    entry.set_item("name", &difference.name)?;
+    entry.set_item("direction", difference.direction.name())?;
+    entry.set_item("why_not", difference.why_not)?;
+    let distances = match &difference.distances {
+        Some(distances) => to_python(py, distances)?,
+        None => PyDict::new(py),
+    };
+    entry.set_item("distances", distances)?;
+    Ok(entry)
 }
 
 fn category(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {

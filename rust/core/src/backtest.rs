@@ -31,6 +31,7 @@ use crate::error::ConfigurationError;
 use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig};
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
+use crate::window::cascade::Horizon;
 use familiar::Familiar;
 pub use familiar::FamiliarAlarm;
 use serde::{Deserialize, Serialize};
@@ -110,10 +111,14 @@ impl Backtest {
     /// A setting that makes no sense, with the remedy.
     pub fn new(config: BacktestConfig, profile: Arc<Profile>) -> Result<Backtest, ConfigurationError> {
         config.monitor.check().map_err(ConfigurationError)?;
+        let mut monitor = config.monitor;
+        if monitor.window_rows.is_none() {
+            monitor.windows = Horizon::Off; // recorded rows have no time of their own
+        }
         let familiar = config.familiar.map(|familiar| Familiar::new(familiar, &profile)).transpose()?;
         Ok(Backtest {
-            pane_rows: u64::from(config.monitor.pane_rows),
-            monitor: Monitor::new(Arc::new(config.monitor), Some(Arc::clone(&profile))),
+            pane_rows: u64::from(monitor.pane_rows),
+            monitor: Monitor::new(Arc::new(monitor), Some(Arc::clone(&profile))),
             profile,
             familiar,
             rows: [0; 2],

@@ -186,7 +186,8 @@ impl Engine {
         // In the order in which a call passes them, so that nothing is seen to have left one before it reached the next.
         let calls = lock(&self.traffic).snapshot(&self.versions);
         let statistics = self.statistics().clone();
-        let fleet = lock(&self.fleet);
+        let mut fleet = lock(&self.fleet);
+        fleet.tick(now, &self.versions);
         let (models, alarms) = (fleet.models(&self.versions, detail), fleet.alarms());
         let series_overflow = fleet.overflow();
         drop(fleet);

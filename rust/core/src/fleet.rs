@@ -97,6 +97,18 @@ impl Fleet {
         }
     }
 
+    /// Time has passed, whether or not messages came.
+    pub fn tick(&mut self, now: Nanos, versions: &[String]) {
+        let mut events = Vec::new();
+        for ((model, version), monitor) in &mut self.monitors {
+            monitor.tick(now);
+            events.extend(monitor.take_events().into_iter().map(|event| (event, model.clone(), *version)));
+        }
+        for (event, model, version) in events {
+            self.remember(event, &model, &versions[version]);
+        }
+    }
+
     pub fn models(&self, versions: &[String], detail: bool) -> Vec<ModelSnapshot> {
         let snapshot = |((model, version), monitor): (&(String, VersionId), &Monitor)| ModelSnapshot {
             model: model.clone(),

@@ -17,6 +17,7 @@ pub mod fleet;
 pub mod histogram;
 pub mod ledger;
 pub mod monitor;
+pub mod performance;
 pub mod profile;
 pub mod route;
 pub mod sample;

@@ -36,7 +36,7 @@ pub use crate::feature::{TensorConfig, TensorKind};
 pub use config::{AlarmConfig, DetectorKind, MonitorConfig};
 pub use snapshot::{
     BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
-    MonitorSnapshot, MonitorState, ProfileSnapshot,
+    MonitorSnapshot, MonitorState, ProfileSnapshot, WindowSnapshot,
 };
 
 use crate::detect::discovery::{Discovery, discover};
@@ -47,10 +47,11 @@ use crate::tensor::{Direction, Tensor};
 use clock::Clock;
 use comparison::Closing;
 use roster::{Roster, Start};
-use suspicion::LOOK_ROWS;
+use snapshot::Shown;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use suspicion::LOOK_ROWS;
 use watch::Watch;
 
 /// Alarm events that wait to be taken; beyond that the oldest are forgotten.
@@ -115,6 +116,7 @@ impl Monitor {
     /// Counts one message. `now` (monotonic nanoseconds) is passed on to alarm events, and is what a time between false
     /// alarms is measured in.
     pub fn observe(&mut self, direction: Direction, tensors: &[Tensor<'_>], now: u64) {
+        self.pass(direction, now);
         self.clock_mut(direction).opened_ns.get_or_insert(now);
         if self.phase == Phase::Learning && self.has_learned(direction) {
             self.finish_learning(now);
@@ -132,7 +134,8 @@ impl Monitor {
             self.clock_mut(direction).rows += taken as u64;
             if self.pane_room(direction) == 0 {
                 self.close_pane(direction, now);
-            } else if self.look_room(direction) == LOOK_ROWS as usize {
+                self.slice(direction, now);
+            } else if taken > 0 && self.look_room(direction) == LOOK_ROWS as usize {
                 self.look(direction, now);
             }
             if done >= rows {
@@ -142,6 +145,34 @@ impl Monitor {
         let both = self.has_learned(Direction::Input) && self.has_learned(Direction::Output);
         if self.phase == Phase::Learning && both {
             self.finish_learning(now);
+        }
+    }
+
+    /// Time has passed: closes what is over by `now` although no message came.
+    pub fn tick(&mut self, now: u64) {
+        self.pass(Direction::Input, now);
+        self.pass(Direction::Output, now);
+    }
+
+    fn pass(&mut self, direction: Direction, now: u64) {
+        if self.phase == Phase::Learning {
+            return;
+        }
+        if self.clock(direction).is_overdue(now, self.config.pane_ns) {
+            self.close_pane(direction, now);
+        }
+        self.slice(direction, now);
+    }
+
+    /// Moves the windows on, if a slice of them is over.
+    fn slice(&mut self, direction: Direction, now: u64) {
+        let clock = match direction {
+            Direction::Input => &mut self.inputs,
+            Direction::Output => &mut self.outputs,
+        };
+        if let Some(passed) = clock.passed(&self.config, now) {
+            self.roster.drain(direction);
+            self.roster.of_direction(direction).for_each(|feature| feature.advance(passed));
         }
     }
 
@@ -184,7 +215,8 @@ impl Monitor {
 
     /// All numbers; `detail` adds bins and exponential histograms.
     pub fn snapshot(&self, detail: bool) -> MonitorSnapshot {
-        let (features, missing) = self.roster.snapshot(detail);
+        let (features, missing) =
+            self.roster.snapshot(Shown { detail, windows: &self.config.window_names() });
         let clock = self.main_clock();
         MonitorSnapshot {
             state: if self.phase == Phase::Learning {

@@ -18,19 +18,26 @@
 mod autocorrelation;
 mod builder;
 mod column;
+mod description;
+mod difference;
 mod edges;
 mod error;
 mod file;
+mod merge;
+pub mod section;
 
 pub use builder::ProfileBuilder;
 pub use column::{Column, LABEL_BYTES_MAX, Labels, Numbers, Plan};
+pub use description::{BinsDescription, Description, FeatureDescription, Quantiles};
+pub use difference::Difference;
 pub use error::ProfileError;
+pub use section::{Section, Sections};
 
-use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
+use crate::sketch::distinct::Distinct;
+use crate::sketch::exact;
 use crate::sketch::moments::Moments;
 use crate::tensor::Direction;
-use serde::Serialize;
 use std::sync::Arc;
 
 /// The reference of one model.
@@ -40,6 +47,8 @@ pub struct Profile {
     rows: u64,
     /// In order of direction and name.
     references: Vec<Arc<Reference>>,
+    /// What is known of the model as a whole.
+    sections: Sections,
     hash: String,
 }
 
@@ -51,34 +60,12 @@ pub struct Reference {
     pub bins: Bins,
     /// Of the finite values; empty for categories.
     pub moments: Moments,
+    /// What the moments were rounded from, so that parts add up to the same bytes in any order; `None` in older files.
+    pub sums: Option<exact::Stored>,
+    /// Different values; `None` in older files.
+    pub distinct: Option<Distinct>,
     /// Rows that are worth one independent row (of the values in `bins`, where only some were looked at). `None` when
     /// the order of the rows is not known, or says nothing.
-    pub autocorrelation_time: Option<f64>,
-}
-
-/// What a profile holds, for people.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Description {
-    pub model: String,
-    pub rows: u64,
-    pub hash: String,
-    pub features: Vec<FeatureDescription>,
-}
-
-/// One feature of a [`Description`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FeatureDescription {
-    pub name: String,
-    pub direction: Direction,
-    pub kind: Kind,
-    pub rows: u64,
-    /// Rows without a value, NaN included.
-    pub missing: u64,
-    pub bins: usize,
-    pub mean: Option<f64>,
-    pub std: Option<f64>,
-    pub min: Option<f64>,
-    pub max: Option<f64>,
     pub autocorrelation_time: Option<f64>,
 }
 
@@ -90,7 +77,15 @@ impl Profile {
     /// # Errors
     /// [`ProfileError::Empty`] when no feature has a row; [`ProfileError::Malformed`] when two have the same direction
     /// and name.
-    pub fn new(model: &str, mut references: Vec<Reference>) -> Result<Profile, ProfileError> {
+    pub fn new(model: &str, references: Vec<Reference>) -> Result<Profile, ProfileError> {
+        Profile::with_sections(model, references, Sections::default())
+    }
+
+    fn with_sections(
+        model: &str,
+        mut references: Vec<Reference>,
+        sections: Sections,
+    ) -> Result<Profile, ProfileError> {
         references.sort_by(|a, b| a.key().cmp(&b.key()));
         if let Some(pair) = references.windows(2).find(|pair| pair[0].key() == pair[1].key()) {
             return Err(ProfileError::Malformed {
@@ -102,9 +97,35 @@ impl Profile {
             return Err(ProfileError::Empty);
         }
         let references = references.into_iter().map(Arc::new).collect();
-        let mut profile = Profile { model: model.to_owned(), rows, references, hash: String::new() };
-        profile.hash = prefixed(&file::checksum(&profile));
-        Ok(profile)
+        let hash = String::new();
+        Ok(Profile { model: model.to_owned(), rows, references, sections, hash }.hashed())
+    }
+
+    fn hashed(mut self) -> Profile {
+        self.hash = prefixed(&file::checksum(&self));
+        self
+    }
+
+    /// The same profile with this section, in place of another of its name.
+    ///
+    /// # Errors
+    /// [`ProfileError::Malformed`] when the section does not pass its own check.
+    pub fn with_section<S: Section>(mut self, section: &S) -> Result<Profile, ProfileError> {
+        self.sections.set(section)?;
+        Ok(self.hashed())
+    }
+
+    /// A section; `None` when the profile does not have it.
+    ///
+    /// # Errors
+    /// [`ProfileError::NewerSection`], or [`ProfileError::Malformed`] when it does not hold what it should.
+    pub fn section<S: Section>(&self) -> Result<Option<S>, ProfileError> {
+        self.sections.get()
+    }
+
+    /// All sections.
+    pub fn sections(&self) -> &Sections {
+        &self.sections
     }
 
     /// Reads a profile file.
@@ -145,16 +166,6 @@ impl Profile {
         let found = self.references.binary_search_by(|reference| reference.key().cmp(&(direction, name)));
         found.ok().map(|position| &self.references[position])
     }
-
-    /// What the profile holds, for people.
-    pub fn describe(&self) -> Description {
-        Description {
-            model: self.model.clone(),
-            rows: self.rows,
-            hash: self.hash.clone(),
-            features: self.references.iter().map(|reference| reference.describe()).collect(),
-        }
-    }
 }
 
 fn prefixed(checksum: &str) -> String {
@@ -173,22 +184,5 @@ impl Reference {
         let specials = self.bins.specials().total();
         let thinning = self.moments.count() as f64 / (self.bins.total() - specials).max(1) as f64;
         self.autocorrelation_time.map(|time| time * thinning.max(1.0))
-    }
-
-    fn describe(&self) -> FeatureDescription {
-        let specials = self.bins.specials();
-        FeatureDescription {
-            name: self.name.clone(),
-            direction: self.direction,
-            kind: self.bins.binning().kind(),
-            rows: self.bins.total(),
-            missing: specials.missing + specials.nan,
-            bins: self.bins.binning().bins(),
-            mean: self.moments.mean(),
-            std: self.moments.std(),
-            min: self.moments.min(),
-            max: self.moments.max(),
-            autocorrelation_time: self.autocorrelation_time,
-        }
     }
 }

@@ -12,8 +12,10 @@
 
 pub mod binning;
 pub mod bins;
+pub mod distinct;
 pub mod exact;
 pub mod exponential;
+pub mod frequent;
 pub mod moments;
 pub mod screen;
 

@@ -14,6 +14,18 @@ pub enum Direction {
     Output,
 }
 
+// === impl Direction ===
+
+impl Direction {
+    /// As files and snapshots have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Input => "input",
+            Direction::Output => "output",
+        }
+    }
+}
+
 /// The datatypes of the Open Inference Protocol (KServe v2), with Triton's BF16.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Datatype {

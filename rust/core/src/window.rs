@@ -3,6 +3,9 @@
 //! An open pane collects; when it closes it joins the ring and the oldest one leaves. The sum over the ring is kept by
 //! adding and subtracting, so a window over many panes costs no more than one pane.
 
+pub mod calendar;
+pub mod cascade;
+
 use crate::sketch::Subtract;
 use std::collections::VecDeque;
 

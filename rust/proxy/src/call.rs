@@ -62,7 +62,7 @@ pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond
 }
 
 struct Call<'s> {
-    session: &'s Session,
+    session: &'s Rc<Session>,
     version: usize,
     deadline: Option<Instant>,
     /// The content type of a call that speaks gRPC.
@@ -91,7 +91,7 @@ impl Call<'_> {
             Ok(streams) => streams,
             Err(end) => return end,
         };
-        let exchange = self.exchange.insert(Exchange::new(body, upstream, response));
+        let exchange = self.exchange.insert(Exchange::new(Rc::clone(self.session), body, upstream, response));
         let (respond, record) = (&mut self.respond, &mut self.record);
         poll_fn(|cx| exchange.poll(cx, respond, record)).await
     }
@@ -149,6 +149,9 @@ impl Call<'_> {
             End::Complete => None,
             End::Client(reason) => {
                 counters.calls_reset_by_client.add();
+                if self.exchange.is_none() {
+                    counters.calls_reset_unseen.add();
+                }
                 if let Some(exchange) = &mut self.exchange {
                     exchange.upstream().send_reset(reason.unwrap_or(Reason::CANCEL));
                 }

@@ -60,6 +60,8 @@ pub struct Limits {
     pub pending_resets: usize,
     /// Calls that one connection may break by its own mistakes during its life (CVE-2025-8671).
     pub faults: usize,
+    /// Frames of one connection that belong to no call, beyond what calls and time give reason for; more end it.
+    pub housekeeping: u64,
     /// From the TCP connection to the end of HTTP/2's preface.
     pub handshake_ns: Nanos,
     /// A connection without calls is asked to go after this.
@@ -125,6 +127,7 @@ impl Default for Limits {
             connections: 10_000,
             pending_resets: 4096,
             faults: 65_536,
+            housekeeping: 10_000,
             handshake_ns: seconds(10),
             idle_ns: seconds(3600),
             connect_ns: seconds(5),

@@ -58,14 +58,30 @@ counters! {
     handshakes_failed,
     /// Asked to go after `limits.idle` without a call.
     connections_idle,
-    /// Ended because of `limits.pending_resets`, `limits.faults` or a flood of frames.
+    /// Ended because the peer went beyond a limit on what it may send; each has its own number as well.
     connections_abusive,
+    /// ... `limits.pending_resets`: calls cancelled before they could be looked at.
+    abusive_resets,
+    /// ... `limits.faults`: calls broken by the peer's own mistakes.
+    abusive_faults,
+    /// ... `limits.metadata`: headers many times as large, or in more frames than that takes.
+    abusive_headers,
+    /// ... `limits.connection_window`: more small DATA frames than half of it holds, none of them taken yet.
+    abusive_data,
+    /// ... `limits.housekeeping`: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA, unknown frames.
+    abusive_housekeeping,
     /// Ended because the peer broke HTTP/2.
     connections_broken,
     /// Calls now.
     calls_open,
     /// Calls that the client reset, or whose client was lost.
     calls_reset_by_client,
+    /// Those of them that were reset before they could be looked at.
+    calls_reset_unseen,
+    /// Times that an answer had to wait for its client to read.
+    clients_waited_for,
+    /// Times that a request had to wait for its model server to read.
+    upstreams_waited_for,
     /// Calls that the model server reset.
     calls_reset_by_upstream,
     /// Calls answered with UNAVAILABLE because no connection to the model server could be made.

@@ -3,6 +3,7 @@
 //! Three ends are told apart and passed on as what they are: a side that has said everything (END_STREAM), a side that
 //! gives up (RST_STREAM, with its code), a side that is lost.
 
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,9 +15,11 @@ use http::HeaderMap;
 use crate::failure::Failure;
 use crate::pump::{Onlooker, Pump, Stopped};
 use crate::record::Record;
+use crate::session::Session;
 
 #[derive(Debug)]
 pub struct Exchange {
+    session: Rc<Session>,
     upload: Upload,
     download: Download,
 }
@@ -49,8 +52,8 @@ pub enum End {
     Failed(Failure),
 }
 
-struct Asked<'r>(&'r mut Record);
-struct Answered<'r>(&'r mut Record);
+struct Asked<'r>(&'r mut Record, &'r Session);
+struct Answered<'r>(&'r mut Record, &'r Session);
 
 impl Onlooker for Asked<'_> {
     fn data(&mut self, bytes: &Bytes) {
@@ -58,23 +61,39 @@ impl Onlooker for Asked<'_> {
     }
 
     fn trailers(&mut self, _: &HeaderMap) {}
+
+    fn waiting(&mut self) {
+        self.1.worker.shared.counters.upstreams_waited_for.add();
+    }
 }
 
 impl Onlooker for Answered<'_> {
     fn data(&mut self, bytes: &Bytes) {
+        self.1.note_answer();
         self.0.answered(bytes);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
+        self.1.note_answer();
         self.0.ended_with(trailers);
+    }
+
+    fn waiting(&mut self) {
+        self.1.worker.shared.counters.clients_waited_for.add();
     }
 }
 
 // === impl Exchange ===
 
 impl Exchange {
-    pub fn new(request: RecvStream, upstream: SendStream<Bytes>, response: ResponseFuture) -> Exchange {
+    pub fn new(
+        session: Rc<Session>,
+        request: RecvStream,
+        upstream: SendStream<Bytes>,
+        response: ResponseFuture,
+    ) -> Exchange {
         Exchange {
+            session,
             upload: Upload { pump: Pump::new(request, upstream), unwanted: false },
             download: Download::Headers(response),
         }
@@ -120,7 +139,7 @@ impl Exchange {
         if self.upload.unwanted || self.upload.pump.is_done() {
             return None;
         }
-        match self.upload.pump.poll(cx, &mut Asked(record)) {
+        match self.upload.pump.poll(cx, &mut Asked(record, &self.session)) {
             Poll::Ready(Err(Stopped::Source(error))) => Some(End::Client(given_up(&error))),
             Poll::Ready(Err(Stopped::Sink)) => {
                 self.upload.unwanted = true;
@@ -158,6 +177,7 @@ impl Exchange {
                     let (head, body) = response.into_parts();
                     let end = body.is_end_stream();
                     record.answered_with(head.status, &head.headers, end);
+                    self.session.note_answer();
                     let response = http::Response::from_parts(head, ());
                     match respond.send_response(response, end) {
                         Err(_) => return Some(End::Client(None)),
@@ -168,7 +188,7 @@ impl Exchange {
             }
         }
         let Download::Body(pump) = &mut self.download else { return None };
-        match pump.poll(cx, &mut Answered(record)) {
+        match pump.poll(cx, &mut Answered(record, &self.session)) {
             Poll::Pending => None,
             Poll::Ready(Ok(())) => {
                 record.answer_is_complete();

@@ -14,6 +14,7 @@ mod counters;
 mod deadline;
 mod exchange;
 mod failure;
+mod frames;
 mod headers;
 mod inbox;
 mod kept;

@@ -75,7 +75,15 @@ impl Link {
         if !self.takes_calls() {
             return Err(Refused::Closed(request.into()));
         }
-        self.sender.borrow_mut().send_request(request, end).map_err(Refused::Failed)
+        let mut sender = self.sender.borrow_mut();
+        let streams = sender.send_request(request, end).map_err(Refused::Failed)?;
+        // A handle waits with a call that has to wait for a free stream; a fresh one does not. To be asked before the
+        // call has a waker on its stream: asking puts another in its place.
+        if is_ready(&mut sender).is_pending() {
+            let fresh = sender.clone();
+            *sender = fresh;
+        }
+        Ok(streams)
     }
 
     pub fn is_open(&self) -> bool {
@@ -108,21 +116,12 @@ impl Link {
 
     /// A server that sent GOAWAY is found out here, before the request is given away.
     fn takes_calls(&self) -> bool {
-        if !self.open.get() {
-            return false;
-        }
-        let mut sender = self.sender.borrow_mut();
-        match sender.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => true,
-            Poll::Ready(Err(_)) => false,
-            // The last call waits for a free stream. A fresh handle queues behind it instead of waiting with it.
-            Poll::Pending => {
-                let fresh = sender.clone();
-                *sender = fresh;
-                true
-            }
-        }
+        self.open.get() && !matches!(is_ready(&mut self.sender.borrow_mut()), Poll::Ready(Err(_)))
     }
+}
+
+fn is_ready(sender: &mut SendRequest<Bytes>) -> Poll<Result<(), h2::Error>> {
+    sender.poll_ready(&mut Context::from_waker(Waker::noop()))
 }
 
 /// What moves a connection's bytes; nothing happens unless it is run.

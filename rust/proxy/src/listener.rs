@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::address::Address;
+use crate::frames::Frames;
 use crate::inbox::Buffers;
 use crate::socket::Socket;
 
@@ -104,11 +105,11 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let family = if peer.is_ipv4() { "ipv4" } else { "ipv6" };
-                Ok((Socket::tcp(stream, buffers), format!("{family}:{peer}")))
+                Ok((Socket::tcp(stream, Frames::of_client(), buffers), format!("{family}:{peer}")))
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::unix(stream, buffers), "unix:".into()))
+                Ok((Socket::unix(stream, Frames::of_client(), buffers), "unix:".into()))
             }
         }
     }

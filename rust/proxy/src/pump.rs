@@ -19,6 +19,8 @@ pub struct Pump {
     to: SendStream<Bytes>,
     /// Bytes passed on whose room has not been given back to the sender.
     held: usize,
+    /// The receiver has no room at the moment.
+    waiting: bool,
     state: State,
 }
 
@@ -33,6 +35,8 @@ enum State {
 pub trait Onlooker {
     fn data(&mut self, bytes: &Bytes);
     fn trailers(&mut self, trailers: &HeaderMap);
+    /// The receiver has to make room first.
+    fn waiting(&mut self);
 }
 
 /// Which side ended the transfer before its time.
@@ -49,7 +53,7 @@ pub enum Stopped {
 impl Pump {
     pub fn new(from: RecvStream, to: SendStream<Bytes>) -> Pump {
         let state = if from.is_end_stream() { State::Done } else { State::Data };
-        Pump { from, to, held: 0, state }
+        Pump { from, to, held: 0, waiting: false, state }
     }
 
     pub fn is_done(&self) -> bool {
@@ -74,7 +78,12 @@ impl Pump {
 
     fn poll_data(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
         if self.held > SLACK {
-            ready!(self.poll_room(cx))?;
+            let room = self.poll_room(cx);
+            if room.is_pending() && !std::mem::replace(&mut self.waiting, true) {
+                onlooker.waiting();
+            }
+            ready!(room)?;
+            self.waiting = false;
         }
         match ready!(self.from.poll_data(cx)) {
             Some(Ok(bytes)) => {

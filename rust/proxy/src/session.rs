@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
+use crate::frames::FrameCounts;
 use crate::link::Link;
 use crate::socket::{Outlet, Socket};
 use crate::worker::{Phase, Worker};
@@ -27,6 +28,9 @@ pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
     calls: Cell<usize>,
+    begun: Instant,
+    /// Frames that calls have been answered with.
+    answered: Cell<u64>,
     /// By version: the connection that this client's calls go on, once there was one.
     leases: Vec<Lease>,
 }
@@ -38,7 +42,18 @@ struct Lease {
     finding: Mutex<()>,
 }
 
-type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+type Accepted = (Request<RecvStream>, SendResponse<Bytes>);
+
+/// Why there are no more calls on a connection.
+enum End {
+    Broken(h2::Error),
+    /// More housekeeping than anything gives reason for.
+    Flood,
+    Gone,
+}
+
+/// Housekeeping that a frame of a call gives reason for: both windows, a measurement of the way, a cancellation.
+const REASONS: u64 = 4;
 
 /// Serves one client until it goes, or is asked to.
 pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
@@ -60,7 +75,8 @@ pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
 impl Session {
     fn new(worker: Rc<Worker>, peer: String) -> Session {
         let leases = worker.shared.config.versions.iter().map(|_| Lease::default()).collect();
-        Session { worker, peer: peer.into(), calls: Cell::new(0), leases }
+        let (calls, answered) = (Cell::new(0), Cell::new(0));
+        Session { worker, peer: peer.into(), calls, begun: Instant::now(), answered, leases }
     }
 
     pub fn peer(&self) -> Arc<str> {
@@ -88,6 +104,11 @@ impl Session {
         Ok(link)
     }
 
+    /// A frame of an answer is on its way to the client.
+    pub fn note_answer(&self) {
+        self.answered.set(self.answered.get() + 1);
+    }
+
     /// No more calls on this connection.
     pub fn retire(&self, version: usize, link: &Rc<Link>) {
         self.worker.pool(version).retire(link);
@@ -106,13 +127,18 @@ impl Session {
         loop {
             tokio::select! {
                 biased;
-                accepted = accept(&mut connection, outlet) => match accepted {
-                    Some(Ok((request, respond))) => {
+                accepted = self.accept(&mut connection, outlet) => match accepted {
+                    Ok((request, respond)) => {
                         last_call = Instant::now();
                         self.begin(request, respond);
                     }
-                    Some(Err(error)) => return self.broken(&error),
-                    None => return,
+                    Err(End::Broken(error)) => return self.broken(&error),
+                    Err(End::Flood) => {
+                        self.worker.shared.counters.connections_abusive.add();
+                        self.worker.shared.counters.abusive_housekeeping.add();
+                        return close(connection, outlet, h2::Reason::ENHANCE_YOUR_CALM).await;
+                    }
+                    Err(End::Gone) => return,
                 },
                 changed = phase.changed() => {
                     let now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Stopping };
@@ -123,11 +149,7 @@ impl Session {
                             leaving = true;
                             connection.graceful_shutdown();
                         }
-                        Phase::Stopping => {
-                            connection.abrupt_shutdown(h2::Reason::NO_ERROR);
-                            let _ = tokio::time::timeout(LAST_WORDS, accept(&mut connection, outlet)).await;
-                            return;
-                        }
+                        Phase::Stopping => return close(connection, outlet, h2::Reason::NO_ERROR).await,
                     }
                 }
                 () = timer.as_mut(), if !leaving => {
@@ -156,25 +178,70 @@ impl Session {
 
     fn broken(&self, error: &h2::Error) {
         let counters = &self.worker.shared.counters;
-        if error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) && error.is_library() {
-            counters.connections_abusive.add();
-        } else if !error.is_io() {
-            counters.connections_broken.add();
+        if error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) || !error.is_library() {
+            if !error.is_io() {
+                counters.connections_broken.add();
+            }
+            return;
         }
+        counters.connections_abusive.add();
+        // The library says which limit it was only in words.
+        let words = error.to_string();
+        let reasons = [
+            ("too_many_resets", &counters.abusive_resets),
+            ("too_many_internal_resets", &counters.abusive_faults),
+            ("header_list_way_too_large", &counters.abusive_headers),
+            ("too_many_continuations", &counters.abusive_headers),
+            ("too_many_data_frames", &counters.abusive_data),
+        ];
+        if let Some((_, counter)) = reasons.iter().find(|(reason, _)| words.contains(reason)) {
+            counter.add();
+        }
+    }
+
+    /// The next call; what the connection has to write is written whenever it has been polled.
+    async fn accept(
+        &self,
+        connection: &mut Connection<Socket, Bytes>,
+        outlet: &Outlet,
+    ) -> Result<Accepted, End> {
+        poll_fn(|cx| {
+            let accepted = std::pin::pin!(connection.accept()).poll(cx);
+            // As long as there are calls to hand over, there is more to come.
+            if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
+                outlet.poll(cx);
+            }
+            match accepted {
+                Poll::Ready(Some(accepted)) => Poll::Ready(accepted.map_err(End::Broken)),
+                Poll::Ready(None) => Poll::Ready(Err(End::Gone)),
+                Poll::Pending if self.floods(outlet.received()) => Poll::Ready(Err(End::Flood)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn floods(&self, received: FrameCounts) -> bool {
+        let limit = self.worker.shared.config.limits.housekeeping;
+        if received.housekeeping <= limit {
+            return false;
+        }
+        let of_calls = received.of_calls.saturating_add(self.answered.get());
+        let of_time = limit.saturating_mul(self.begun.elapsed().as_secs()) / 100;
+        received.housekeeping > of_calls.saturating_mul(REASONS).saturating_add(of_time).saturating_add(limit)
     }
 }
 
-/// The next call; what the connection has to write is written whenever it has been polled.
-async fn accept(connection: &mut Connection<Socket, Bytes>, outlet: &Outlet) -> Option<Accepted> {
-    poll_fn(|cx| {
-        let accepted = std::pin::pin!(connection.accept()).poll(cx);
-        // As long as there are calls to hand over, there is more to come.
-        if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
-            outlet.poll(cx);
-        }
-        accepted
-    })
-    .await
+/// Ends a connection and its calls, with as little time for it as a peer that does not read deserves.
+async fn close(mut connection: Connection<Socket, Bytes>, outlet: &Outlet, reason: h2::Reason) {
+    connection.abrupt_shutdown(reason);
+    let closed = poll_fn(|cx| {
+        let closed = connection.poll_closed(cx);
+        outlet.poll(cx);
+        closed
+    });
+    // Whether it was told or not, it is over.
+    let _ = tokio::time::timeout(LAST_WORDS, closed).await;
 }
 
 impl Drop for Session {

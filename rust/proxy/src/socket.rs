@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::address::Address;
+use crate::frames::{FrameCounts, Frames};
 use crate::inbox::{Buffers, Inbox};
 
 /// Bytes read before others get their turn. The HTTP/2 library works through everything that can be read before it
@@ -50,6 +51,7 @@ struct Shared {
     gathering: bool,
     /// Bytes read in this turn.
     taken: usize,
+    frames: Frames,
 }
 
 #[derive(Debug)]
@@ -61,12 +63,12 @@ enum Stream {
 // === impl Socket ===
 
 impl Socket {
-    pub fn tcp(stream: TcpStream, buffers: &Rc<Buffers>) -> Socket {
-        Socket::new(Stream::Tcp(stream), buffers)
+    pub fn tcp(stream: TcpStream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
+        Socket::new(Stream::Tcp(stream), frames, buffers)
     }
 
-    pub fn unix(stream: UnixStream, buffers: &Rc<Buffers>) -> Socket {
-        Socket::new(Stream::Unix(stream), buffers)
+    pub fn unix(stream: UnixStream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
+        Socket::new(Stream::Unix(stream), frames, buffers)
     }
 
     /// # Errors
@@ -76,14 +78,16 @@ impl Socket {
             Address::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Socket::tcp(stream, buffers))
+                Ok(Socket::tcp(stream, Frames::of_server(), buffers))
             }
-            Address::Unix(path) => Ok(Socket::unix(UnixStream::connect(path).await?, buffers)),
+            Address::Unix(path) => {
+                Ok(Socket::unix(UnixStream::connect(path).await?, Frames::of_server(), buffers))
+            }
         }
     }
 
-    fn new(stream: Stream, buffers: &Rc<Buffers>) -> Socket {
-        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0 };
+    fn new(stream: Stream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
+        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0, frames };
         Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
     }
 
@@ -108,7 +112,7 @@ impl AsyncRead for Socket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = inbox.poll_read(buffer, |into| shared.stream.poll_read(cx, into));
+        let read = inbox.poll_read(buffer, |into| shared.poll_read(cx, into));
         read.map_ok(|bytes| shared.taken += bytes)
     }
 }
@@ -150,6 +154,11 @@ impl Outlet {
         self.0.borrow_mut().gathering = true;
     }
 
+    /// The frames that the peer has sent.
+    pub fn received(&self) -> FrameCounts {
+        self.0.borrow().frames.counts()
+    }
+
     /// Ends a turn: writes what can be written, and lets more be read in the next one. The task is woken when there is
     /// room for the rest; an error comes again when the connection writes or reads the next time.
     pub fn poll(&self, cx: &mut Context<'_>) {
@@ -162,6 +171,13 @@ impl Outlet {
 // === impl Shared ===
 
 impl Shared {
+    fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(self.stream.poll_read(cx, into))?;
+        self.frames.pass(&mut into.filled_mut()[before..]);
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         if length >= LARGE_WRITE || !self.gathering {

@@ -168,6 +168,38 @@ async fn a_model_server_that_says_goodbye_is_invisible() {
 }
 
 #[tokio::test]
+async fn calls_that_wait_for_a_free_stream_of_the_model_server_all_get_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut connection =
+            h2::server::Builder::new().max_concurrent_streams(1).handshake(socket).await.unwrap();
+        while let Some(Ok((request, respond))) = connection.accept().await {
+            tokio::spawn(echo(Call { request, respond }));
+        }
+    });
+    let stand = Stand::before(&upstream, "");
+    let sender = client(&stand.address).await;
+    assert_eq!(unary(&sender, request("/a/b"), b"x").await.unwrap().status(), "0");
+    let (message, mut calls) = (framed(&[7; 200_000]), Vec::new());
+    for _ in 0..6 {
+        let (response, mut upload) =
+            sender.clone().ready().await.unwrap().send_request(request("/a/b"), false).unwrap();
+        upload.send_data(message.clone(), false).unwrap();
+        // Each has come as far as it gets before the next begins.
+        let waited = stand.plane.counters().upstreams_waited_for;
+        until(|| stand.plane.counters().upstreams_waited_for > waited).await;
+        calls.push((response, upload));
+    }
+    for (response, mut upload) in calls {
+        upload.send_data(Bytes::new(), true).unwrap();
+        let answer = answer(response).await.unwrap();
+        assert_eq!((answer.status(), answer.data == message), ("0", true));
+    }
+}
+
+#[tokio::test]
 async fn ten_thousand_cancels_leave_the_connection_as_it_was() {
     let upstream = backend(async |mut call: Call| {
         let mut body = call.request.into_body();

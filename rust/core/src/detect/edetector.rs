@@ -19,6 +19,7 @@
 pub mod bets;
 pub mod change;
 pub mod directions;
+mod growth;
 mod screen;
 pub mod slack;
 pub mod tempo;
@@ -40,8 +41,9 @@ pub const METHOD: &str = "edetector";
 /// Most that a bet can hold. Reached only long after an alarm.
 const CAPITAL_MAX: f64 = 1e280;
 
-/// Largest logarithm of a factor that is applied at once.
+/// Largest logarithm of a factor that is applied at once, and the smallest.
 const GAIN_MAX: f64 = 640.0;
+const GAIN_MIN: f64 = -640.0;
 
 /// What is bet on a feature and against what; made from the reference when it is loaded.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +62,9 @@ pub struct EDetector {
     bets: Arc<Bets>,
     time: f64,
     state: State,
-    /// Logarithms of the last pane's factors, kept so that closing a pane allocates nothing.
+    /// The capital of all bets by their weights.
+    evidence: f64,
+    /// Logarithms of the last pane's factors, while an alarm stands.
     gains: Vec<f64>,
 }
 
@@ -146,7 +150,8 @@ impl EDetector {
 
     fn with(plan: Arc<Plan>, state: State) -> EDetector {
         let bets = Arc::clone(&plan.bets);
-        let mut detector = EDetector { plan, bets, time: 1.0, state, gains: Vec::new() };
+        let evidence = bets.weighted(&state.capital);
+        let mut detector = EDetector { plan, bets, time: 1.0, state, evidence, gains: Vec::new() };
         detector.tune();
         detector
     }
@@ -180,13 +185,19 @@ impl EDetector {
     /// measured in, a pane's stake.
     pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
         self.state.stake = unit;
-        self.win(rows.counts, before.min(rows.stake), (rows.stake - before).max(0.0));
+        self.bets.play(rows.counts, before.min(rows.stake), &mut self.state.capital);
+        let after = rows.stake - before;
+        if after > 0.0 {
+            self.state.capital.iter_mut().for_each(|capital| *capital += after);
+        }
+        self.evidence = self.bets.weighted(&self.state.capital);
         self.state.history.push(rows.counts, rows.start, rows.end);
     }
 
     /// Takes note of the end of a pane, of whose `counts` all have been settled.
     pub fn close(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
+            self.bets.gains(counts, &mut self.gains);
             self.reconsider();
         } else {
             // While something has changed, how panes differ says nothing about how rows hang together.
@@ -198,13 +209,6 @@ impl EDetector {
     /// Whether rows that are not settled yet look as if that should be done.
     pub fn is_unusual(&self, counts: &[u64]) -> bool {
         self.plan.screen.is_unusual(counts, self.time)
-    }
-
-    fn win(&mut self, counts: &[u64], before: f64, after: f64) {
-        self.bets.gains(counts, &mut self.gains);
-        for (capital, gain) in self.state.capital.iter_mut().zip(&self.gains) {
-            *capital = ((*capital + before) * gain.min(GAIN_MAX).exp() + after).min(CAPITAL_MAX);
-        }
     }
 
     /// While an alarm stands: has the pane just taken in kept it alive, or taken some of what was won back?
@@ -235,8 +239,7 @@ impl EDetector {
     /// The evidence: capital, in the unit of the stakes. At most the stakes paid in, in expectation, if nothing has
     /// changed.
     pub fn capital(&self) -> f64 {
-        let weighted = self.plan.bets.iter().zip(&self.state.capital);
-        weighted.map(|((_, weight), capital)| weight * capital).sum()
+        self.evidence
     }
 
     /// The same in bits, in units of the latest pane's stake; at least 0.
@@ -308,12 +311,13 @@ impl EDetector {
 
     /// Whether the latest pane, on its own, is no evidence of a change: its e-value is below one.
     fn is_calm(&self) -> bool {
-        let factors = self.gains.iter().map(|gain| gain.min(GAIN_MAX).exp());
+        let factors = self.gains.iter().map(|gain| gain.clamp(GAIN_MIN, GAIN_MAX).exp());
         self.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum::<f64>() < 1.0
     }
 
     fn restart(&mut self) {
         self.state.capital.fill(0.0);
+        self.evidence = 0.0;
         self.state.history.clear();
         self.state.raised = None;
     }

@@ -179,13 +179,13 @@ fn area(reference: &Bins, current: &Bins) -> Option<(Bracket, Bracket)> {
     let mut below = (reference.under(), current.under());
     let unseen = (reference.unseen() as f64 / m, current.unseen() as f64 / n);
     let quantum = 1.0 / binning.scale();
-    let mut offsets = reference.offsets().zip(current.offsets());
+    let mut offsets = reference.certain_offsets().zip(current.certain_offsets());
     for bin in 0..binning.bins() {
         let (p, q) = (reference.bins()[bin], current.bins()[bin]);
         let above = (below.0 + p, below.1 + q);
         let (low, _) = binning.range(bin)?;
         let next = binning.next_edge(bin);
-        let offset = offsets.next();
+        let offset = offsets.next().and_then(|(f, g)| f.zip(g));
         let end = above.0 as f64 / m - above.1 as f64 / n;
         let single = binning.range(bin).is_some_and(|(low, high)| low == high);
         let width = next - low;

@@ -62,13 +62,14 @@ fn areas(bins: &Bins) -> Vec<(f64, f64)> {
     if binning.kind() == Kind::Discrete {
         return (0..binning.bins()).map(|bin| ((range(bin + 1).0 - range(bin).0).max(0.0), 1.0)).collect();
     }
-    let of = |(bin, offset): (usize, u64)| {
+    let of = |(bin, offset): (usize, Option<u64>)| {
         let (low, high) = range(bin);
         let count = bins.cells()[binning::FIRST + bin] as f64;
-        let place = offset as f64 / binning.scale() / (count * (high - low));
+        let place =
+            offset.map_or(f64::NAN, |offset| offset as f64) / binning.scale() / (count * (high - low));
         (high - low, if place.is_finite() { 1.0 - place } else { 0.5 })
     };
-    bins.offsets().enumerate().map(of).collect()
+    bins.certain_offsets().enumerate().map(of).collect()
 }
 
 /// The lowest and the highest edge.

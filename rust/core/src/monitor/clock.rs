@@ -1,6 +1,11 @@
-//! Counts calls and rows of one direction, and says when a pane is full. Time in the statistics is rows, not seconds.
+//! Counts calls and rows of one direction, and says when a pane is full and when a slice of the windows is over.
+//!
+//! Time in the statistics is rows; where seconds are asked for, they are monotonic ones.
 
+use super::config::MonitorConfig;
 use crate::detect::Mark;
+use crate::window::calendar::{Calendar, Passed};
+use crate::window::cascade::Horizon;
 
 /// Traffic of one direction.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,7 +22,12 @@ pub struct Clock {
     pub start: Mark,
     /// The same in monotonic nanoseconds; `None` before the first message.
     pub opened_ns: Option<u64>,
+    /// Cuts the windows into slices; `None` before the first message that is compared.
+    calendar: Option<Calendar>,
 }
+
+/// Nanoseconds in the finest slice of the windows.
+const MINUTE_NS: u64 = 60_000_000_000;
 
 // === impl Clock ===
 
@@ -41,6 +51,21 @@ impl Clock {
     pub fn restart(&mut self, calls: u64, now: u64) {
         self.start = Mark { row: self.rows, call: calls };
         self.opened_ns = Some(now);
+    }
+
+    /// Whether the open pane holds rows and has been filling for longer than it may.
+    pub fn is_overdue(&self, now: u64, pane_ns: Option<u64>) -> bool {
+        let age = now.saturating_sub(self.opened_ns.unwrap_or(now));
+        self.open_rows() > 0 && pane_ns.is_some_and(|limit| age >= limit)
+    }
+
+    /// The slices of the windows that are over by `now`, or by the rows counted, if any.
+    pub fn passed(&mut self, config: &MonitorConfig, now: u64) -> Option<Passed> {
+        if config.windows == Horizon::Off {
+            return None;
+        }
+        let (unit, position) = config.window_rows.map_or((MINUTE_NS, now), |rows| (rows, self.rows));
+        self.calendar.get_or_insert_with(|| Calendar::new(unit, position)).advance(position)
     }
 
     /// How long the open pane has been filling, in seconds.

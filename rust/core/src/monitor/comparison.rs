@@ -2,7 +2,7 @@
 
 use super::NOISY_PANES;
 use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
-use super::snapshot::{BinsSnapshot, DriftSnapshot};
+use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
 use super::suspicion::Suspicion;
 use crate::detect::threshold::{Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
@@ -12,6 +12,8 @@ use crate::sketch::Sketch;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
 use crate::window::Window;
+use crate::window::calendar::Passed;
+use crate::window::cascade::Cascade;
 use std::sync::Arc;
 
 /// The window of a feature, the reference it is compared with, and the detectors that judge the difference.
@@ -22,6 +24,8 @@ pub struct Comparison {
     window: Window<Bins>,
     /// All panes closed so far.
     past: Bins,
+    /// The last hour, day and month.
+    cascade: Cascade,
     /// What the pane closed last may score by chance; `None` before the first one.
     chance: Option<Chance>,
     /// The distance that speaks for the feature.
@@ -54,6 +58,7 @@ impl Comparison {
             spread: Spread::of(&reference),
             suspicion: evident.then(|| Suspicion::new(&reference, &config.alarm, features)),
             reference,
+            cascade: Cascade::new(empty.binning(), config.windows),
             window: Window::new(empty.clone(), config.window_panes as usize),
             past: empty,
             chance: None,
@@ -132,6 +137,22 @@ impl Comparison {
         totals
     }
 
+    /// Slices of the windows are over.
+    pub fn advance(&mut self, passed: Passed) {
+        let total = self.totals(self.window.open());
+        self.cascade.advance(passed, &total);
+    }
+
+    /// The windows that hold rows, by name, given all counts so far.
+    pub fn windows(&self, totals: &Bins, names: &[String], detail: bool) -> Vec<WindowSnapshot> {
+        let Some(chance) = self.chance else { return Vec::new() };
+        let measured = names.iter().enumerate().filter_map(|(level, name)| {
+            let window = self.cascade.window(level, totals)?;
+            windowed(name, &self.reference.bins, &window, &chance, detail.then_some(&self.spread))
+        });
+        measured.collect()
+    }
+
     /// Reference and window bin by bin, given the counts of the open pane.
     pub fn bins(&self, open: Bins) -> BinsSnapshot {
         let mut window = open;
@@ -158,6 +179,30 @@ fn score(distance: Distance, reference: &Bins, pane: &Bins, chance: &Chance) -> 
     let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
     let noise = distance.noise(chance, &Sizes::of(reference, pane)?)?;
     Some((distance.between(reference, pane)?, noise))
+}
+
+/// The distances of a window, all of them where the spread is given; `None` when it or the reference is empty.
+fn windowed(
+    name: &str,
+    reference: &Bins,
+    window: &Bins,
+    chance: &Chance,
+    spread: Option<&Spread>,
+) -> Option<WindowSnapshot> {
+    let (psi, psi_noise) = score(Distance::Psi, reference, window, chance)?;
+    let (jensen_shannon, jensen_shannon_noise) = score(Distance::JensenShannon, reference, window, chance)?;
+    let (ks, ks_noise) = score(Distance::Ks, reference, window, chance).unzip();
+    Some(WindowSnapshot {
+        window: name.to_owned(),
+        rows: window.total(),
+        psi,
+        psi_noise,
+        jensen_shannon,
+        jensen_shannon_noise,
+        ks,
+        ks_noise,
+        distances: spread.and_then(|it| Distances::of(reference, window, it, &Chance::of(NOISY_PANES))),
+    })
 }
 
 /// All distances of a pane; `None` when it or the reference is empty.

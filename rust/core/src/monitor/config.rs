@@ -2,6 +2,7 @@
 
 use crate::feature::TensorConfig;
 use crate::sketch::binning::BINS_MAX;
+use crate::window::cascade::{Horizon, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -11,8 +12,14 @@ use std::collections::BTreeMap;
 pub struct MonitorConfig {
     /// Rows in a pane.
     pub pane_rows: u32,
+    /// Nanoseconds after which a pane closes before it is full.
+    pub pane_ns: Option<u64>,
     /// Closed panes that are kept.
     pub window_panes: u32,
+    /// Longer windows that are kept: the last hour, day and month.
+    pub windows: Horizon,
+    /// Rows that stand for a minute in them.
+    pub window_rows: Option<u64>,
     /// Ranges per numeric feature, 2 to 64.
     pub bins: u16,
     /// Most features of a model; further columns are pooled, further tensors are not read.
@@ -65,7 +72,10 @@ impl Default for MonitorConfig {
     fn default() -> MonitorConfig {
         MonitorConfig {
             pane_rows: 1_000,
+            pane_ns: None,
             window_panes: 4,
+            windows: Horizon::Full,
+            window_rows: None,
             bins: 32,
             max_features: 4_096,
             learn_rows: 2_000,
@@ -76,6 +86,16 @@ impl Default for MonitorConfig {
 }
 
 impl MonitorConfig {
+    /// Names of the windows that are kept, shortest first.
+    pub fn window_names(&self) -> Vec<String> {
+        let name = |span: &Span| match (self.window_rows, span.reach()) {
+            (Some(rows), reach) => format!("{} rows", reach.saturating_mul(rows)),
+            (None, minutes @ 0..1_440) => format!("{}h", minutes / 60),
+            (None, minutes) => format!("{}d", minutes / 1_440),
+        };
+        self.windows.spans().iter().map(name).collect()
+    }
+
     /// Whether every value makes sense.
     ///
     /// # Errors
@@ -83,6 +103,9 @@ impl MonitorConfig {
     pub fn check(&self) -> Result<(), String> {
         within("pane_rows", self.pane_rows, 1, u32::MAX)?;
         within("window_panes", self.window_panes, 1, 10_000)?;
+        if self.window_rows == Some(0) {
+            return Err("window_rows is 0; use the rows that stand for a minute, or null for time".into());
+        }
         within("bins", u32::from(self.bins), 2, BINS_MAX as u32)?;
         within("max_features", self.max_features, 1, 1_000_000)?;
         within("alarm.raise_after", self.alarm.raise_after, 1, 1_000_000)?;
@@ -161,6 +184,7 @@ mod tests {
     fn a_bad_value_is_named_with_its_remedy() {
         for (json, words) in [
             (r#"{"pane_rows": 0}"#, "pane_rows is 0"),
+            (r#"{"window_rows": 0}"#, "window_rows is 0"),
             (r#"{"bins": 65}"#, "bins is 65; use a whole number from 2 to 64"),
             (r#"{"alarm": {"psi": -1}}"#, "alarm.psi is -1"),
             (r#"{"alarm": {"clear_ratio": 1.5}}"#, "alarm.clear_ratio is 1.5"),

@@ -2,7 +2,7 @@
 
 use super::config::MonitorConfig;
 use super::layout::{Layout, Route};
-use super::snapshot::FeatureSnapshot;
+use super::snapshot::{FeatureSnapshot, Shown};
 use super::watch::Watch;
 use crate::feature::stage::Stage;
 use crate::feature::{Reading, Room, Spec, TensorConfig};
@@ -99,7 +99,7 @@ impl Roster {
     }
 
     /// All features, in order of direction and name, and how many values of theirs were missing.
-    pub fn snapshot(&self, detail: bool) -> (Vec<FeatureSnapshot>, u64) {
+    pub fn snapshot(&self, shown: Shown<'_>) -> (Vec<FeatureSnapshot>, u64) {
         let mut staged = vec![Vec::new(); self.features.len()];
         for layout in &self.layouts {
             layout.visit(|number, values| staged[number].extend_from_slice(values));
@@ -109,7 +109,7 @@ impl Roster {
             self.features.iter().zip(&staged).map(|(feature, staged)| feature.missing(waiting(staged)));
         let missing = self.missing + missing.sum::<u64>();
         let numbers = self.numbers.values().map(|&number| number as usize);
-        (numbers.map(|number| self.features[number].snapshot(&staged[number], detail)).collect(), missing)
+        (numbers.map(|number| self.features[number].snapshot(&staged[number], shown)).collect(), missing)
     }
 
     /// The layout of a tensor, which is made when it is new and there is room.

@@ -7,6 +7,15 @@ use crate::sketch::exponential::ExponentialSnapshot;
 use crate::tensor::Direction;
 use serde::Serialize;
 
+/// How much is to be shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// Bins and exponential histograms as well.
+    pub detail: bool,
+    /// Names of the windows, shortest first.
+    pub windows: &'a [String],
+}
+
 /// One model version.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MonitorSnapshot {
@@ -106,6 +115,8 @@ pub struct FeatureSnapshot {
     /// The pane closed last against the reference.
     pub drift: Option<DriftSnapshot>,
     pub evidence: Option<EvidenceSnapshot>,
+    /// The last hour, day and month against the reference, shortest first; those without rows are left out.
+    pub windows: Vec<WindowSnapshot>,
     pub alarm: Option<Alarm>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bins: Option<BinsSnapshot>,
@@ -131,6 +142,24 @@ pub struct DriftSnapshot {
     pub score: f64,
     /// All distances by name; their noise is what chance exceeds in one pane of a thousand, for this feature alone.
     pub distances: Distances,
+}
+
+/// Distances of a window from the reference, with the same noise floors as those of a pane.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WindowSnapshot {
+    /// How far back it reaches: "1h", "1d", "30d", or "60000 rows".
+    pub window: String,
+    /// Values in it.
+    pub rows: u64,
+    pub psi: f64,
+    pub psi_noise: f64,
+    pub jensen_shannon: f64,
+    pub jensen_shannon_noise: f64,
+    pub ks: Option<f64>,
+    pub ks_noise: Option<f64>,
+    /// All distances by name, only with detail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distances: Option<Distances>,
 }
 
 /// The bins of a feature: `edges` of ranges, or `labels` of values and categories.

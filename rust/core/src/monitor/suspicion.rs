@@ -3,10 +3,10 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::bets::CELLS_MAX;
 use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, bits};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
+use crate::sketch::binning::CELLS_MAX;
 use std::sync::Arc;
 
 /// Evidence below which it is not worth saying what it is evidence of, in bits.

@@ -1,5 +1,7 @@
 //! Whole messages in, numbers and alarms out.
 
+mod windows;
+
 use super::*;
 use crate::detect::AlarmState;
 use crate::sketch::binning::Kind;
@@ -565,7 +567,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(keys(&plain), "batch calls evidence features missing panes profile rows state");
-    let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf over pos_inf std under unseen";
+    let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf over pos_inf std under unseen windows";
     assert_eq!(keys(&plain["features"][0]), feature);
     assert_eq!(
         keys(&plain["features"][0]["drift"]),

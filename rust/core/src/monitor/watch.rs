@@ -2,7 +2,7 @@
 
 use super::comparison::{Closing, Comparison};
 use super::config::MonitorConfig;
-use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot};
+use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
 use crate::detect::Change;
 use crate::distance::Chance;
@@ -15,6 +15,7 @@ use crate::sketch::moments::Moments;
 use crate::sketch::screen::{Specials, screen};
 use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
+use crate::window::calendar::Passed;
 use std::sync::Arc;
 
 /// A feature of a monitor.
@@ -187,6 +188,13 @@ impl Watch {
         }
     }
 
+    /// Slices of the windows are over.
+    pub fn advance(&mut self, passed: Passed) {
+        if let Stage::Compared(comparison) = &mut self.stage {
+            comparison.advance(passed);
+        }
+    }
+
     /// What its e-detector has gathered, if it has one.
     pub fn evidence(&self) -> Option<f64> {
         match &self.stage {
@@ -204,7 +212,8 @@ impl Watch {
     }
 
     /// What is seen of the feature; `staged` are values not handed to [`Watch::update`] yet.
-    pub fn snapshot(&self, staged: &[f64], detail: bool) -> FeatureSnapshot {
+    pub fn snapshot(&self, staged: &[f64], shown: Shown<'_>) -> FeatureSnapshot {
+        let detail = shown.detail;
         let mut totals = Totals { moments: self.moments.clone(), specials: self.specials, counts: None };
         let mut buckets = detail.then(|| self.buckets.clone());
         let comparison = match &self.stage {
@@ -220,13 +229,19 @@ impl Watch {
             buckets.iter_mut().for_each(|buckets| buckets.update(finite));
             open.iter_mut().for_each(|open| open.update(finite));
         }
+        let mut windows = Vec::new();
         let bins = comparison.zip(open).and_then(|(comparison, open)| {
-            totals.counts = Some(comparison.totals(&open));
+            let counts = comparison.totals(&open);
+            windows = comparison.windows(&counts, shown.windows, detail);
+            totals.counts = Some(counts);
             detail.then(|| comparison.bins(open))
         });
         let histogram = buckets.map(|buckets| totals.histogram(&buckets));
         let evidence = comparison.and_then(|comparison| comparison.suspicion()?.snapshot(detail));
-        self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
+        FeatureSnapshot {
+            windows,
+            ..self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
+        }
     }
 
     fn assemble(
@@ -257,6 +272,7 @@ impl Watch {
             max: moments.max(),
             drift: comparison.and_then(Comparison::drift),
             evidence,
+            windows: Vec::new(),
             alarm: comparison.and_then(Comparison::alarm),
             bins,
             histogram,

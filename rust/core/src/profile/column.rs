@@ -3,11 +3,13 @@
 use super::Reference;
 use super::autocorrelation::{self, Signs};
 use super::edges;
+use crate::sketch::Sketch;
 use crate::sketch::binning::{BINS_MAX, Binning};
 use crate::sketch::bins::Bins;
+use crate::sketch::distinct::Distinct;
+use crate::sketch::exact::Exact;
 use crate::sketch::moments::Moments;
 use crate::sketch::screen::Specials;
-use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,11 +44,14 @@ pub enum Column {
 #[derive(Clone, Debug)]
 pub struct Numbers {
     plan: Plan,
+    /// Bins that are used instead of drawing some.
+    given: Option<Arc<Binning>>,
     stage: Stage,
     /// Values to pass over before the next one is looked at.
     skip: usize,
     specials: Specials,
-    moments: Moments,
+    sums: Exact,
+    distinct: Distinct,
     autocorrelation_time: Option<f64>,
 }
 
@@ -62,9 +67,12 @@ enum Stage {
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     counts: BTreeMap<Box<[u8]>, u64>,
+    /// Bins that are used instead of choosing the most frequent categories: then these count.
+    given: Option<Bins>,
     /// Categories too long or too many to be told apart.
     others: u64,
     missing: u64,
+    distinct: Distinct,
     signs: Signs,
 }
 
@@ -74,17 +82,24 @@ impl Numbers {
     pub fn new(plan: Plan) -> Numbers {
         Numbers {
             plan,
+            given: None,
             stage: Stage::Buffer(Vec::new()),
             skip: 0,
             specials: Specials::default(),
-            moments: Moments::default(),
+            sums: Exact::default(),
+            distinct: Distinct::default(),
             autocorrelation_time: None,
         }
     }
 
+    /// Counts on these bins, so that parts can be added up.
+    pub fn on(plan: Plan, given: Arc<Binning>) -> Numbers {
+        Numbers { given: Some(given), ..Numbers::new(plan) }
+    }
+
     /// Adds finite values.
     pub fn update(&mut self, finite: &[f64]) {
-        finite.chunks(BLOCK).for_each(|block| self.moments.update(block));
+        self.sums.update(finite);
         if self.plan.every <= 1 {
             self.count(finite);
             return;
@@ -95,6 +110,7 @@ impl Numbers {
     }
 
     fn count(&mut self, finite: &[f64]) {
+        finite.iter().for_each(|&value| self.distinct.add_number(value));
         match &mut self.stage {
             Stage::Bins(bins) => bins.update(finite),
             Stage::Buffer(values) => {
@@ -115,11 +131,13 @@ impl Numbers {
 
     /// The bins of the values that were kept, with those values counted; and how they follow each other.
     fn draw(&mut self) -> Bins {
-        let Stage::Buffer(values) = &mut self.stage else {
-            return Bins::new(Arc::new(edges::choose(&mut [], self.plan.bins, self.plan.integral)));
+        let values: &[f64] = match &self.stage {
+            Stage::Buffer(values) => values,
+            Stage::Bins(_) => &[],
         };
-        let mut sorted = values.clone();
-        let mut bins = Bins::new(Arc::new(edges::choose(&mut sorted, self.plan.bins, self.plan.integral)));
+        let mut sorted = values.to_vec();
+        let drawn = edges::choose(&mut sorted, self.plan.bins, self.plan.integral);
+        let mut bins = Bins::new(self.given.clone().unwrap_or_else(|| Arc::new(drawn)));
         bins.update(values);
         self.autocorrelation_time = autocorrelation::of_numbers(values, &sorted);
         bins
@@ -131,7 +149,13 @@ impl Numbers {
             Stage::Bins(bins) => *bins,
         };
         bins.add_specials(&self.specials);
-        Learned { bins, moments: self.moments, autocorrelation_time: self.autocorrelation_time }
+        Learned {
+            bins,
+            moments: self.sums.moments(),
+            sums: self.sums,
+            distinct: self.distinct,
+            autocorrelation_time: self.autocorrelation_time,
+        }
     }
 }
 
@@ -139,12 +163,19 @@ impl Numbers {
 struct Learned {
     bins: Bins,
     moments: Moments,
+    sums: Exact,
+    distinct: Distinct,
     autocorrelation_time: Option<f64>,
 }
 
 // === impl Labels ===
 
 impl Labels {
+    /// Counts on these bins, so that parts can be added up.
+    pub fn on(given: Arc<Binning>) -> Labels {
+        Labels { given: Some(Bins::new(given)), ..Labels::default() }
+    }
+
     /// Adds one category; none is a missing value.
     pub fn add(&mut self, label: Option<&[u8]>) {
         let Some(label) = label else {
@@ -152,7 +183,10 @@ impl Labels {
             return;
         };
         self.signs.push(label);
-        if let Some(count) = self.counts.get_mut(label) {
+        self.distinct.add_bytes(label);
+        if let Some(bins) = &mut self.given {
+            bins.add_label(label, 1);
+        } else if let Some(count) = self.counts.get_mut(label) {
             *count += 1;
         } else if label.len() <= LABEL_BYTES_MAX && self.counts.len() < LABELS_MAX {
             self.counts.insert(label.into(), 1);
@@ -161,10 +195,21 @@ impl Labels {
         }
     }
 
+    fn finish(mut self) -> Learned {
+        let mut bins = self.given.take().unwrap_or_else(|| self.choose());
+        bins.add_specials(&Specials { missing: self.missing, ..Specials::default() });
+        Learned {
+            bins,
+            moments: Moments::default(),
+            sums: Exact::default(),
+            distinct: self.distinct,
+            autocorrelation_time: Some(self.signs.time()),
+        }
+    }
+
     /// The most frequent ones get a bin each, the rest is "unseen", as an unknown category will be.
-    fn finish(self) -> Learned {
-        let autocorrelation_time = Some(self.signs.time());
-        let mut by_count: Vec<(Box<[u8]>, u64)> = self.counts.into_iter().collect();
+    fn choose(&mut self) -> Bins {
+        let mut by_count: Vec<(Box<[u8]>, u64)> = std::mem::take(&mut self.counts).into_iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: equal counts stay in order of bytes
         let rest = by_count.split_off(by_count.len().min(BINS_MAX - 1));
         let labels = by_count.iter().map(|(label, _)| label.clone()).collect();
@@ -174,8 +219,7 @@ impl Labels {
             bins.add_label(label, *count);
         }
         bins.add_unseen(self.others + rest.iter().map(|(_, count)| count).sum::<u64>());
-        bins.add_specials(&Specials { missing: self.missing, ..Specials::default() });
-        Learned { bins, moments: Moments::default(), autocorrelation_time }
+        bins
     }
 }
 
@@ -192,12 +236,20 @@ impl Column {
 
     /// What was learned; `None` when nothing was added.
     pub fn finish(self, name: &str, direction: Direction) -> Option<Reference> {
-        let Learned { bins, moments, autocorrelation_time } = match self {
+        let learned = match self {
             Column::Numbers(numbers) => numbers.finish(),
             Column::Labels(labels) => labels.finish(),
         };
-        let name = name.to_owned();
-        (bins.total() > 0).then_some(Reference { name, direction, bins, moments, autocorrelation_time })
+        let Learned { bins, moments, sums, distinct, autocorrelation_time } = learned;
+        (bins.total() > 0).then(|| Reference {
+            name: name.to_owned(),
+            direction,
+            bins,
+            moments,
+            sums: Some(sums.stored()),
+            distinct: Some(distinct),
+            autocorrelation_time,
+        })
     }
 }
 
@@ -228,7 +280,7 @@ mod tests {
             values.chunks(chunk).for_each(|chunk| numbers.update(chunk));
             let Stage::Buffer(kept) = &numbers.stage else { unreachable!("143 values fit into the buffer") };
             assert!(kept.iter().enumerate().all(|(i, &value)| value == f64::from(i as u32 * 7)), "{chunk}");
-            assert_eq!((kept.len(), numbers.moments.count()), (143, 1_000));
+            assert_eq!((kept.len(), numbers.sums.moments().count()), (143, 1_000));
         }
     }
 

@@ -21,6 +21,14 @@ pub enum ProfileError {
     Empty,
     /// A column was added as numbers and as categories.
     KindConflict { name: String },
+    /// A section was written by a later pilotfish.
+    NewerSection { name: String, found: u64, known: u64 },
+    /// The profile whose bins are used does not have this feature.
+    NoEdges { name: String, category: bool },
+    /// A feature of the profile whose bins are used was not added.
+    NoRows { name: String },
+    /// Two profiles do not add up.
+    Unmergeable { what: String, reason: String },
 }
 
 // === impl ProfileError ===
@@ -60,6 +68,25 @@ impl fmt::Display for ProfileError {
                 f,
                 "column {name:?} was added both as numbers and as categories; add all of its rows the same way"
             ),
+            ProfileError::NewerSection { name, found, known } => write!(
+                f,
+                "section {name:?} of the profile has version {found}, this pilotfish reads up to {known}; \
+                 upgrade pilotfish or rebuild the profile with this version"
+            ),
+            ProfileError::NoEdges { name, category } => write!(
+                f,
+                "column {name:?} holds {}, and the profile that gives the edges has no such feature; \
+                 leave the column out, or build a new profile without --edges-from",
+                if *category { "categories" } else { "numbers" }
+            ),
+            ProfileError::NoRows { name } => write!(
+                f,
+                "feature {name:?} of the profile that gives the edges has no rows here; \
+                 add its column, or build a new profile without --edges-from"
+            ),
+            ProfileError::Unmergeable { what, reason } => {
+                write!(f, "the profiles cannot be merged, {what}: {reason}")
+            }
         }
     }
 }

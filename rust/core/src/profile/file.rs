@@ -1,17 +1,22 @@
 //! The profile as a file: JSON, so that people can read it, with a checksum, so that nobody edits it unnoticed.
 //!
 //! ```json
-//! {"format": "pilotfish-profile", "format_version": 2, "sha256": "…", "body": {"model": …, "rows": …, "features": […]}}
+//! {"format": "pilotfish-profile", "format_version": 3, "sha256": "…",
+//!  "body": {"model": …, "rows": …, "features": […], "sections": {"name": {"version": …, "content": …}}}}
 //! ```
 //!
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
 //!
-//! The autocorrelation time of a feature may be left out; then it is measured live.
+//! The autocorrelation time of a feature may be left out; then it is measured live. Version 2 is the same without
+//! `sums`, `distinct` and `sections`; see [`section`](super::section) for what they are, and how to add one.
 
+use super::section::Sections;
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::binning::{Binning, Kind};
 use crate::sketch::bins::Bins;
+use crate::sketch::distinct::Distinct;
+use crate::sketch::exact::{self, Exact};
 use crate::sketch::moments::Moments;
 use crate::sketch::screen::Specials;
 use crate::tensor::Direction;
@@ -20,7 +25,8 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const FORMAT: &str = "pilotfish-profile";
-const FORMAT_VERSION: u64 = 2;
+const FORMAT_VERSION: u64 = 3;
+const FORMAT_VERSION_MIN: u64 = 2;
 
 /// What can be read of any version.
 #[derive(Deserialize)]
@@ -44,6 +50,8 @@ struct Body {
     model: String,
     rows: u64,
     features: Vec<Feature>,
+    #[serde(default, skip_serializing_if = "Sections::is_empty")]
+    sections: Sections,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -61,6 +69,11 @@ struct Feature {
     unseen: u64,
     specials: Specials,
     moments: Moments,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sums: Option<exact::Stored>,
+    /// The sketch in its portable format, in hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    distinct: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     autocorrelation_time: Option<f64>,
 }
@@ -104,8 +117,8 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
     if header.format_version > FORMAT_VERSION {
         return Err(ProfileError::Newer { found: header.format_version, known: FORMAT_VERSION });
     }
-    if header.format_version < FORMAT_VERSION {
-        return Err(ProfileError::Older { found: header.format_version, known: FORMAT_VERSION });
+    if header.format_version < FORMAT_VERSION_MIN {
+        return Err(ProfileError::Older { found: header.format_version, known: FORMAT_VERSION_MIN });
     }
     let file: File = serde_json::from_slice(bytes).map_err(|error| malformed(&error.to_string()))?;
     let found = digest(&file.body);
@@ -115,7 +128,7 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Profile, ProfileError> {
     let rows = file.body.rows;
     let references: Result<Vec<Reference>, ProfileError> =
         file.body.features.into_iter().map(Feature::into_reference).collect();
-    let profile = Profile::new(&file.body.model, references?)?;
+    let profile = Profile::with_sections(&file.body.model, references?, file.body.sections)?;
     if profile.rows() != rows || profile.hash() != super::prefixed(&found) {
         return Err(malformed("its features are not in order, or do not add up to its rows"));
     }
@@ -134,7 +147,22 @@ fn malformed(reason: &str) -> ProfileError {
 
 fn digest(body: &Body) -> String {
     let canonical = serde_json::to_vec(body).expect("plain data with string keys is always JSON");
-    Sha256::digest(canonical).iter().map(|byte| format!("{byte:02x}")).collect()
+    to_hex(&Sha256::digest(canonical))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[digit as usize]))
+        .collect()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let value = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    rest.is_empty().then(|| pairs.iter().map(value).collect())?
 }
 
 // === impl Body ===
@@ -145,6 +173,7 @@ impl Body {
             model: profile.model().to_owned(),
             rows: profile.rows(),
             features: profile.references().iter().map(|reference| Feature::of(reference)).collect(),
+            sections: profile.sections().clone(),
         }
     }
 }
@@ -172,6 +201,8 @@ impl Feature {
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
+            sums: reference.sums.clone(),
+            distinct: reference.distinct.as_ref().map(|distinct| to_hex(&distinct.to_bytes())),
             autocorrelation_time: reference.autocorrelation_time,
         }
     }
@@ -193,11 +224,23 @@ impl Feature {
         cells.extend([self.over, pos_inf]);
         let bins = Bins::from_cells(Arc::new(binning), cells, &self.offsets, self.tails)
             .ok_or_else(|| malformed(&format!("{:?} has not one count and offset per bin", self.name)))?;
-        let Feature { name, direction, moments, autocorrelation_time, .. } = self;
+        if bins.checked_total().is_none() {
+            return Err(malformed(&format!("{:?} has more rows than can be counted", self.name)));
+        }
+        let Feature { name, direction, moments, sums, autocorrelation_time, .. } = self;
         if autocorrelation_time.is_some_and(|time| !(time.is_finite() && time >= 1.0)) {
             return Err(malformed(&format!("the autocorrelation time of {name:?} is not a number from 1")));
         }
-        Ok(Reference { name, direction, bins, moments, autocorrelation_time })
+        let agree = |sums| Exact::from_stored(sums, &moments).is_some_and(|exact| exact.moments() == moments);
+        if !sums.as_ref().is_none_or(agree) {
+            return Err(malformed(&format!("the sums of {name:?} are not those of its moments")));
+        }
+        let distinct = self.distinct.as_deref().map(|hex| {
+            let sketch = from_hex(hex).and_then(|bytes| Distinct::from_bytes(&bytes).ok());
+            sketch.ok_or_else(|| malformed(&format!("the distinct values of {name:?} are no sketch of them")))
+        });
+        let distinct = distinct.transpose()?;
+        Ok(Reference { name, direction, bins, moments, sums, distinct, autocorrelation_time })
     }
 }
 
@@ -264,9 +307,9 @@ mod tests {
     #[test]
     fn a_newer_format_says_to_upgrade() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let newer = text.replace("\"format_version\":2", "\"format_version\":9,\"more\":{}");
+        let newer = text.replace("\"format_version\":3", "\"format_version\":9,\"more\":{}");
         let error = Profile::from_bytes(newer.as_bytes()).unwrap_err();
-        assert_eq!(error, ProfileError::Newer { found: 9, known: 2 });
+        assert_eq!(error, ProfileError::Newer { found: 9, known: 3 });
         assert!(error.to_string().contains("upgrade"));
     }
 
@@ -285,10 +328,18 @@ mod tests {
     #[test]
     fn an_older_format_says_to_rebuild() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let older = text.replace("\"format_version\":2", "\"format_version\":1");
+        let older = text.replace("\"format_version\":3", "\"format_version\":1");
         let error = Profile::from_bytes(older.as_bytes()).unwrap_err();
         assert_eq!(error, ProfileError::Older { found: 1, known: 2 });
         assert!(error.to_string().contains("rebuild"));
+    }
+
+    #[test]
+    fn a_file_of_the_version_before_is_read() {
+        let text = String::from_utf8(profile().to_bytes()).unwrap();
+        let older = text.replace("\"format_version\":3", "\"format_version\":2");
+        assert_ne!(older, text);
+        assert_eq!(Profile::from_bytes(older.as_bytes()).unwrap(), profile());
     }
 
     #[test]

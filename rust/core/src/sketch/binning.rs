@@ -20,6 +20,8 @@ pub const UNDER: usize = 4;
 pub const FIRST: usize = 5;
 /// Cells beside the bins.
 const BESIDE: usize = FIRST + 2;
+/// The most cells a feature can have.
+pub const CELLS_MAX: usize = BINS_MAX + BESIDE;
 
 /// Quanta in the width of all bins together. The place of a value is measured in whole quanta, which add up exactly, in
 /// any order.
@@ -67,6 +69,19 @@ pub struct Tally<'a> {
     pub sums: &'a mut [u64],
     /// Distances of the values under and over all bins from the outermost edges.
     pub tails: &'a mut [u128; 2],
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// As files and snapshots have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Numeric => "numeric",
+            Kind::Discrete => "discrete",
+            Kind::Category => "category",
+        }
+    }
 }
 
 // === impl Binning ===
@@ -196,7 +211,7 @@ impl Binning {
 
     /// Counts finite values into `cells`, which has [`Binning::cells`] counters, without their places.
     pub fn count(&self, finite: &[f64], cells: &mut [u64]) {
-        let mut sums = [0; BINS_MAX + BESIDE];
+        let mut sums = [0; CELLS_MAX];
         self.tally(finite, &mut Tally { counts: cells, sums: &mut sums, tails: &mut [0; 2] });
     }
 

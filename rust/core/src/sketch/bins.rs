@@ -3,6 +3,10 @@
 //! Whole numbers only, so that merging any split of the traffic in any order gives the same bytes, and a pane that
 //! leaves a window can be subtracted without a trace.
 
+mod packed;
+
+pub use packed::Packed;
+
 use super::binning::{self, Binning, Kind, Tally};
 use super::screen::Specials;
 use super::{Sketch, Subtract};
@@ -28,6 +32,11 @@ impl Bins {
         let measured = binning.kind() == Kind::Numeric;
         let sums = vec![0; if measured { binning.cells() } else { 0 }].into_boxed_slice();
         Bins { binning, cells, sums, tails: [0; 2] }
+    }
+
+    /// Counters without places, for sums of counts: they can be merged into, but not updated.
+    pub fn of_counts(binning: Arc<Binning>) -> Bins {
+        Bins { sums: Box::default(), ..Bins::new(binning) }
     }
 
     /// Counters as they were stored, with what [`Bins::offsets`] and [`Bins::tails`] were. `None` when there are not as
@@ -83,12 +92,20 @@ impl Bins {
 
     /// How far the values of each bin lie above its lower end, added up, in quanta; empty unless the bins are ranges.
     ///
-    /// Exact as long as the values of a bin, times its width in quanta, are less than 2^64: for 268 million values at
-    /// least, for sixty-four times as many where the bins are equally wide.
+    /// Modulo 2^64, so that they add and subtract whatever they are.
     pub fn offsets(&self) -> impl Iterator<Item = u64> + use<'_> {
         (0..self.measured()).map(|bin| {
             let cell = binning::FIRST + bin;
             self.sums[cell].wrapping_sub(self.cells[cell].wrapping_mul(self.place(bin).0))
+        })
+    }
+
+    /// The same where it is certain: as long as the values of a bin, times its width in quanta, are less than 2^64. That
+    /// is so for 268 million values at least, for sixty-four times as many where the bins are equally wide.
+    pub fn certain_offsets(&self) -> impl Iterator<Item = Option<u64>> + use<'_> {
+        self.offsets().enumerate().map(|(bin, offset)| {
+            let most = u128::from(self.bins()[bin]) * u128::from(self.place(bin).1);
+            (most <= u128::from(u64::MAX)).then_some(offset)
         })
     }
 
@@ -100,6 +117,11 @@ impl Bins {
     /// How many values were counted, whatever they were.
     pub fn total(&self) -> u64 {
         self.cells.iter().sum()
+    }
+
+    /// The same; `None` when there were more than a counter holds.
+    pub fn checked_total(&self) -> Option<u64> {
+        self.cells.iter().try_fold(0u64, |total, &count| total.checked_add(count))
     }
 
     pub fn under(&self) -> u64 {

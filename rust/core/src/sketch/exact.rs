@@ -122,6 +122,7 @@ impl Sketch for Exact {
         self.count += finite.len() as u64;
         for &value in finite {
             self.add(value);
+            let value = value + 0.0; // -0.0 becomes 0.0: which of two equal extremes comes first must not show
             self.min = self.min.min(value);
             self.max = self.max.max(value);
         }

@@ -16,9 +16,13 @@
 //! to second order as with g^(1/τ), which long runs of a rare value break. For small stakes both are the same.
 
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
+use super::growth::{self, LANES, rounded_down};
 use super::slack::{self, Sample};
-use crate::sketch::binning::{BINS_MAX, Kind};
+pub(super) use crate::sketch::binning::CELLS_MAX;
+use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
+use fearless_simd::{Level, dispatch};
+use std::sync::Arc;
 
 /// Stakes on location and scale, on skew and tails, on an end or a tilt, on a share that grows, on a share that shrinks.
 /// A stake that is one and a half times the best one, or half of it, still wins three quarters as fast.
@@ -32,11 +36,8 @@ const LOSS_STAKES: [f64; 3] = [0.12, 0.4, 0.9];
 /// it goes on (the runs of an autoregressive process above a level do so), and these bets win by runs.
 const SHARE_CAUTION: f64 = 1.5;
 
-/// Most cells of a feature: its bins, and those beside them.
-pub const CELLS_MAX: usize = BINS_MAX + 7;
-
-/// Most shares that are watched: holes, bins, pairs, fours and eights of them.
-const SHARES_MAX: usize = 3 * BINS_MAX;
+/// Most shares that are watched: holes, tails, bins, pairs, fours and eights of them.
+const SHARES_MAX: usize = 1 << u8::BITS;
 
 /// Bets that share a part of the capital equally: the more often a change is of that family, the larger the part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,21 +73,33 @@ pub struct Null {
     pub autocorrelation_time: f64,
 }
 
-/// All bets on one feature.
+/// All bets on one feature. Logarithms are rounded down, so that rounding never wins anything.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bets {
     cells: usize,
-    /// Logarithms of factors: one row of cells per bet on a shape.
-    factors: Vec<f64>,
-    /// Bets on shares, behind those on shapes.
-    shares: Vec<ShareBet>,
-    groups: Vec<Vec<usize>>,
-    /// Shape and weight of every bet, in order.
-    bets: Vec<(Shape, f64)>,
+    /// How many bets are on shapes; those on shares follow.
+    on_shapes: usize,
+    /// Logarithms of the factors of bets on shapes: a row of them per cell, filled up with zeros to whole lanes.
+    factors: Vec<f32>,
+    shares: ShareBets,
+    /// The cells of each share.
+    groups: Arc<[Vec<u8>]>,
+    /// Of every bet, in order.
+    shapes: Arc<[Shape]>,
+    /// Weights of successive bets, and how many have them.
+    weights: Arc<[(f64, usize)]>,
 }
 
-/// Logarithms of the factors of a value that is in a share and of one that is not.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Bets on shares: the share, and the logarithms of the factors of a value in it and of one that is not; filled up
+/// with zeros to whole lanes.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct ShareBets {
+    group: Vec<u8>,
+    inside: Vec<f32>,
+    outside: Vec<f32>,
+}
+
+/// One of them.
 struct ShareBet {
     group: usize,
     inside: f64,
@@ -131,11 +144,11 @@ impl Bets {
             .enumerate()
             .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
         let offers = on_shapes.chain(on_ends).chain(on_tilts).chain(on_shares).collect();
-        let groups = groups.iter().map(|(_, cells)| cells.clone()).collect();
+        let groups = groups.iter().map(|(_, cells)| cells.iter().map(|&cell| cell as u8).collect()).collect();
         Bets::assembled(reference.cells().len(), groups, offers)
     }
 
-    fn assembled(cells: usize, groups: Vec<Vec<usize>>, offers: Vec<Offer>) -> Bets {
+    fn assembled(cells: usize, groups: Arc<[Vec<u8>]>, offers: Vec<Offer>) -> Bets {
         let members = |family: Family| offers.iter().filter(|offer| offer.family == family).count() as f64;
         let present: Vec<(Family, f64, f64)> =
             SPREAD.into_iter().map(|(family, part)| (family, part, members(family))).collect();
@@ -144,82 +157,135 @@ impl Bets {
             let part = present.iter().find(|(family, ..)| *family == of);
             part.map_or(0.0, |(_, part, members)| part / whole / members)
         };
-        let bets = offers.iter().map(|offer| (offer.shape, weight(offer.family))).collect();
-        let (mut factors, mut shares) = (Vec::new(), Vec::new());
+        let weights = offers.chunk_by(|one, other| one.family == other.family);
+        let weights = weights.map(|alike| (alike.first().map_or(0.0, |bet| weight(bet.family)), alike.len()));
+        let weights = weights.collect();
+        let shapes = offers.iter().map(|offer| offer.shape).collect();
+        let (mut rows, mut shares) = (Vec::new(), ShareBets::default());
         for offer in offers {
             match offer.bet {
-                Form::Cells(row) => factors.extend(row),
-                Form::Share(bet) => shares.push(bet),
+                Form::Cells(row) => rows.push(row),
+                Form::Share(bet) => shares.push(&bet),
             }
         }
-        Bets { cells, factors, shares, groups, bets }
+        shares.fill_up();
+        let width = rows.len().next_multiple_of(LANES);
+        let mut factors = vec![0.0; width * cells];
+        for (bet, row) in rows.iter().enumerate() {
+            row.iter().enumerate().for_each(|(cell, &log)| factors[cell * width + bet] = rounded_down(log));
+        }
+        Bets { cells, on_shapes: rows.len(), factors, shares, groups, shapes, weights }
     }
 
     /// How many bets there are.
     pub fn len(&self) -> usize {
-        self.bets.len()
+        self.shapes.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.bets.is_empty()
+        self.shapes.is_empty()
     }
 
     /// Shape and weight of every bet; the weights add up to one.
     pub fn iter(&self) -> impl Iterator<Item = (Shape, f64)> {
-        self.bets.iter().copied()
+        let weights = self.weights.iter().flat_map(|&(weight, bets)| std::iter::repeat_n(weight, bets));
+        self.shapes.iter().copied().zip(weights)
+    }
+
+    /// What `capital`, in the order of the bets, adds up to by their weights.
+    pub fn weighted(&self, mut capital: &[f64]) -> f64 {
+        let mut total = 0.0;
+        for &(weight, bets) in self.weights.iter() {
+            let (alike, rest) = capital.split_at(bets.min(capital.len()));
+            total += weight * growth::sum(alike);
+            capital = rest;
+        }
+        total
     }
 
     /// The same bets for rows of which `time` are worth one independent row.
     #[must_use]
     pub fn tuned(&self, time: f64) -> Bets {
-        let tuned = |log: f64, time: f64| {
-            let stickiness = (time - 1.0) / (time + 1.0); // γ
-            log - (1.0 - stickiness + stickiness * log.exp()).ln()
-        };
+        let stickiness = |time: f64| (time - 1.0) / (time + 1.0); // γ
         let time = time.max(1.0);
-        let of_share = 1.0 + SHARE_CAUTION * (time - 1.0);
+        let (shape, share) = (stickiness(time), stickiness(1.0 + SHARE_CAUTION * (time - 1.0)));
         let mut bets = self.clone();
-        bets.factors.iter_mut().for_each(|factor| *factor = tuned(*factor, time));
-        for share in &mut bets.shares {
-            (share.inside, share.outside) = (tuned(share.inside, of_share), tuned(share.outside, of_share));
-        }
+        dispatch!(Level::new(), _simd => {
+            growth::tune(&mut bets.factors, shape);
+            growth::tune(&mut bets.shares.inside, share);
+            growth::tune(&mut bets.shares.outside, share);
+        });
         bets
+    }
+
+    /// Gives every bet its `stake`, and multiplies what it then holds by what it wins on a pane of these `counts`.
+    pub fn play(&self, counts: &[u64], stake: f64, capital: &mut [f64]) {
+        dispatch!(Level::new(), _simd => {
+            self.each(counts, #[inline(always)] |first, gains| {
+                growth::grow(capital.get_mut(first..).unwrap_or_default(), stake, gains);
+            });
+        });
     }
 
     /// Logarithm of the factor by which `counts` multiply each bet, in order.
     pub fn gains(&self, counts: &[u64], gains: &mut Vec<f64>) {
         gains.clear();
-        if counts.len() != self.cells {
-            gains.resize(self.len(), 0.0);
+        self.each(counts, |first, block| {
+            debug_assert_eq!(first, gains.len(), "blocks come in order");
+            gains.extend(&block[..LANES.min(self.end_of(first) - first)]);
+        });
+        gains.resize(self.len(), 0.0); // counts of another reference win nothing
+    }
+
+    /// The end of the bets on shapes, or of all bets, whichever comes first after `first`.
+    fn end_of(&self, first: usize) -> usize {
+        if first < self.on_shapes { self.on_shapes } else { self.len() }
+    }
+
+    /// Shows the logarithms of what the bets win, so many at a time, with the first one's number. Behind the last bet
+    /// on a shape, and the last one of all, a block is filled up with zeros.
+    #[inline(always)]
+    fn each(&self, counts: &[u64], mut visit: impl FnMut(usize, &[f64; LANES])) {
+        if counts.len() != self.cells || self.cells > CELLS_MAX {
             return;
         }
-        let (mut floats, mut inside) = ([0.0; CELLS_MAX], [0.0; SHARES_MAX]);
+        let mut floats = [0.0; CELLS_MAX];
         floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
-        let counts = &floats[..self.cells.min(CELLS_MAX)];
-        gains.extend(self.factors.chunks_exact(self.cells).map(|row| dot(row, counts)));
-        let total: f64 = counts.iter().sum();
-        for (inside, cells) in inside.iter_mut().zip(&self.groups) {
-            *inside = cells.iter().map(|&cell| counts[cell]).sum();
+        let counts = &floats[..self.cells];
+        for first in (0..self.on_shapes).step_by(LANES) {
+            visit(first, &growth::products(&self.factors, first, counts));
         }
-        gains.extend(self.shares.iter().map(|bet| {
-            let inside = inside[bet.group];
-            inside * bet.inside + (total - inside) * bet.outside
-        }));
+        let total: f64 = counts.iter().sum();
+        let mut held = [0.0; SHARES_MAX];
+        for (held, cells) in held.iter_mut().zip(self.groups.iter()) {
+            *held = cells.iter().map(|&cell| counts.get(usize::from(cell)).copied().unwrap_or(0.0)).sum();
+        }
+        let (groups, _) = self.shares.group.as_chunks::<LANES>();
+        let (inside, _) = self.shares.inside.as_chunks::<LANES>();
+        let (outside, _) = self.shares.outside.as_chunks::<LANES>();
+        for (block, ((groups, inside), outside)) in groups.iter().zip(inside).zip(outside).enumerate() {
+            let held = groups.map(|group| held[usize::from(group)]);
+            visit(self.on_shapes + block * LANES, &growth::split(&held, total, inside, outside));
+        }
     }
 
     /// The same for one bet.
     pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
-        let row = self.factors.chunks_exact(self.cells).nth(bet);
-        let on_shapes = self.factors.len() / self.cells.max(1);
-        match (row, bet.checked_sub(on_shapes).and_then(|share| self.shares.get(share))) {
-            (Some(row), _) => row.iter().zip(counts).map(|(factor, &count)| factor * count as f64).sum(),
-            (None, Some(share)) => {
-                let total = counts.iter().sum::<u64>() as f64;
-                let inside = self.groups[share.group].iter().map(|&cell| counts[cell]).sum::<u64>() as f64;
-                inside * share.inside + (total - inside) * share.outside
-            }
-            (None, None) => 0.0,
-        }
+        let width = self.on_shapes.next_multiple_of(LANES);
+        let Some(share) = bet.checked_sub(self.on_shapes) else {
+            let factors = self.factors.iter().skip(bet).step_by(width);
+            return factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
+        };
+        let ShareBets { group, inside, outside } = &self.shares;
+        let (Some(&group), Some(&inside), Some(&outside)) =
+            (group.get(share), inside.get(share), outside.get(share))
+        else {
+            return 0.0;
+        };
+        let total = counts.iter().sum::<u64>() as f64;
+        let cells = self.groups.get(usize::from(group)).map_or(&[][..], Vec::as_slice);
+        let held = cells.iter().filter_map(|&cell| counts.get(usize::from(cell))).sum::<u64>() as f64;
+        held * f64::from(inside) + (total - held) * f64::from(outside)
     }
 }
 
@@ -227,18 +293,21 @@ fn is_plain(aspect: Aspect) -> bool {
     matches!(aspect, Aspect::Location | Aspect::Scale)
 }
 
-/// Four sums at once, so that the additions need not wait for each other.
-fn dot(row: &[f64], counts: &[f64]) -> f64 {
-    let (rows, row_rest) = row.as_chunks::<4>();
-    let (cells, cells_rest) = counts.as_chunks::<4>();
-    let mut sums = [0.0; 4];
-    for (row, counts) in rows.iter().zip(cells) {
-        for lane in 0..4 {
-            sums[lane] += row[lane] * counts[lane];
-        }
+// === impl ShareBets ===
+
+impl ShareBets {
+    fn push(&mut self, bet: &ShareBet) {
+        self.group.push(bet.group as u8);
+        self.inside.push(rounded_down(bet.inside));
+        self.outside.push(rounded_down(bet.outside));
     }
-    let rest: f64 = row_rest.iter().zip(cells_rest).map(|(factor, count)| factor * count).sum();
-    sums.iter().sum::<f64>() + rest
+
+    fn fill_up(&mut self) {
+        let whole = self.group.len().next_multiple_of(LANES);
+        self.group.resize(whole, 0);
+        self.inside.resize(whole, 0.0);
+        self.outside.resize(whole, 0.0);
+    }
 }
 
 /// A reference, and how far it can be trusted.
@@ -347,155 +416,4 @@ impl Table<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sketch::Sketch;
-    use crate::sketch::binning::Binning;
-    use crate::sketch::screen::Specials;
-    use proptest::prelude::*;
-    use std::sync::Arc;
-
-    fn null(tolerance: f64) -> Null {
-        Null { tolerance, delta: 0.01, autocorrelation_time: 1.0 }
-    }
-
-    fn reference(counts: &[u64], holes: [u64; 2]) -> Bins {
-        let edges: Vec<f64> = (0..=counts.len()).map(|edge| edge as f64).collect();
-        let mut bins = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
-        for (bin, &count) in counts.iter().enumerate() {
-            bins.update(&vec![bin as f64 + 0.5; count as usize]);
-        }
-        bins.add_specials(&Specials { missing: holes[0], ..Specials::default() });
-        bins.update(&vec![-1.0; holes[1] as usize]);
-        bins
-    }
-
-    /// The expectation of every bet's factor for one value that is distributed as `q`.
-    fn expectations(bets: &Bets, q: &[f64]) -> Vec<f64> {
-        let mut expectations = vec![0.0; bets.len()];
-        let mut gains = Vec::new();
-        for (cell, share) in q.iter().enumerate() {
-            let mut one = vec![0; q.len()];
-            one[cell] = 1;
-            bets.gains(&one, &mut gains);
-            expectations.iter_mut().zip(&gains).for_each(|(sum, gain)| *sum += share * gain.exp());
-        }
-        expectations
-    }
-
-    fn entropy(q: &[f64], p: &[f64]) -> f64 {
-        q.iter().zip(p).filter(|&(&q, _)| q > 0.0).map(|(&q, &p)| q * (q / p).ln()).sum()
-    }
-
-    /// The distribution within `tolerance` of `p` that has the largest mean of `values`: p tilted by exp(ηf), with η
-    /// where the relative entropy is the tolerance.
-    fn worst(p: &[f64], values: &[f64], tolerance: f64) -> Vec<f64> {
-        let tilted = |eta: f64| {
-            let raw: Vec<f64> = p.iter().zip(values).map(|(p, f)| p * (eta * f).exp()).collect();
-            let sum: f64 = raw.iter().sum();
-            raw.into_iter().map(|mass| mass / sum).collect::<Vec<f64>>()
-        };
-        let (mut low, mut high) = (0.0, 400.0);
-        for _ in 0..80 {
-            let middle = 0.5 * (low + high);
-            if entropy(&tilted(middle), p) <= tolerance { low = middle } else { high = middle }
-        }
-        tilted(low)
-    }
-
-    proptest! {
-        #[test]
-        fn no_distribution_within_the_tolerance_lets_any_bet_gain(
-            counts in prop::collection::vec(1u64..400, 2..20), holes: [u8; 2],
-            tolerance in prop_oneof![Just(0.0), 1e-4f64..0.05],
-            function in prop::collection::vec(-1f64..1.0, 27),
-        ) {
-            let reference = reference(&counts, holes.map(u64::from));
-            let bets = Bets::against(&reference, &null(tolerance));
-            let p: Vec<f64> =
-                reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
-            // The worst case of every bet itself, and of a function nobody bets on.
-            let mut functions: Vec<Vec<f64>> = vec![function[..p.len()].to_vec()];
-            for bet in 0..bets.len() {
-                let factor = |cell: usize| {
-                    let mut one = vec![0; p.len()];
-                    one[cell] = 1;
-                    bets.gain(bet, &one).exp()
-                };
-                let factors: Vec<f64> = (0..p.len()).map(factor).collect();
-                let most = factors.iter().copied().fold(0.0, f64::max);
-                functions.push(factors.iter().map(|factor| factor / most).collect());
-            }
-            for function in functions {
-                let q = worst(&p, &function, tolerance);
-                for expectation in expectations(&bets, &q) {
-                    prop_assert!(expectation <= 1.0 + 1e-9, "{}", expectation);
-                }
-            }
-        }
-
-        #[test]
-        fn counts_multiply(
-            a in prop::collection::vec(0u64..50, 11), b in prop::collection::vec(0u64..50, 11),
-        ) {
-            let bets = Bets::against(&reference(&[40, 30, 20, 10], [3, 0]), &null(0.001));
-            let sum: Vec<u64> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-            let gains = |counts: &[u64]| {
-                let mut gains = Vec::new();
-                bets.gains(counts, &mut gains);
-                gains
-            };
-            for (bet, ((a, b), sum)) in gains(&a).iter().zip(gains(&b)).zip(gains(&sum)).enumerate() {
-                prop_assert!((a + b - sum).abs() < 1e-9);
-                prop_assert_eq!(bets.gain(bet, &[0; 11]), 0.0);
-            }
-        }
-    }
-
-    #[test]
-    fn runs_of_one_value_do_not_let_any_bet_gain() {
-        let reference = reference(&[990, 10], [2, 0]);
-        let p: Vec<f64> = reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
-        for time in [1.0, 3.0, 9.0, 99.0] {
-            let stickiness = (time - 1.0) / (time + 1.0);
-            let bets = Bets::against(&reference, &null(0.0)).tuned(time);
-            for bet in 0..bets.len() {
-                let of_run = |cell: usize| {
-                    let mut one = vec![0; p.len()];
-                    one[cell] = 1;
-                    let factor = bets.gain(bet, &one).exp();
-                    (1.0 - stickiness) * factor / (1.0 - stickiness * factor)
-                };
-                let expectation: f64 = p.iter().enumerate().map(|(cell, share)| share * of_run(cell)).sum();
-                assert!(expectation <= 1.0 + 1e-9, "{time}: {expectation}");
-            }
-        }
-    }
-
-    #[test]
-    fn weights_add_up_to_one_and_every_bet_has_its_row() {
-        for counts in [&[10, 20, 30][..], &[5], &[1_000; 64]] {
-            let bets = Bets::against(&reference(counts, [0, 0]), &null(0.0));
-            assert!((bets.iter().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
-            let mut gains = Vec::new();
-            let counted = reference(counts, [1, 1]);
-            bets.gains(counted.cells(), &mut gains);
-            assert_eq!(gains.len(), bets.len());
-            for (bet, gain) in gains.iter().enumerate() {
-                assert!((bets.gain(bet, counted.cells()) - gain).abs() < 1e-9 && gain.is_finite());
-            }
-        }
-    }
-
-    #[test]
-    fn an_autocorrelated_reference_is_trusted_less() {
-        let reference = reference(&[500, 500], [0, 0]);
-        let gain = |time: f64| {
-            let bets = Bets::against(&reference, &Null { autocorrelation_time: time, ..null(0.0) });
-            let mut gains = Vec::new();
-            bets.gains(&[0, 0, 0, 0, 0, 30, 70, 0, 0], &mut gains);
-            gains.into_iter().fold(f64::NEG_INFINITY, f64::max)
-        };
-        assert!(gain(1.0) > gain(10.0));
-    }
-}
+mod tests;

@@ -34,12 +34,18 @@ class Plan:
     """Name of the tensor whose columns these are; without one every column is a tensor of its own."""
     outputs: frozenset[str] = frozenset()
     """Columns that are answers whatever ``direction`` says; each is a tensor of its own."""
+    edges: bytes | None = None
+    """A profile whose model, bins and categories are used, so that what is built can be merged."""
 
 
 def build(table: Table, plan: Plan) -> bytes:
     """The bytes of a profile of all rows of the table. Raises ProfileError or TableError."""
-    builder = _core.ProfileBuilder(plan.model, plan.bins)
     try:
+        builder = (
+            _core.ProfileBuilder(plan.model, plan.bins)
+            if plan.edges is None
+            else _core.ProfileBuilder.on(plan.edges)
+        )
         for chunk in table.chunks():
             for name, direction, values in features(chunk, plan):
                 if isinstance(values, np.ndarray):
@@ -49,6 +55,17 @@ def build(table: Table, plan: Plan) -> bytes:
         return builder.finish()
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
+
+
+def categories(columns: Sequence[str], plan: Plan) -> frozenset[str]:
+    """Columns that are categories in the profile that gives the edges, whatever is in them here."""
+    if plan.edges is None:
+        return frozenset()
+    held = _core.describe_profile(plan.edges)["features"]
+    known = {feature["name"] for feature in held if feature["kind"] == "category"}
+    main = [column for column in columns if column not in plan.outputs]
+    names = feature_names(main, plan.tensor) | {column: column for column in plan.outputs}
+    return frozenset(column for column, name in names.items() if name in known)
 
 
 def feature_names(columns: Sequence[str], tensor: str | None) -> dict[str, str]:

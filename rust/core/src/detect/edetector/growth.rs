@@ -1,0 +1,176 @@
+//! The arithmetic of a closing pane: what hundreds of bets per feature win, a block of them at a time.
+//!
+//! Straight-line code over arrays, without calls and without branches, so that the compiler turns it into vector
+//! instructions of whatever width the processor has. Operations and their order are the same in every width (nothing
+//! is fused), and so are the results.
+
+use super::{CAPITAL_MAX, GAIN_MAX, GAIN_MIN};
+
+/// Bets in a block.
+pub const LANES: usize = 16;
+
+/// Partial sums that do not wait for each other.
+const SUMS: usize = 8;
+
+/// Sums over the cells of factor × count, for the block of columns that begins at `first`. `factors` has one row per
+/// count, of whole blocks.
+#[inline(always)]
+pub fn products(factors: &[f32], first: usize, counts: &[f64]) -> [f64; LANES] {
+    let width = factors.len() / counts.len().max(1);
+    let mut sums = [0.0; LANES];
+    for (row, &count) in factors.chunks_exact(width.max(1)).zip(counts) {
+        let Some(factors) = row.get(first..).and_then(|row| row.first_chunk::<LANES>()) else { continue };
+        for lane in 0..LANES {
+            sums[lane] += f64::from(factors[lane]) * count;
+        }
+    }
+    sums
+}
+
+/// What bets on shares win: so many of the `total` values are in each one's share.
+#[inline(always)]
+pub fn split(held: &[f64; LANES], total: f64, inside: &[f32; LANES], outside: &[f32; LANES]) -> [f64; LANES] {
+    let mut gains = [0.0; LANES];
+    for lane in 0..LANES {
+        gains[lane] = held[lane] * f64::from(inside[lane]) + (total - held[lane]) * f64::from(outside[lane]);
+    }
+    gains
+}
+
+/// (capital + stake) × exp(gain), for as many as there are of both.
+#[inline(always)]
+pub fn grow(capital: &mut [f64], stake: f64, gains: &[f64; LANES]) {
+    if let Some(capital) = capital.first_chunk_mut() {
+        return grow_block(capital, stake, gains);
+    }
+    let mut last = [0.0; LANES];
+    last.iter_mut().zip(&*capital).for_each(|(lane, capital)| *lane = *capital);
+    grow_block(&mut last, stake, gains);
+    capital.iter_mut().zip(last).for_each(|(capital, lane)| *capital = lane);
+}
+
+#[inline(always)]
+fn grow_block(capital: &mut [f64; LANES], stake: f64, gains: &[f64; LANES]) {
+    for lane in 0..LANES {
+        let gain = if gains[lane] < GAIN_MAX { gains[lane] } else { GAIN_MAX };
+        let grown = (capital[lane] + stake) * exp(if gain > GAIN_MIN { gain } else { GAIN_MIN });
+        capital[lane] = if grown < CAPITAL_MAX { grown } else { CAPITAL_MAX };
+    }
+}
+
+/// Logarithms of factors g per row turned into those of g/(1 - γ + γg), rounded down; a rest that is no whole block
+/// stays as it was.
+#[inline(always)]
+pub fn tune(logs: &mut [f32], stickiness: f64) {
+    let (blocks, _) = logs.as_chunks_mut::<LANES>();
+    for block in blocks {
+        for log in block {
+            let exact = f64::from(*log);
+            *log = rounded_down(exact - ln(1.0 - stickiness + stickiness * exp(exact)));
+        }
+    }
+}
+
+/// A shorter float, at most the next one below, that is not above.
+#[inline(always)]
+pub fn rounded_down(exact: f64) -> f32 {
+    let nearest = exact as f32;
+    if f64::from(nearest) > exact { nearest - nearest.abs() * f32::EPSILON } else { nearest }
+}
+
+// ln 2 in two parts, the first with trailing zeros: times a whole number it is exact.
+const LN2_HIGH: f64 = 6.931_471_803_691_238e-1;
+const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
+const BIAS: u64 = 1_023;
+const MANTISSA_BITS: u32 = 52;
+
+/// The exponential function between ±[`GAIN_MAX`], to two units in the last place: the power of two is split off
+/// (Cody and Waite, "Software Manual for the Elementary Functions", 1980), the rest is a Taylor series, of which parts
+/// are summed that need not wait for each other (Estrin).
+#[inline(always)]
+fn exp(x: f64) -> f64 {
+    // 1.5 × 2^52: adding it leaves the nearest whole number in the lowest bits.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    let shifted = x * std::f64::consts::LOG2_E + WHOLE;
+    let whole = shifted - WHOLE;
+    let r = (x - whole * LN2_HIGH) - whole * LN2_LOW;
+    let (r2, r4, r8) = (r * r, (r * r) * (r * r), ((r * r) * (r * r)) * ((r * r) * (r * r)));
+    let low = (1.0 + r) + (1.0 / 2.0 + r * (1.0 / 6.0)) * r2;
+    let middle = (1.0 / 24.0 + r * (1.0 / 120.0)) + (1.0 / 720.0 + r * (1.0 / 5_040.0)) * r2;
+    let high = (1.0 / 40_320.0 + r * (1.0 / 362_880.0)) + (1.0 / 3_628_800.0 + r * (1.0 / 39_916_800.0)) * r2;
+    let series = (low + middle * r4) + (high + (1.0 / 479_001_600.0) * r4) * r8;
+    series * f64::from_bits(shifted.to_bits().wrapping_add(BIAS) << MANTISSA_BITS)
+}
+
+/// The natural logarithm of a positive normal number: 2 artanh((m - 1)/(m + 1)) of a mantissa between √½ and √2.
+#[inline(always)]
+fn ln(x: f64) -> f64 {
+    const ROOT_HALF: u64 = 0x3fe6_a09e_0000_0000;
+    // 2^52: a whole number in the lowest bits of it is read by taking it away again.
+    const WHOLE: f64 = 4_503_599_627_370_496.0;
+    let bits = x.to_bits().wrapping_add((BIAS << MANTISSA_BITS) - ROOT_HALF);
+    let exponent = f64::from_bits(bits >> MANTISSA_BITS | WHOLE.to_bits()) - (WHOLE + BIAS as f64);
+    let mantissa = f64::from_bits((bits & ((1 << MANTISSA_BITS) - 1)) + ROOT_HALF);
+    let s = (mantissa - 1.0) / (mantissa + 1.0);
+    let (z, z2, z4) = (s * s, (s * s) * (s * s), ((s * s) * (s * s)) * ((s * s) * (s * s)));
+    let low = (1.0 + z * (1.0 / 3.0)) + (1.0 / 5.0 + z * (1.0 / 7.0)) * z2;
+    let high = (1.0 / 9.0 + z * (1.0 / 11.0)) + (1.0 / 13.0 + z * (1.0 / 15.0)) * z2;
+    let series = (low + high * z4) + (1.0 / 17.0 + z * (1.0 / 19.0)) * (z4 * z4);
+    exponent * LN2_HIGH + (2.0 * s * series + exponent * LN2_LOW)
+}
+
+/// The sum, in partial sums whose order depends on nothing but the length.
+#[inline]
+pub fn sum(values: &[f64]) -> f64 {
+    let (chunks, rest) = values.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
+    for chunk in chunks {
+        for lane in 0..SUMS {
+            sums[lane] += chunk[lane];
+        }
+    }
+    sums.iter().chain(rest).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sums_leave_nothing_out() {
+        let values: Vec<f64> = (0..21).map(f64::from).collect();
+        assert_eq!(sum(&values), 210.0);
+    }
+
+    #[test]
+    fn capital_is_bounded_and_never_below_nothing() {
+        let mut capital = [0.0, 1e279, 5.0];
+        let mut gains = [0.0; LANES];
+        gains[..3].copy_from_slice(&[-1e9, 1e9, 0.0]);
+        grow(&mut capital, 1.0, &gains);
+        assert!(capital[0] > 0.0 && capital[0] < 1e-270);
+        assert_eq!(capital[1..], [CAPITAL_MAX, 6.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_exponential_function_is_that_of_the_library(x in -640f64..640.0) {
+            let (found, expected) = (exp(x), x.exp());
+            prop_assert!((found - expected).abs() <= 4.0 * f64::EPSILON * expected, "{} {}", found, expected);
+        }
+
+        #[test]
+        fn the_logarithm_is_that_of_the_library(x in prop_oneof![1e-300f64..1e300, 0.01f64..10.0, 0.99f64..1.01]) {
+            let (found, expected) = (ln(x), x.ln());
+            let close = 4.0 * f64::EPSILON * expected.abs().max(f64::EPSILON);
+            prop_assert!((found - expected).abs() <= close, "{} {}", found, expected);
+        }
+
+        #[test]
+        fn rounding_down_is_never_up_and_never_far(exact in -1e3f64..1e3) {
+            let short = f64::from(rounded_down(exact));
+            prop_assert!(short <= exact && exact - short <= 2.5e-7 * exact.abs());
+        }
+    }
+}
