@@ -18,7 +18,7 @@ def configuration(**changes: Any) -> str:
     route = {"name": "digits", "stable": "v1", "sticky": ["metadata:x-user-id"], "salt": "s"}
     base = {
         "plane": "test",
-        "versions": ["v1", "v2"],
+        "versions": [{"name": "v1"}, {"name": "v2"}],
         "routes": [route | changes.pop("route", {})],
         "sampling": {"share_ppm": 0, "errors": False},
         "monitor": {"pane_rows": 100, "learn_rows": 0},

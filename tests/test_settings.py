@@ -360,7 +360,10 @@ def test_the_engine_configuration_has_nanoseconds_and_no_units() -> None:
     assert configuration["sampling"]["slower_than_ns"] == 250_000_000
     assert configuration["monitor"]["alarm"]["arl_ns"] == 30 * 86_400 * 1_000_000_000
     assert configuration["queue"] == {"messages": 4096, "bytes": 64 * 1024**2}
-    assert configuration["versions"] == ["v1"]
+    assert configuration["versions"] == [{"name": "v1", "upstream": "a:1"}]
+    policy = json.loads(settings.policy_configuration())
+    assert policy.keys() == {"versions", "routes", "sampling"}
+    assert configuration | policy == configuration
 
 
 @pytest.mark.parametrize(

@@ -648,7 +648,7 @@ def _real_engine() -> _core.Engine:
     route = {"name": "default", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 300_000}]}
     configuration = {
         "plane": "grpcio",
-        "versions": ["v1", "v2"],
+        "versions": [{"name": "v1"}, {"name": "v2"}],
         "routes": [route],
         "sampling": {"share_ppm": 500_000, "errors": True},
         "monitor": {"pane_rows": 50, "learn_rows": 100},

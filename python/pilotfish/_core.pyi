@@ -52,6 +52,9 @@ class Decision:
     def version(self) -> str:
         """Name of the version that answers."""
     @property
+    def upstream(self) -> str:
+        """Where its model server listens."""
+    @property
     def route(self) -> str: ...
     @property
     def role(self) -> Literal["primary", "canary"]: ...
@@ -61,6 +64,9 @@ class Decision:
     @property
     def shadow(self) -> str | None:
         """Version that shall see a copy of the call, or None."""
+    @property
+    def shadow_upstream(self) -> str | None:
+        """Where its model server listens."""
     @property
     def shadow_timeout(self) -> float:
         """Seconds the shadow may take; 0.0 without a shadow."""
@@ -112,6 +118,11 @@ class NativePlane:
     @property
     def serving(self) -> bool:
         """Whether new connections are accepted."""
+    def refresh(self) -> None:
+        """Connect to the model servers of what :meth:`Engine.apply` has put in force.
+
+        Connections to servers that it no longer names end with their last call.
+        """
     def upstreams(self) -> dict[str, Literal["ready", "connecting", "unreachable"]]:
         """State of the connection to each version."""
     def drain(self, seconds: float) -> bool:
@@ -140,6 +151,17 @@ class Engine:
     """
 
     def __new__(cls, configuration: str, profiles: Mapping[str, bytes], now_ns: int) -> Engine: ...
+    def apply(self, configuration: str, profiles: Mapping[str, bytes]) -> int:
+        """Put other versions, routes and sampling in force, for calls that arrive from now on.
+
+        ``configuration`` is JSON (see ``Settings.policy_configuration``). Calls under way keep what they were
+        decided under; versions and routes that stay, by name, keep their statistics. Returns the generation.
+
+        Raises ConfigurationError or ProfileError, and then nothing has changed.
+        """
+    @property
+    def generation(self) -> int:
+        """1 at the start, and one more with every :meth:`apply`."""
     def decide(self, method: str, metadata: Iterable[tuple[str, str | bytes]], seed: int) -> Decision:
         """First crossing.
 

@@ -8,6 +8,8 @@ made.
 from collections.abc import Mapping
 from typing import Literal, Protocol, TypeAlias
 
+from pilotfish.settings import Settings
+
 UpstreamState: TypeAlias = Literal["ready", "connecting", "unreachable"]
 """What is known about the connection to one model server, without asking it anything."""
 
@@ -20,6 +22,15 @@ class Plane(Protocol):
 
         Raises AddressInUse when the address is taken, ConfigurationError when an interceptor cannot be used.
         """
+
+    def connect(self, settings: Settings) -> None:
+        """Connect to the model servers of settings that are about to be in force, beside those there are.
+
+        Call it in the event loop, as :meth:`release`.
+        """
+
+    def release(self, settings: Settings) -> None:
+        """Let go of all model servers but those of these settings: each once its last call has ended."""
 
     async def drain(self, seconds: float) -> None:
         """Take no new calls, let those under way end within ``seconds``, cancel the rest, disconnect."""

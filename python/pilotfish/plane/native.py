@@ -54,6 +54,14 @@ class NativePlane:
         self._fetching.start()
         return self._plane.address
 
+    def connect(self, settings: Settings) -> None:
+        """Nothing yet: the threads connect to what the engine has in force."""
+
+    def release(self, settings: Settings) -> None:  # noqa: ARG002 - see above
+        """Connect to the model servers in force, let go of all others."""
+        if self._plane is not None:
+            self._plane.refresh()
+
     async def drain(self, seconds: float) -> None:
         """Take no new calls, let those under way end within ``seconds``, break off the rest."""
         plane = self._plane
@@ -90,9 +98,6 @@ class NativePlane:
                 "listen": settings.listen,
                 "threads": settings.threads,
                 "now_ns": time.monotonic_ns(),
-                "versions": [
-                    {"name": name, "address": version.upstream} for name, version in settings.versions.items()
-                ],
                 "unary_methods": sorted(known_unary(settings.unary_methods)),
                 "metadata": sorted({_TRACE_STATE, *(journal.metadata if journal else ())}),
                 "payloads": journal is not None and journal.payloads,

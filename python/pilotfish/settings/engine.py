@@ -15,24 +15,35 @@ if TYPE_CHECKING:
 
 def engine_configuration(settings: "Settings") -> str:
     """JSON for ``pilotfish._core.Engine``."""
-    sampling, monitor = settings.sampling, settings.monitor
-    return json.dumps(
-        {
-            "plane": settings.plane,
-            "versions": list(settings.versions),
-            "routes": [_route(route) for route in settings.routes],
-            "sampling": {
-                "share_ppm": sampling.share_ppm,
-                "errors": sampling.errors,
-                "slower_than_ns": None
-                if sampling.slower_than is None
-                else _nanoseconds(sampling.slower_than),
-                "canary": sampling.canary,
-            },
-            "monitor": _monitor(monitor) if monitor.enabled else None,
-            "queue": {"messages": monitor.queue, "bytes": monitor.queue_bytes},
-        }
-    )
+    monitor = settings.monitor
+    fixed = {
+        "plane": settings.plane,
+        "monitor": _monitor(monitor) if monitor.enabled else None,
+        "queue": {"messages": monitor.queue, "bytes": monitor.queue_bytes},
+    }
+    return json.dumps(fixed | _policy(settings))
+
+
+def policy_configuration(settings: "Settings") -> str:
+    """JSON for ``Engine.apply``: what may change while the sidecar runs."""
+    return json.dumps(_policy(settings))
+
+
+def _policy(settings: "Settings") -> dict[str, Any]:
+    sampling = settings.sampling
+    slower = sampling.slower_than
+    return {
+        "versions": [
+            {"name": name, "upstream": version.upstream} for name, version in settings.versions.items()
+        ],
+        "routes": [_route(route) for route in settings.routes],
+        "sampling": {
+            "share_ppm": sampling.share_ppm,
+            "errors": sampling.errors,
+            "slower_than_ns": None if slower is None else _nanoseconds(slower),
+            "canary": sampling.canary,
+        },
+    }
 
 
 def _monitor(monitor: MonitorSettings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pilotfish.settings.address import ListenAddress
 from pilotfish.settings.conflicts import Conflict, conflicts
-from pilotfish.settings.engine import engine_configuration
+from pilotfish.settings.engine import engine_configuration, policy_configuration
 from pilotfish.settings.observing import JournalSettings, MonitorSettings, Sampling
 from pilotfish.settings.reporting import LogSettings, TelemetrySettings
 from pilotfish.settings.routing import Method, Route, Version
@@ -135,6 +135,10 @@ class Settings(Section):
     def engine_configuration(self) -> str:
         """The part the Rust engine needs, as the JSON it reads."""
         return engine_configuration(self)
+
+    def policy_configuration(self) -> str:
+        """The part of it that may change while the sidecar runs."""
+        return policy_configuration(self)
 
     def effective(self) -> dict[str, Any]:
         """Everything in force as plain data with units (``5s``, ``64MiB``); what may be secret is masked."""

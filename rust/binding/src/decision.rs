@@ -1,28 +1,29 @@
 //! What was decided for one call, as Python sees it.
 
-use std::sync::Arc;
-
-use pilotfish_core::call;
-use pilotfish_core::engine::Engine;
+use pilotfish_core::policy::Ruling;
 use pyo3::prelude::*;
 
 #[pyclass(frozen, module = "pilotfish._core")]
 #[derive(Debug)]
 pub struct Decision {
-    pub(crate) inner: call::Decision,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) inner: Ruling,
 }
 
 #[pymethods]
 impl Decision {
     #[getter]
     fn version(&self) -> &str {
-        self.engine.version_name(self.inner.version)
+        &self.inner.answering().name
+    }
+
+    #[getter]
+    fn upstream(&self) -> &str {
+        &self.inner.answering().upstream
     }
 
     #[getter]
     fn route(&self) -> &str {
-        &self.engine.route(&self.inner).name
+        &self.inner.route().name
     }
 
     #[getter]
@@ -37,13 +38,17 @@ impl Decision {
 
     #[getter]
     fn shadow(&self) -> Option<&str> {
-        self.inner.shadow.map(|version| self.engine.version_name(version))
+        self.inner.copied_to().map(|shadow| &*self.inner.policy().version(shadow.version).name)
+    }
+
+    #[getter]
+    fn shadow_upstream(&self) -> Option<&str> {
+        self.inner.copied_to().map(|shadow| &*self.inner.policy().version(shadow.version).upstream)
     }
 
     #[getter]
     fn shadow_timeout(&self) -> f64 {
-        let shadow = self.inner.shadow.and(self.engine.route(&self.inner).shadow.as_ref());
-        shadow.map_or(0.0, |shadow| shadow.config.timeout_ns as f64 / 1e9)
+        self.inner.copied_to().map_or(0.0, |shadow| shadow.config.timeout_ns as f64 / 1e9)
     }
 
     #[getter]

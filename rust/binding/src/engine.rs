@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use pilotfish_core::call::{Nanos, Outcome, VersionId};
 use pilotfish_core::engine;
-use pilotfish_core::engine::EngineConfig;
+use pilotfish_core::engine::{EngineConfig, Profiles};
+use pilotfish_core::policy::PolicyConfig;
 use pilotfish_core::profile::Profile;
+use pilotfish_core::shadow::Shadow;
 use pilotfish_core::tensor::Direction;
 use pilotfish_observe::{Job, Messages, Observer};
 use pyo3::exceptions::PyRuntimeError;
@@ -38,17 +40,32 @@ impl Engine {
     ) -> PyResult<Engine> {
         let config = EngineConfig::from_json(configuration).map_err(Error::from)?;
         let queue = config.queue;
-        let profiles = profiles
-            .into_iter()
-            .map(|(version, bytes)| Ok((version, Profile::from_bytes(&bytes)?)))
-            .collect::<Result<_, Error>>()?;
+        let profiles = read(profiles)?;
         let inner = Arc::new(engine::Engine::new(config, profiles, now_ns).map_err(Error::from)?);
         let observer = Observer::start(Arc::clone(&inner), queue).map_err(Error::from)?;
         Ok(Engine { inner, observer })
     }
 
+    fn apply(
+        &self,
+        py: Python<'_>,
+        configuration: &str,
+        profiles: BTreeMap<String, PyBackedBytes>,
+    ) -> PyResult<u64> {
+        let applied = py.detach(|| {
+            let config = PolicyConfig::from_json(configuration)?;
+            Ok::<_, Error>(self.inner.apply(config, read(profiles)?)?)
+        });
+        Ok(applied?)
+    }
+
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.inner.policy().generation()
+    }
+
     fn decide(&self, method: &str, metadata: &Bound<'_, PyAny>, seed: u64) -> Decision {
-        Decision { inner: self.inner.decide(method, &Pairs(metadata), seed), engine: Arc::clone(&self.inner) }
+        Decision { inner: self.inner.decide(&self.inner.policy(), method, &Pairs(metadata), seed) }
     }
 
     #[allow(clippy::too_many_arguments, reason = "one crossing per call: a struct would cost a second one")]
@@ -97,7 +114,7 @@ impl Engine {
     }
 
     fn admit_shadow(&self, decision: &Decision) -> bool {
-        self.inner.admit_shadow(&decision.inner)
+        decision.inner.copied_to().is_some_and(Shadow::admit)
     }
 
     #[allow(
@@ -113,18 +130,18 @@ impl Engine {
         primary_code: u32,
         primary_response: Option<PyBackedBytes>,
     ) {
-        let comparable = self.inner.shadow_ended(&decision.inner, code, primary_code);
-        let (true, Some(version)) = (comparable, decision.inner.shadow) else { return };
-        let route = decision.inner.route;
+        let Some(copy) = decision.inner.copied_to().filter(|copy| copy.ended(code, primary_code)) else {
+            return;
+        };
         let queued = match (primary_response, response) {
             (Some(primary), Some(shadow)) => {
-                let messages = Messages::Shadow { route, primary, shadow };
-                self.offer(decision, version, true, now_ns, messages)
+                let messages = Messages::Shadow { ruling: Box::new(decision.inner.clone()), primary, shadow };
+                self.offer(decision, copy.version, true, now_ns, messages)
             }
             _ => false,
         };
         if !queued {
-            self.inner.compare_shadow(route, None);
+            copy.compare(None);
         }
     }
 
@@ -176,6 +193,11 @@ impl Engine {
                 messages,
             })
     }
+}
+
+fn read(profiles: BTreeMap<String, PyBackedBytes>) -> Result<Profiles, Error> {
+    let read = |(version, bytes): (String, PyBackedBytes)| Ok((version, Profile::from_bytes(&bytes)?));
+    profiles.into_iter().map(read).collect()
 }
 
 /// Gathers and encodes without the GIL, so that no call waits for a reader.

@@ -40,6 +40,10 @@ impl NativePlane {
         self.inner.is_serving()
     }
 
+    fn refresh(&self) {
+        self.inner.refresh();
+    }
+
     fn upstreams(&self) -> BTreeMap<String, &'static str> {
         self.inner.upstreams().into_iter().map(|(name, reach)| (name, reachability(reach))).collect()
     }
@@ -71,16 +75,16 @@ impl NativePlane {
 
 impl NativePlane {
     fn kept_call<'py>(&self, py: Python<'py>, call: &KeptCall) -> PyResult<Bound<'py, PyDict>> {
-        let (engine, decision) = (self.inner.engine(), &call.decision);
-        let Decision { call_id, method, version, role, strategy, traceparent, route: _, shadow: _ } =
-            decision;
+        let (ruling, version) = (&call.ruling, call.ruling.answering());
+        let Decision { call_id, method, role, strategy, traceparent, version: _, route: _, shadow: _ } =
+            &**ruling;
         let bytes =
             |message: &Option<Message>| message.as_ref().map(|message| PyBytes::new(py, message.as_ref()));
         let fields = PyDict::new(py);
         fields.set_item("call_id", &**call_id)?;
         fields.set_item("reason", call.reason.name())?;
-        fields.set_item("route", &engine.route(decision).name)?;
-        fields.set_item("version", engine.version_name(*version))?;
+        fields.set_item("route", &ruling.route().name)?;
+        fields.set_item("version", &*version.name)?;
         fields.set_item("role", role.name())?;
         fields.set_item("strategy", strategy.name())?;
         fields.set_item("method", &**method)?;
@@ -96,7 +100,7 @@ impl NativePlane {
         fields.set_item("metadata", metadata(py, call)?)?;
         fields.set_item("traceparent", traceparent.as_deref())?;
         fields.set_item("peer", &*call.peer)?;
-        fields.set_item("upstream", self.inner.upstream_address(*version))?;
+        fields.set_item("upstream", &*version.upstream)?;
         Ok(fields)
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Monotonic nanoseconds. The core only ever subtracts and compares them.
 pub type Nanos = u64;
 
-/// Index of a version in the configuration's list of versions.
+/// Number of a version, its own for as long as the engine lives; see [`crate::version`].
 pub type VersionId = usize;
 
 /// gRPC status code as it was on the wire; may lie above 16.

@@ -1,26 +1,28 @@
-//! Everything behind three calls: decide, observe, snapshot.
+//! Everything behind four calls: decide, observe, snapshot, apply.
 //!
 //! The data planes ask it before a call is forwarded and tell it when the call has ended; the observer hands it the
-//! decoded messages. Each account has a lock of its own, held only to count, so that no reader holds up a call.
+//! decoded messages. Each account has a lock of its own, held only to count, so that no reader holds up a call. What is
+//! in force may be replaced while calls are under way: see [`crate::policy`].
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use arc_swap::ArcSwap;
 use serde::Deserialize;
 
-use crate::call::{Code, Decision, Nanos, Outcome, Role, Strategy, VersionId};
-use crate::compare::{Tolerance, compare};
+use crate::call::{Nanos, Outcome, Role, VersionId};
 use crate::error::ConfigurationError;
-use crate::fleet::{Fleet, NumberedEvent, Observation};
+use crate::fleet::{Fleet, NumberedEvent, Observation, Watched};
 use crate::ledger::{JournalAccount, StatisticsAccount};
+use crate::lock::lock;
 use crate::monitor::MonitorConfig;
+use crate::policy::{Policy, PolicyConfig, PolicyReader, Ruling};
 use crate::profile::Profile;
-use crate::route::{Metadata, Route, RouteConfig, Table};
-use crate::sample::{Reason, Sampler, SamplingConfig};
-use crate::shadow::ShadowAccount;
-use crate::snapshot::{DecisionCounts, RouteSnapshot, ShadowSnapshot, Snapshot, WeightSnapshot};
-use crate::tensor::Tensor;
+use crate::route::{Metadata, Route, RouteConfig};
+use crate::sample::{Reason, SamplingConfig};
+use crate::snapshot::{RouteSnapshot, ShadowSnapshot, Snapshot, WeightSnapshot};
 use crate::traffic::Traffic;
+use crate::version::{Register, VersionConfig};
 
 /// The configuration of one engine, as JSON.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,7 +30,7 @@ use crate::traffic::Traffic;
 pub struct EngineConfig {
     /// Name of the data plane, for the snapshot.
     pub plane: String,
-    pub versions: Vec<String>,
+    pub versions: Vec<VersionConfig>,
     pub routes: Vec<RouteConfig>,
     pub sampling: SamplingConfig,
     /// None watches nothing: calls are routed, counted and sampled, their messages are not read.
@@ -44,27 +46,21 @@ pub struct QueueConfig {
     pub bytes: usize,
 }
 
+/// Reference profiles by the names of the versions.
+pub type Profiles = BTreeMap<String, Profile>;
+
 #[derive(Debug)]
 pub struct Engine {
     plane: String,
-    versions: Vec<String>,
-    table: Table,
-    sampler: Sampler,
     started: Nanos,
     watching: bool,
+    policy: Arc<ArcSwap<Policy>>,
+    /// Held while a policy is replaced: two reloads at once follow each other.
+    register: Mutex<Register>,
     traffic: Mutex<Traffic>,
-    routed: Mutex<Vec<Routed>>,
-    shadows: Mutex<Vec<ShadowAccount>>,
     journal: Mutex<JournalAccount>,
     statistics: Mutex<StatisticsAccount>,
     fleet: Mutex<Fleet>,
-}
-
-/// How one route's calls were decided.
-#[derive(Clone, Debug, Default)]
-struct Routed {
-    by_version: BTreeMap<VersionId, u64>,
-    decisions: DecisionCounts,
 }
 
 // === impl EngineConfig ===
@@ -82,61 +78,79 @@ impl EngineConfig {
 impl Engine {
     /// # Errors
     /// A configuration that cannot be used, or a profile for a version that does not exist.
-    pub fn new(
-        config: EngineConfig,
-        profiles: BTreeMap<String, Profile>,
-        now: Nanos,
-    ) -> Result<Engine, ConfigurationError> {
+    pub fn new(config: EngineConfig, profiles: Profiles, now: Nanos) -> Result<Engine, ConfigurationError> {
         let EngineConfig { plane, versions, routes, sampling, monitor, queue: _ } = config;
         let watching = monitor.is_some();
         let monitor = monitor.unwrap_or_default();
         monitor.check().map_err(ConfigurationError)?;
-        let table = Table::new(routes, &versions)?;
-        let profiles = profiles
-            .into_iter()
-            .map(|(name, profile)| match versions.iter().position(|version| *version == name) {
-                Some(version) => Ok((version, Arc::new(profile))),
-                None => Err(ConfigurationError(format!(
-                    "a profile is given for version '{name}', which is none of {}",
-                    versions.join(", ")
-                ))),
-            })
-            .collect::<Result<_, _>>()?;
+        let mut register = Register::default();
+        let policy = Policy::new(PolicyConfig { versions, routes, sampling }, &mut register, None)?;
+        let mut fleet = Fleet::new(Arc::new(monitor));
+        fleet.watch(watched(&policy, profiles)?);
         Ok(Engine {
-            sampler: Sampler::new(sampling)?,
-            traffic: Mutex::default(),
-            routed: Mutex::new(vec![Routed::default(); table.routes().len()]),
-            shadows: Mutex::new(vec![ShadowAccount::default(); table.routes().len()]),
-            journal: Mutex::default(),
-            statistics: Mutex::default(),
-            fleet: Mutex::new(Fleet::new(Arc::new(monitor), profiles)),
+            plane,
             started: now,
             watching,
-            plane,
-            versions,
-            table,
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            register: Mutex::new(register),
+            traffic: Mutex::default(),
+            journal: Mutex::default(),
+            statistics: Mutex::default(),
+            fleet: Mutex::new(fleet),
         })
     }
 
-    /// Chooses route, version and shadow of a call that has just arrived.
-    pub fn decide(&self, method: &str, metadata: &(impl Metadata + ?Sized), seed: u64) -> Decision {
-        let decision = self.table.decide(method, metadata, seed);
-        lock(&self.traffic).begin();
-        let mut routed = lock(&self.routed);
-        let route = &mut routed[decision.route];
-        *route.by_version.entry(decision.version).or_default() += 1;
-        match decision.strategy {
-            Strategy::Static => route.decisions.fixed += 1,
-            Strategy::Canary => route.decisions.canary += 1,
-            Strategy::Fallback => route.decisions.fallback += 1,
+    /// Puts another policy in force, for calls that arrive from now on, and returns its generation. Calls under way
+    /// keep theirs. Versions and routes that stay, by name, keep their statistics.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used; then everything is as it was before.
+    pub fn apply(&self, config: PolicyConfig, profiles: Profiles) -> Result<u64, ConfigurationError> {
+        let mut register = lock(&self.register);
+        let before = self.policy.load_full();
+        let mut enrolled = register.clone();
+        let policy = Policy::new(config, &mut enrolled, Some(&before))?;
+        let watched = watched(&policy, profiles)?;
+        // From here on nothing can fail.
+        *register = enrolled;
+        for route in policy.routes() {
+            if let Some(followed) = before.routes().iter().find(|it| it.name == route.name) {
+                route.take_over(followed, |version| register.knows(version));
+            }
         }
-        decision
+        lock(&self.fleet).watch(watched);
+        let generation = policy.generation();
+        self.policy.store(Arc::new(policy));
+        Ok(generation)
+    }
+
+    /// What is in force now. A thread that asks for every call keeps a [`Engine::reader`].
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    pub fn reader(&self) -> PolicyReader {
+        PolicyReader::new(&self.policy)
+    }
+
+    /// Chooses route, version and shadow of a call that has just arrived.
+    pub fn decide(
+        &self,
+        policy: &Arc<Policy>,
+        method: &str,
+        metadata: &(impl Metadata + ?Sized),
+        seed: u64,
+    ) -> Ruling {
+        let ruling = policy.decide(method, metadata, seed);
+        lock(&self.traffic).begin();
+        ruling.route().count(&ruling);
+        ruling
     }
 
     /// Counts a call that has ended, and says whether and why it is kept. A kept call must be settled.
-    pub fn ended(&self, decision: &Decision, outcome: &Outcome) -> Option<Reason> {
-        lock(&self.traffic).end(decision, outcome);
-        let reason = self.sampler.sample(decision, outcome);
+    pub fn ended(&self, ruling: &Ruling, outcome: &Outcome) -> Option<Reason> {
+        lock(&self.traffic).end(ruling, outcome);
+        let reason = ruling.policy().sampler().sample(ruling, outcome);
         lock(&self.journal).ended(reason);
         reason
     }
@@ -146,27 +160,6 @@ impl Engine {
         lock(&self.journal).settle(dropped)
     }
 
-    /// Whether the shadow of this call may start now.
-    pub fn admit_shadow(&self, decision: &Decision) -> bool {
-        let Some(shadow) = &self.route(decision).shadow else { return false };
-        lock(&self.shadows)[decision.route].admit(shadow.config.max_in_flight)
-    }
-
-    /// Counts an admitted shadow call that has ended; true when the two answers can be compared.
-    pub fn shadow_ended(&self, decision: &Decision, code: Code, primary: Code) -> bool {
-        lock(&self.shadows)[decision.route].ended(code, primary)
-    }
-
-    /// Compares two answers of a route's shadow; `None` when one of them could not be read.
-    pub fn compare_shadow(&self, route: usize, answers: Option<(&[Tensor<'_>], &[Tensor<'_>])>) {
-        let Some(shadow) = self.table.routes().get(route).and_then(|route| route.shadow.as_ref()) else {
-            return;
-        };
-        let tolerance = Tolerance { absolute: shadow.config.absolute, relative: shadow.config.relative };
-        let comparison = answers.map(|(primary, shadow)| compare(primary, shadow, tolerance));
-        lock(&self.shadows)[route].compared(comparison);
-    }
-
     /// Whether messages are to be read at all.
     pub fn watching(&self) -> bool {
         self.watching
@@ -174,7 +167,7 @@ impl Engine {
 
     /// Hands one decoded message to its monitor.
     pub fn observe(&self, observation: Observation<'_>) {
-        lock(&self.fleet).observe(observation, &self.versions);
+        lock(&self.fleet).observe(observation);
     }
 
     /// The account of the messages offered to the statistics, for whoever keeps the queue.
@@ -183,21 +176,27 @@ impl Engine {
     }
 
     pub fn snapshot(&self, now: Nanos, detail: bool) -> Snapshot {
+        let (policy, register) = {
+            let register = lock(&self.register);
+            (self.policy.load_full(), register.clone())
+        };
         // In the order in which a call passes them, so that nothing is seen to have left one before it reached the next.
-        let calls = lock(&self.traffic).snapshot(&self.versions);
+        let calls = lock(&self.traffic).snapshot(&register);
         let statistics = self.statistics().clone();
         let mut fleet = lock(&self.fleet);
-        fleet.tick(now, &self.versions);
-        let (models, alarms) = (fleet.models(&self.versions, detail), fleet.alarms());
+        fleet.tick(now);
+        let (models, alarms) = (fleet.models(detail), fleet.alarms());
         let series_overflow = fleet.overflow();
         drop(fleet);
         Snapshot {
             version: env!("CARGO_PKG_VERSION"),
             plane: self.plane.clone(),
             uptime_seconds: now.saturating_sub(self.started) as f64 / 1e9,
+            generation: policy.generation(),
+            versions: register.snapshot(),
             calls,
-            routes: self.routes(),
-            shadows: self.shadows(),
+            routes: policy.routes().iter().map(|route| route_snapshot(&policy, route)).collect(),
+            shadows: policy.routes().iter().filter_map(|route| shadow_snapshot(&policy, route)).collect(),
             journal: lock(&self.journal).clone(),
             statistics,
             models,
@@ -213,81 +212,69 @@ impl Engine {
 
     /// The profile that a version without one has learned, once it has.
     pub fn learned(&self, version: &str) -> Option<Arc<Profile>> {
-        let version = self.versions.iter().position(|known| known == version)?;
+        let version = lock(&self.register).in_force(version)?;
         lock(&self.fleet).learned(version)
-    }
-
-    pub fn version_name(&self, version: VersionId) -> &str {
-        &self.versions[version]
-    }
-
-    /// Whether the version sees copies of calls.
-    pub fn is_shadow(&self, version: VersionId) -> bool {
-        self.table.routes().iter().any(|route| route.shadow.as_ref().is_some_and(|it| it.version == version))
-    }
-
-    /// Whether any route copies calls to a version that looks on.
-    pub fn shadows_calls(&self) -> bool {
-        self.table.routes().iter().any(|route| route.shadow.is_some())
-    }
-
-    pub fn route(&self, decision: &Decision) -> &Route {
-        &self.table.routes()[decision.route]
-    }
-
-    fn routes(&self) -> Vec<RouteSnapshot> {
-        let routed = lock(&self.routed).clone();
-        self.table
-            .routes()
-            .iter()
-            .zip(routed)
-            .map(|(route, routed)| self.route_snapshot(route, &routed))
-            .collect()
-    }
-
-    fn route_snapshot(&self, route: &Route, routed: &Routed) -> RouteSnapshot {
-        let total: u64 = routed.by_version.values().sum();
-        let weight = |version: VersionId, role, weight_ppm| {
-            let calls = routed.by_version.get(&version).copied().unwrap_or(0);
-            let share = (total > 0).then(|| calls as f64 / total as f64);
-            WeightSnapshot { version: self.versions[version].clone(), role, weight_ppm, share, calls }
-        };
-        let stable = weight(route.stable, Role::Primary, route.stable_ppm());
-        let candidates = route.candidates.iter().map(|it| weight(it.version, Role::Canary, it.weight_ppm));
-        RouteSnapshot {
-            name: route.name.clone(),
-            sticky: route.sticky.iter().map(|key| key.spelled()).collect(),
-            versions: std::iter::once(stable).chain(candidates).collect(),
-            decisions: routed.decisions,
-        }
-    }
-
-    fn shadows(&self) -> Vec<ShadowSnapshot> {
-        let accounts = lock(&self.shadows).clone();
-        let shadow = |(route, account): (&Route, ShadowAccount)| {
-            route.shadow.as_ref().map(|shadow| ShadowSnapshot {
-                route: route.name.clone(),
-                version: self.versions[shadow.version].clone(),
-                share_ppm: shadow.config.share_ppm,
-                account,
-            })
-        };
-        self.table.routes().iter().zip(accounts).filter_map(shadow).collect()
     }
 }
 
-/// A panic while counting leaves counts that are at worst one short; better those than no counts at all.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// The versions of a policy with their profiles.
+fn watched(
+    policy: &Policy,
+    mut profiles: Profiles,
+) -> Result<BTreeMap<VersionId, Watched>, ConfigurationError> {
+    let versions = policy.versions().iter().map(|version| {
+        let profile = profiles.remove(&*version.name).map(Arc::new);
+        (version.id, Watched { name: Arc::clone(&version.name), profile })
+    });
+    let watched = versions.collect();
+    match profiles.into_keys().next() {
+        None => Ok(watched),
+        Some(name) => {
+            let names: Vec<&str> = policy.versions().iter().map(|version| &*version.name).collect();
+            Err(ConfigurationError(format!(
+                "a profile is given for version '{name}', which is none of {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+fn route_snapshot(policy: &Policy, route: &Route) -> RouteSnapshot {
+    let tally = route.tally();
+    let weight = |version: VersionId, role, weight_ppm| WeightSnapshot {
+        version: policy.version(version).name.as_ref().to_owned(),
+        role,
+        weight_ppm,
+        share: tally.share(version),
+        calls: tally.calls(version),
+    };
+    let stable = weight(route.stable, Role::Primary, route.stable_ppm());
+    let candidates = route.candidates.iter().map(|it| weight(it.version, Role::Canary, it.weight_ppm));
+    RouteSnapshot {
+        name: route.name.clone(),
+        sticky: route.sticky.iter().map(|key| key.spelled()).collect(),
+        versions: std::iter::once(stable).chain(candidates).collect(),
+        decisions: tally.decisions(),
+    }
+}
+
+fn shadow_snapshot(policy: &Policy, route: &Route) -> Option<ShadowSnapshot> {
+    route.shadow.as_ref().map(|shadow| ShadowSnapshot {
+        route: route.name.clone(),
+        version: policy.version(shadow.version).name.as_ref().to_owned(),
+        share_ppm: shadow.config.share_ppm,
+        account: shadow.account(),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tensor::{Data, Datatype, Direction};
+    use crate::call::Code;
+    use crate::tensor::{Data, Datatype, Direction, Tensor};
 
     const CONFIG: &str = r#"{
-        "plane": "test", "versions": ["v1", "v2", "v3"],
+        "plane": "test", "versions": [{"name": "v1"}, {"name": "v2"}, {"name": "v3"}],
         "routes": [{"name": "r", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 250000}],
                     "sticky": ["metadata:user"],
                     "shadow": {"version": "v3", "share_ppm": 1000000, "max_in_flight": 1, "timeout_ns": 1,
@@ -308,7 +295,7 @@ mod tests {
     fn planned_and_reached_shares_stand_side_by_side() {
         let engine = engine();
         for user in 0..4_000 {
-            let decision = engine.decide("/s/m", &[("user", user.to_string())][..], 1);
+            let decision = engine.decide(&engine.policy(), "/s/m", &[("user", user.to_string())][..], 1);
             engine.ended(&decision, &outcome(0));
         }
         let route = &engine.snapshot(0, false).routes[0];
@@ -322,7 +309,7 @@ mod tests {
         let engine = engine();
         let none: &[(&str, &str)] = &[];
         for code in [0, 0, 13, 5] {
-            engine.ended(&engine.decide("/s/m", none, 1), &outcome(code));
+            engine.ended(&engine.decide(&engine.policy(), "/s/m", none, 1), &outcome(code));
         }
         engine.settle(None);
         let account = engine.snapshot(0, false).journal;
@@ -334,13 +321,14 @@ mod tests {
     fn a_shadow_is_bounded_and_compared() {
         let engine = engine();
         let none: &[(&str, &str)] = &[];
-        let decision = engine.decide("/s/m", none, 1);
-        assert!(engine.admit_shadow(&decision));
-        assert!(!engine.admit_shadow(&decision));
-        assert!(engine.shadow_ended(&decision, 0, 0));
+        let decision = engine.decide(&engine.policy(), "/s/m", none, 1);
+        let shadow = decision.copied_to().unwrap();
+        assert!(shadow.admit());
+        assert!(!shadow.admit());
+        assert!(shadow.ended(0, 0));
         let (left, right) = (1.0f32.to_le_bytes(), 1.5f32.to_le_bytes());
         let tensor = |bytes| [Tensor::new("y", Datatype::Fp32, vec![1], Data::Raw(bytes)).unwrap()];
-        engine.compare_shadow(decision.route, Some((&tensor(&left), &tensor(&right))));
+        shadow.compare(Some((&tensor(&left), &tensor(&right))));
         let shadow = &engine.snapshot(0, false).shadows[0];
         assert_eq!((shadow.account.dropped, shadow.account.mismatch), (1, 1));
         assert_eq!(shadow.account.max_difference["y"], 0.5);
@@ -371,5 +359,119 @@ mod tests {
     fn an_unknown_field_of_the_configuration_is_named() {
         let error = EngineConfig::from_json(&CONFIG.replace("\"plane\"", "\"plain\"")).unwrap_err();
         assert!(error.0.contains("plain"), "{error}");
+    }
+
+    fn policy(versions: &str, routes: &str) -> PolicyConfig {
+        let text = format!(
+            r#"{{"versions": {versions}, "routes": {routes}, "sampling": {{"share_ppm": 0, "errors": false}}}}"#
+        );
+        PolicyConfig::from_json(&text).unwrap()
+    }
+
+    const ONLY_V2: &str = r#"[{"name": "r", "stable": "v2"}]"#;
+
+    #[test]
+    fn a_call_keeps_the_policy_it_was_decided_under() {
+        let engine = engine();
+        let none: &[(&str, &str)] = &[];
+        let ruling = engine.decide(&engine.policy(), "/s/m", none, 1);
+        assert_eq!(engine.apply(policy(r#"[{"name": "v2"}]"#, ONLY_V2), Profiles::new()), Ok(2));
+        assert_eq!(&*ruling.copied_to().map(|it| ruling.policy().version(it.version)).unwrap().name, "v3");
+        // The old policy keeps failures, the new one does not.
+        assert_eq!(engine.ended(&ruling, &outcome(13)), Some(Reason::Error));
+        let next = engine.decide(&engine.policy(), "/s/m", none, 1);
+        assert_eq!((&*next.answering().name, next.copied_to().is_none()), ("v2", true));
+        assert_eq!(engine.ended(&next, &outcome(13)), None);
+    }
+
+    #[test]
+    fn versions_and_routes_that_stay_keep_their_statistics() {
+        let engine = engine();
+        let none: &[(&str, &str)] = &[];
+        for seed in 0..100 {
+            let ruling = engine.decide(&engine.policy(), "/s/m", none, seed);
+            engine.ended(&ruling, &outcome(0));
+        }
+        let before = engine.snapshot(0, false);
+        let canary = before.routes[0].versions[1].calls;
+        let other = r#"{"name": "other", "stable": "v2"}"#;
+        let stays = r#"{"name": "r", "stable": "v4", "candidates": [{"version": "v2", "weight_ppm": 1}]}"#;
+        let versions = r#"[{"name": "v4"}, {"name": "v2"}]"#;
+        engine.apply(policy(versions, &format!("[{other}, {stays}]")), Profiles::new()).unwrap();
+        let after = engine.snapshot(0, false);
+        let weights: Vec<_> =
+            after.routes[1].versions.iter().map(|it| (it.version.as_str(), it.calls, it.share)).collect();
+        assert_eq!(weights, [("v4", 0, None), ("v2", canary, None)]);
+        assert_eq!(after.routes[1].decisions, before.routes[0].decisions);
+        let names = |of: &Snapshot| of.calls.series.iter().map(|it| it.version.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&after), names(&before));
+        let in_force: Vec<_> = after.versions.iter().map(|it| (it.version.as_str(), it.in_force)).collect();
+        assert_eq!(in_force, [("v1", false), ("v2", true), ("v3", false), ("v4", true)]);
+    }
+
+    #[test]
+    fn what_cannot_be_used_changes_nothing() {
+        let engine = engine();
+        let before = serde_json::to_value(engine.snapshot(0, true)).unwrap();
+        let v9 = r#"[{"name": "v9"}]"#;
+        for (versions, routes, words) in [
+            (v9, ONLY_V2, "'v2', which is none of v9"),
+            (v9, "[]", "no routes"),
+            ("[]", ONLY_V2, "no versions"),
+        ] {
+            let error = engine.apply(policy(versions, routes), Profiles::new()).unwrap_err();
+            assert!(error.0.contains(words), "{error}");
+        }
+        assert_eq!(serde_json::to_value(engine.snapshot(0, true)).unwrap(), before);
+    }
+
+    #[test]
+    fn a_version_keeps_what_it_has_seen_unless_its_profile_changes() {
+        let engine = engine();
+        let bytes = 1.0f32.to_le_bytes();
+        let tensors = [Tensor::new("x", Datatype::Fp32, vec![1], Data::Raw(&bytes)).unwrap()];
+        let direction = Direction::Input;
+        let see = |version| {
+            let model = "m";
+            engine.observe(Observation {
+                model,
+                version,
+                direction,
+                tensors: &tensors,
+                answered: true,
+                now: 1,
+            });
+        };
+        (0..3).for_each(see);
+        let profile = |rows: usize| {
+            let mut builder = crate::profile::ProfileBuilder::new("m", 4);
+            builder.add_column_f64("x", Direction::Input, &vec![1.0; rows]).unwrap();
+            builder.finish().unwrap()
+        };
+        let seen = || {
+            let models = engine.snapshot(0, false).models;
+            models.into_iter().map(|it| (it.version, it.monitor.calls)).collect::<Vec<_>>()
+        };
+        let versions = r#"[{"name": "v1"}, {"name": "v2"}]"#;
+        let apply = |rows| {
+            let profiles = Profiles::from([("v1".to_owned(), profile(rows))]);
+            engine.apply(policy(versions, ONLY_V2), profiles).unwrap();
+        };
+        apply(10);
+        assert_eq!(seen(), [("v2".to_owned(), 1)]);
+        (0..3).for_each(see);
+        apply(10);
+        assert_eq!(seen(), [("v1".to_owned(), 1), ("v2".to_owned(), 2)]);
+        apply(20);
+        assert_eq!(seen(), [("v2".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_reader_sees_every_policy_that_is_applied() {
+        let engine = engine();
+        let mut reader = engine.reader();
+        assert_eq!(reader.current().generation(), 1);
+        engine.apply(policy(r#"[{"name": "v2"}]"#, ONLY_V2), Profiles::new()).unwrap();
+        assert_eq!(reader.current().generation(), 2);
     }
 }

@@ -23,13 +23,20 @@ const MOST_EVENTS: usize = 1024;
 #[derive(Debug)]
 pub struct Fleet {
     config: Arc<MonitorConfig>,
-    profiles: BTreeMap<VersionId, Arc<Profile>>,
+    watched: BTreeMap<VersionId, Watched>,
     monitors: BTreeMap<(String, VersionId), Monitor>,
-    /// Messages of models beyond [`MOST_MONITORS`].
+    /// Messages that no monitor was made for.
     overflow: u64,
     events: VecDeque<NumberedEvent>,
     raised: u64,
     cleared: u64,
+}
+
+/// A version in force, and what its traffic is compared with.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    pub name: Arc<str>,
+    pub profile: Option<Arc<Profile>>,
 }
 
 /// An alarm event with its place in the sequence, and whose it is.
@@ -72,10 +79,10 @@ pub struct Observation<'m> {
 // === impl Fleet ===
 
 impl Fleet {
-    pub fn new(config: Arc<MonitorConfig>, profiles: BTreeMap<VersionId, Arc<Profile>>) -> Fleet {
+    pub fn new(config: Arc<MonitorConfig>) -> Fleet {
         Fleet {
             config,
-            profiles,
+            watched: BTreeMap::new(),
             monitors: BTreeMap::new(),
             overflow: 0,
             events: VecDeque::new(),
@@ -84,7 +91,18 @@ impl Fleet {
         }
     }
 
-    pub fn observe(&mut self, observation: Observation<'_>, versions: &[String]) {
+    /// Watches these versions from now on. Those that stay go on with what they have seen; one whose profile is
+    /// another one begins anew.
+    pub fn watch(&mut self, watched: BTreeMap<VersionId, Watched>) {
+        let before = std::mem::replace(&mut self.watched, watched);
+        let same = |version: &VersionId| match (before.get(version), self.watched.get(version)) {
+            (Some(before), Some(now)) => before.hash() == now.hash(),
+            _ => false,
+        };
+        self.monitors.retain(|(_, version), _| same(version));
+    }
+
+    pub fn observe(&mut self, observation: Observation<'_>) {
         let Observation { model, version, direction, tensors, answered, now } = observation;
         let Some(monitor) = self.monitor(model, version, answered) else {
             self.overflow += 1;
@@ -93,32 +111,32 @@ impl Fleet {
         monitor.observe(direction, tensors, now);
         let events = monitor.take_events();
         for event in events {
-            self.remember(event, model, &versions[version]);
+            self.remember(event, model, version);
         }
     }
 
     /// Time has passed, whether or not messages came.
-    pub fn tick(&mut self, now: Nanos, versions: &[String]) {
+    pub fn tick(&mut self, now: Nanos) {
         let mut events = Vec::new();
         for ((model, version), monitor) in &mut self.monitors {
             monitor.tick(now);
             events.extend(monitor.take_events().into_iter().map(|event| (event, model.clone(), *version)));
         }
         for (event, model, version) in events {
-            self.remember(event, &model, &versions[version]);
+            self.remember(event, &model, version);
         }
     }
 
-    pub fn models(&self, versions: &[String], detail: bool) -> Vec<ModelSnapshot> {
+    pub fn models(&self, detail: bool) -> Vec<ModelSnapshot> {
         let snapshot = |((model, version), monitor): (&(String, VersionId), &Monitor)| ModelSnapshot {
             model: model.clone(),
-            version: versions[*version].clone(),
+            version: self.name(*version),
             monitor: monitor.snapshot(detail),
         };
         self.monitors.iter().map(snapshot).collect()
     }
 
-    /// Messages of models that are not watched, because they are too many or were never answered.
+    /// Messages of models that are not watched: too many, never answered, or of a version no longer in force.
     pub fn overflow(&self) -> u64 {
         self.overflow
     }
@@ -141,12 +159,13 @@ impl Fleet {
     fn monitor(&mut self, model: &str, version: VersionId, answered: bool) -> Option<&mut Monitor> {
         let key = (model.to_owned(), version);
         if !self.monitors.contains_key(&key) {
+            let watched = self.watched.get(&version)?;
             if !answered || self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
                 return None;
             }
             // A profile made for a named model says nothing about another one.
             let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
-            let profile = self.profiles.get(&version).filter(fits).cloned();
+            let profile = watched.profile.as_ref().filter(fits).cloned();
             let mut monitor = Monitor::new(Arc::clone(&self.config), profile);
             monitor.set_model(model);
             self.monitors.insert(key.clone(), monitor);
@@ -154,7 +173,7 @@ impl Fleet {
         self.monitors.get_mut(&key)
     }
 
-    fn remember(&mut self, event: AlarmEvent, model: &str, version: &str) {
+    fn remember(&mut self, event: AlarmEvent, model: &str, version: VersionId) {
         match event.state {
             AlarmState::Raised => self.raised += 1,
             AlarmState::Cleared => self.cleared += 1,
@@ -163,11 +182,19 @@ impl Fleet {
             self.events.pop_front();
         }
         let sequence = self.raised + self.cleared;
-        self.events.push_back(NumberedEvent {
-            sequence,
-            model: model.into(),
-            version: version.into(),
-            event,
-        });
+        let version = self.name(version);
+        self.events.push_back(NumberedEvent { sequence, model: model.into(), version, event });
+    }
+
+    fn name(&self, version: VersionId) -> String {
+        self.watched.get(&version).map(|watched| watched.name.as_ref().to_owned()).unwrap_or_default()
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    fn hash(&self) -> Option<&str> {
+        self.profile.as_ref().map(|profile| profile.hash())
     }
 }

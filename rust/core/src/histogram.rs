@@ -36,6 +36,17 @@ impl Histogram {
         self.min = Some(self.min.map_or(value, |min| min.min(value)));
         self.max = Some(self.max.map_or(value, |max| max.max(value)));
     }
+
+    /// Adds another histogram's values; the two must have the same bounds.
+    pub fn absorb(&mut self, other: &Histogram) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.count += other.count;
+        self.sum += other.sum;
+        self.min = self.min.into_iter().chain(other.min).reduce(f64::min);
+        self.max = self.max.into_iter().chain(other.max).reduce(f64::max);
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +61,23 @@ mod tests {
         }
         assert_eq!(histogram.counts, [2, 2, 1]);
         assert_eq!((histogram.min, histogram.max, histogram.sum), (Some(0.5), Some(9.0), 14.0));
+    }
+
+    #[test]
+    fn absorbing_another_is_recording_its_values() {
+        let values = [0.5, 1.0, 1.5, 2.0, 9.0];
+        let of = |values: &[f64]| {
+            let mut histogram = Histogram::new(&[1.0, 2.0]);
+            values.iter().for_each(|value| histogram.record(*value));
+            histogram
+        };
+        let mut parts = of(&values[..2]);
+        parts.absorb(&of(&values[2..]));
+        parts.absorb(&of(&[]));
+        let whole = of(&values);
+        assert_eq!(
+            (parts.counts, parts.count, parts.min, parts.max),
+            (whole.counts, 5, whole.min, whole.max)
+        );
     }
 }

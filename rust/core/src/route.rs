@@ -5,13 +5,17 @@
 //! matches goes to the first route's stable version.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde::Deserialize;
 
 use crate::bucket::{Placement, Stretch, WHOLE_PPM};
-use crate::call::{Decision, Nanos, Role, Strategy, VersionId};
+use crate::call::{Decision, Role, Strategy, VersionId};
 use crate::error::ConfigurationError;
+use crate::lock::lock;
+use crate::shadow::{Shadow, ShadowConfig};
+use crate::tally::Tally;
+use crate::version::Version;
 
 /// Longest identity taken from `x-request-id`; a longer one is ignored.
 const LONGEST_CALL_ID: usize = 128;
@@ -47,21 +51,6 @@ pub struct CandidateConfig {
     pub weight_ppm: u32,
 }
 
-/// A version that sees a share of the calls but never answers.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ShadowConfig {
-    pub version: String,
-    pub share_ppm: u32,
-    pub max_in_flight: u32,
-    pub timeout_ns: Nanos,
-    /// Methods that may be repeated without harm.
-    pub methods: Vec<String>,
-    /// Two numbers agree when they differ by at most `absolute + relative * |primary|`.
-    pub absolute: f64,
-    pub relative: f64,
-}
-
 /// All routes, checked and ready to decide.
 #[derive(Debug)]
 pub struct Table {
@@ -79,20 +68,14 @@ pub struct Route {
     pub sticky: Vec<StickyKey>,
     placement: Placement,
     pub shadow: Option<Shadow>,
+    /// Goes on when a route of the same name follows.
+    tally: Arc<Mutex<Tally>>,
 }
 
 #[derive(Debug)]
 pub struct Candidate {
     pub version: VersionId,
     pub weight_ppm: u32,
-    stretch: Stretch,
-}
-
-#[derive(Debug)]
-pub struct Shadow {
-    pub version: VersionId,
-    pub config: ShadowConfig,
-    placement: Placement,
     stretch: Stretch,
 }
 
@@ -136,11 +119,16 @@ struct Seen {
 // === impl Table ===
 
 impl Table {
-    /// Checks the routes against the names of the versions.
+    /// Checks the routes against the names of the versions. Routes go on counting where those of the same name in the
+    /// table `before` have left off.
     ///
     /// # Errors
     /// A version that does not exist, weights above the whole, a name used twice, an unknown kind of sticky key.
-    pub fn new(routes: Vec<RouteConfig>, versions: &[String]) -> Result<Table, ConfigurationError> {
+    pub fn new(
+        routes: Vec<RouteConfig>,
+        versions: &[Version],
+        before: Option<&Table>,
+    ) -> Result<Table, ConfigurationError> {
         if routes.is_empty() {
             return Err(ConfigurationError("no routes: give at least one".into()));
         }
@@ -153,8 +141,14 @@ impl Table {
                 )));
             }
         }
-        let routes =
-            routes.into_iter().map(|config| Route::new(config, versions)).collect::<Result<_, _>>()?;
+        let routes = routes
+            .into_iter()
+            .map(|config| {
+                let same = |route: &&Route| route.name == config.name;
+                let follows = before.and_then(|before| before.routes.iter().find(same));
+                Route::new(config, versions, follows)
+            })
+            .collect::<Result<_, _>>()?;
         Ok(Table { routes })
     }
 
@@ -220,13 +214,18 @@ impl Table {
 // === impl Route ===
 
 impl Route {
-    fn new(config: RouteConfig, versions: &[String]) -> Result<Route, ConfigurationError> {
+    fn new(
+        config: RouteConfig,
+        versions: &[Version],
+        before: Option<&Route>,
+    ) -> Result<Route, ConfigurationError> {
         let RouteConfig { name, method, metadata, stable, candidates, sticky, salt, shadow } = config;
         let known = |version: &str| {
-            versions.iter().position(|known| known == version).ok_or_else(|| {
+            versions.iter().find(|known| *known.name == *version).map(|known| known.id).ok_or_else(|| {
+                let names: Vec<&str> = versions.iter().map(|version| &*version.name).collect();
                 ConfigurationError(format!(
                     "route '{name}' names version '{version}', which is none of {}: add it or correct the name",
-                    versions.join(", ")
+                    names.join(", ")
                 ))
             })
         };
@@ -256,12 +255,10 @@ impl Route {
                     config.share_ppm
                 )));
             }
-            Some(config) => Some(Shadow {
-                version: known(&config.version)?,
-                placement: Placement::new("shadow", &salt),
-                stretch: Stretch::new(0, config.share_ppm),
-                config,
-            }),
+            Some(config) => {
+                let version = known(&config.version)?;
+                Some(Shadow::new(config, version, &salt, before.and_then(|before| before.shadow.as_ref())))
+            }
         };
         Ok(Route {
             stable: known(&stable)?,
@@ -271,8 +268,34 @@ impl Route {
             sticky: sticky.iter().map(|key| StickyKey::parse(key)).collect::<Result<_, _>>()?,
             placement: Placement::new("route", &salt),
             shadow,
+            tally: before.map_or_else(Arc::default, |before| Arc::clone(&before.tally)),
             name,
         })
+    }
+
+    /// Counts a call that this route has taken.
+    pub fn count(&self, decision: &Decision) {
+        lock(&self.tally).count(decision);
+    }
+
+    pub fn tally(&self) -> Tally {
+        lock(&self.tally).clone()
+    }
+
+    /// Goes on with the tally of the route it follows: a share counts from where its weight came into force, and
+    /// versions that do not pass are forgotten.
+    pub fn take_over(&self, before: &Route, known: impl Fn(VersionId) -> bool) {
+        let mut tally = lock(&self.tally);
+        tally.retain(known);
+        if self.weights() != before.weights() {
+            tally.restart();
+        }
+    }
+
+    /// The versions that may answer, each with its part of the route.
+    fn weights(&self) -> Vec<(VersionId, u32)> {
+        let candidates = self.candidates.iter().map(|it| (it.version, it.weight_ppm));
+        std::iter::once((self.stable, self.stable_ppm())).chain(candidates).collect()
     }
 
     fn matches(&self, method: &str, seen: &Seen, table: &Table) -> bool {
@@ -299,10 +322,7 @@ impl Route {
     }
 
     fn shadow_of(&self, method: &str, call_id: &str) -> Option<VersionId> {
-        let shadow = self.shadow.as_ref()?;
-        let repeatable = shadow.config.methods.iter().any(|allowed| allowed == method);
-        let chosen = repeatable && shadow.stretch.contains(shadow.placement.bucket(call_id.as_bytes()));
-        chosen.then_some(shadow.version)
+        self.shadow.as_ref().filter(|shadow| shadow.chooses(method, call_id)).map(|shadow| shadow.version)
     }
 
     /// What the stable version is left with, in parts per million.
@@ -409,125 +429,4 @@ fn trace_id(traceparent: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
-
-    fn route(name: &str) -> RouteConfig {
-        RouteConfig {
-            name: name.into(),
-            method: None,
-            metadata: BTreeMap::new(),
-            stable: "v1".into(),
-            candidates: Vec::new(),
-            sticky: vec!["metadata:x-user-id".into()],
-            salt: "salt".into(),
-            shadow: None,
-        }
-    }
-
-    fn canary(weights: &[u32]) -> RouteConfig {
-        let candidate = |(i, &weight_ppm)| CandidateConfig { version: format!("v{}", i + 2), weight_ppm };
-        RouteConfig { candidates: weights.iter().enumerate().map(candidate).collect(), ..route("canary") }
-    }
-
-    fn table(routes: Vec<RouteConfig>) -> Result<Table, ConfigurationError> {
-        Table::new(routes, &["v1".into(), "v2".into(), "v3".into()])
-    }
-
-    fn user(table: &Table, user: u32, seed: u64) -> VersionId {
-        table.decide(INFER, &[("x-user-id", user.to_string())][..], seed).version
-    }
-
-    #[test]
-    fn a_user_stays_with_a_version_and_the_weights_are_reached() {
-        let table = table(vec![canary(&[100_000])]).unwrap();
-        let chosen: Vec<_> = (0..20_000).map(|id| user(&table, id, u64::from(id))).collect();
-        let canaries = chosen.iter().filter(|&&version| version == 1).count();
-        assert!((1_830..=2_170).contains(&canaries), "{canaries}");
-        for id in 0..1000 {
-            assert_eq!(user(&table, id, 7), chosen[id as usize]);
-        }
-    }
-
-    #[test]
-    fn raising_one_candidate_moves_no_key_of_another() {
-        let before = table(vec![canary(&[100_000, 200_000])]).unwrap();
-        let after = table(vec![canary(&[300_000, 200_000])]).unwrap();
-        for id in 0..20_000 {
-            let (old, new) = (user(&before, id, 0), user(&after, id, 0));
-            assert!(old == new || (old == 0 && new == 1), "user {id}: {old} to {new}");
-        }
-    }
-
-    #[test]
-    fn weights_that_do_not_fit_equal_slots_are_still_reached() {
-        let table = table(vec![canary(&[700_000, 200_000])]).unwrap();
-        let count = |wanted| (0..20_000).filter(|&id| user(&table, id, 0) == wanted).count();
-        assert!((13_700..=14_300).contains(&count(1)), "{}", count(1));
-        assert!((3_770..=4_230).contains(&count(2)), "{}", count(2));
-    }
-
-    #[test]
-    fn the_first_matching_route_wins_and_nothing_matching_falls_back() {
-        let mut beta = RouteConfig { stable: "v2".into(), ..route("beta") };
-        beta.metadata.insert("X-Env".into(), "beta".into());
-        let infer = RouteConfig { method: Some("/inference.*".into()), ..route("infer") };
-        let table = table(vec![beta, infer]).unwrap();
-        let decide = |method: &str, metadata: &[(&str, &str)]| {
-            let decision = table.decide(method, metadata, 1);
-            (table.routes()[decision.route].name.clone(), decision.version, decision.strategy)
-        };
-        assert_eq!(decide(INFER, &[("x-env", "beta")]), ("beta".into(), 1, Strategy::Static));
-        assert_eq!(decide(INFER, &[("x-env", "other")]), ("infer".into(), 0, Strategy::Static));
-        assert_eq!(decide("/other/Method", &[]), ("beta".into(), 1, Strategy::Fallback));
-    }
-
-    #[test]
-    fn without_a_sticky_key_each_call_is_drawn() {
-        let table = table(vec![canary(&[500_000])]).unwrap();
-        let none: &[(&str, &str)] = &[];
-        let canaries = (0..10_000).filter(|&seed| table.decide(INFER, none, seed).version == 1).count();
-        assert!((4_800..=5_200).contains(&canaries), "{canaries}");
-    }
-
-    #[test]
-    fn the_call_id_is_the_request_id_else_the_trace_id_else_the_seed() {
-        let table = table(vec![route("default")]).unwrap();
-        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let id = |metadata: &[(&str, &str)]| table.decide(INFER, metadata, 255).call_id.to_string();
-        assert_eq!(id(&[("traceparent", trace), ("x-request-id", "abc")]), "abc");
-        assert_eq!(id(&[("traceparent", trace)]), "0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(id(&[("traceparent", "00-xyz"), ("x-request-id", "a b\n")]), "00000000000000ff");
-        assert_eq!(id(&[("x-request-id", &"x".repeat(200))]), "00000000000000ff");
-    }
-
-    #[test]
-    fn only_repeatable_methods_are_shadowed() {
-        let shadow = ShadowConfig {
-            version: "v3".into(),
-            share_ppm: WHOLE_PPM,
-            max_in_flight: 4,
-            timeout_ns: 1,
-            methods: vec![INFER.into()],
-            absolute: 0.0,
-            relative: 0.0,
-        };
-        let table = table(vec![RouteConfig { shadow: Some(shadow), ..route("shadowed") }]).unwrap();
-        let none: &[(&str, &str)] = &[];
-        assert_eq!(table.decide(INFER, none, 1).shadow, Some(2));
-        assert_eq!(table.decide("/inference.GRPCInferenceService/ModelLoad", none, 1).shadow, None);
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_refused_with_its_name() {
-        let unknown = RouteConfig { stable: "v9".into(), ..route("a") };
-        assert!(table(vec![unknown]).unwrap_err().0.contains("'v9'"));
-        assert!(table(vec![canary(&[600_000, 600_000])]).unwrap_err().0.contains("1200000 ppm"));
-        assert!(table(vec![route("a"), route("a")]).unwrap_err().0.contains("'a'"));
-        assert!(table(vec![]).unwrap_err().0.contains("no routes"));
-        let sticky = RouteConfig { sticky: vec!["cookie:x".into()], ..route("a") };
-        assert!(table(vec![sticky]).unwrap_err().0.contains("'cookie:x'"));
-    }
-}
+mod tests;

@@ -1,14 +1,43 @@
 //! The shadows of the routes: how many may run at once, and what came of them.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::call::{Code, DEADLINE_EXCEEDED, OK};
-use crate::compare::Comparison;
+use crate::bucket::{Placement, Stretch};
+use crate::call::{Code, DEADLINE_EXCEEDED, Nanos, OK, VersionId};
+use crate::compare::{Comparison, Tolerance, compare};
+use crate::lock::lock;
+use crate::tensor::Tensor;
 
 /// Tensor names that are told apart in the differences; a stranger could invent more.
 const MOST_TENSORS: usize = 64;
+
+/// A version that sees a share of the calls but never answers, as it is configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowConfig {
+    pub version: String,
+    pub share_ppm: u32,
+    pub max_in_flight: u32,
+    pub timeout_ns: Nanos,
+    /// Methods that may be repeated without harm.
+    pub methods: Vec<String>,
+    /// Two numbers agree when they differ by at most `absolute + relative * |primary|`.
+    pub absolute: f64,
+    pub relative: f64,
+}
+
+/// One route's shadow, ready to choose calls.
+#[derive(Clone, Debug)]
+pub struct Shadow {
+    pub version: VersionId,
+    pub config: ShadowConfig,
+    placement: Placement,
+    stretch: Stretch,
+    account: Arc<Mutex<ShadowAccount>>,
+}
 
 /// The account of one route's shadow.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -28,6 +57,51 @@ pub struct ShadowAccount {
     pub status_mismatch: u64,
     pub max_difference: BTreeMap<String, f64>,
 }
+
+// === impl Shadow ===
+
+impl Shadow {
+    /// `before` is what the route had until now; its account goes on if it is the same version.
+    pub fn new(config: ShadowConfig, version: VersionId, salt: &str, before: Option<&Shadow>) -> Shadow {
+        let same = before.filter(|before| before.version == version);
+        Shadow {
+            placement: Placement::new("shadow", salt),
+            stretch: Stretch::new(0, config.share_ppm),
+            account: same.map_or_else(Arc::default, |before| Arc::clone(&before.account)),
+            version,
+            config,
+        }
+    }
+
+    /// Whether a call is to be copied.
+    pub fn chooses(&self, method: &str, call_id: &str) -> bool {
+        self.config.methods.iter().any(|allowed| allowed == method)
+            && self.stretch.contains(self.placement.bucket(call_id.as_bytes()))
+    }
+
+    /// Whether a copy may start now.
+    pub fn admit(&self) -> bool {
+        lock(&self.account).admit(self.config.max_in_flight)
+    }
+
+    /// Counts an admitted copy that has ended; true when the two answers can be compared.
+    pub fn ended(&self, code: Code, primary: Code) -> bool {
+        lock(&self.account).ended(code, primary)
+    }
+
+    /// Compares two answers; `None` when one of them could not be read.
+    pub fn compare(&self, answers: Option<(&[Tensor<'_>], &[Tensor<'_>])>) {
+        let tolerance = Tolerance { absolute: self.config.absolute, relative: self.config.relative };
+        let comparison = answers.map(|(primary, shadow)| compare(primary, shadow, tolerance));
+        lock(&self.account).compared(comparison);
+    }
+
+    pub fn account(&self) -> ShadowAccount {
+        lock(&self.account).clone()
+    }
+}
+
+// === impl ShadowAccount ===
 
 impl ShadowAccount {
     /// Whether another shadow call may start; counts it as in flight or as dropped.

@@ -6,7 +6,9 @@ use crate::call::Role;
 use crate::fleet::{AlarmCounts, ModelSnapshot};
 use crate::ledger::{JournalAccount, StatisticsAccount};
 use crate::shadow::ShadowAccount;
+use crate::tally::DecisionCounts;
 use crate::traffic::TrafficSnapshot;
+use crate::version::VersionSnapshot;
 
 /// All numbers of one sidecar. Each account in it was read under its own lock, so each balances.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +17,9 @@ pub struct Snapshot {
     pub version: &'static str,
     pub plane: String,
     pub uptime_seconds: f64,
+    /// Of the routing: 1 at the start, and one more with every reload that took effect.
+    pub generation: u64,
+    pub versions: Vec<VersionSnapshot>,
     pub calls: TrafficSnapshot,
     pub routes: Vec<RouteSnapshot>,
     pub shadows: Vec<ShadowSnapshot>,
@@ -22,7 +27,8 @@ pub struct Snapshot {
     pub statistics: StatisticsAccount,
     pub models: Vec<ModelSnapshot>,
     pub alarms: AlarmCounts,
-    /// Messages of models that are not watched, because they are too many or were never answered.
+    /// Messages of models that are not watched, because they are too many, were never answered, or because their
+    /// version is no longer in force.
     pub series_overflow: u64,
 }
 
@@ -40,17 +46,9 @@ pub struct WeightSnapshot {
     pub version: String,
     pub role: Role,
     pub weight_ppm: u32,
-    /// None before the first call.
+    /// Since this weight came into force; None before the first call.
     pub share: Option<f64>,
     pub calls: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct DecisionCounts {
-    #[serde(rename = "static")]
-    pub fixed: u64,
-    pub canary: u64,
-    pub fallback: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::call::{Code, Decision, Nanos, Outcome, Role, UNIMPLEMENTED, VersionId, code_name};
 use crate::histogram::{CALL_SECONDS, Histogram, OVERHEAD_SECONDS};
 use crate::sketch::exponential::{ExponentialHistogram, ExponentialSnapshot};
+use crate::version::Register;
 
 /// Methods that are told apart; more are counted as [`OTHER`]. A method is recognised once a call of it has ended with a
 /// status that only a server which has it gives, so that a stranger cannot fill the list.
@@ -16,6 +17,9 @@ const MOST_METHODS: usize = 64;
 /// Statuses that calls of any path may end with, whether or not the server has the method: cancelled, out of time,
 /// without permission, over a limit, unimplemented, unreachable, without identity.
 const SAY_NOTHING: [Code; 7] = [1, 4, 7, 8, UNIMPLEMENTED, 14, 16];
+
+/// Stands for all versions that are not told apart any more; no version has this number.
+const FORGOTTEN: VersionId = VersionId::MAX;
 
 /// The name of methods that are not told apart (OpenTelemetry semantic conventions, `rpc.method`).
 pub const OTHER: &str = "_OTHER";
@@ -110,10 +114,12 @@ impl Traffic {
         self.response_size.record(outcome.response_bytes as f64);
     }
 
-    pub fn snapshot(&self, versions: &[String]) -> TrafficSnapshot {
+    /// Series of versions that the register does not know any more are added up as one.
+    pub fn snapshot(&mut self, register: &Register) -> TrafficSnapshot {
+        self.forget(register);
         let series = self.series.iter().map(|(key, series)| SeriesSnapshot {
             method: key.method.map_or(OTHER, |index| self.methods[index].trim_start_matches('/')).to_owned(),
-            version: versions[key.version].clone(),
+            version: register.name(key.version).as_ref().to_owned(),
             role: key.role,
             code: code_name(key.code).unwrap_or(OTHER).to_owned(),
             count: series.count,
@@ -127,6 +133,17 @@ impl Traffic {
             overhead: self.overhead.clone(),
             request_size: self.request_size.snapshot(),
             response_size: self.response_size.snapshot(),
+        }
+    }
+
+    fn forget(&mut self, register: &Register) {
+        let known = |key: &Key| key.version == FORGOTTEN || register.knows(key.version);
+        if self.series.keys().all(known) {
+            return;
+        }
+        for (key, series) in std::mem::take(&mut self.series) {
+            let version = if known(&key) { key.version } else { FORGOTTEN };
+            self.series.entry(Key { version, ..key }).or_insert_with(Series::new).absorb(&series);
         }
     }
 
@@ -144,6 +161,12 @@ impl Series {
     fn new() -> Series {
         Series { count: 0, duration: Histogram::new(CALL_SECONDS), upstream: Histogram::new(CALL_SECONDS) }
     }
+
+    fn absorb(&mut self, other: &Series) {
+        self.count += other.count;
+        self.duration.absorb(&other.duration);
+        self.upstream.absorb(&other.upstream);
+    }
 }
 
 fn seconds(nanos: Nanos) -> f64 {
@@ -154,6 +177,17 @@ fn seconds(nanos: Nanos) -> f64 {
 mod tests {
     use super::*;
     use crate::call::Strategy;
+    use crate::version::VersionConfig;
+
+    fn register(names: &[&str]) -> Register {
+        let mut register = Register::default();
+        register.enrol(configs(names));
+        register
+    }
+
+    fn configs(names: &[&str]) -> Vec<VersionConfig> {
+        names.iter().map(|name| VersionConfig { name: (*name).into(), upstream: String::new() }).collect()
+    }
 
     fn end(traffic: &mut Traffic, method: &str, code: Code) {
         let decision = Decision {
@@ -179,7 +213,7 @@ mod tests {
         end(&mut traffic, "/s/a", 0);
         end(&mut traffic, "/s/a", 5);
         end(&mut traffic, "/s/a", 99);
-        let snapshot = traffic.snapshot(&["v1".into()]);
+        let snapshot = traffic.snapshot(&register(&["v1"]));
         let rows: Vec<_> =
             snapshot.series.iter().map(|s| (s.method.as_str(), s.code.as_str(), s.count)).collect();
         assert_eq!(rows, [("s/a", "OK", 2), ("s/a", "NOT_FOUND", 1), ("s/a", "_OTHER", 1)]);
@@ -196,7 +230,20 @@ mod tests {
         for i in 0..1000 {
             end(&mut traffic, &format!("/real/{i}"), 0);
         }
-        let snapshot = traffic.snapshot(&["v1".into()]);
+        let snapshot = traffic.snapshot(&register(&["v1"]));
         assert_eq!(snapshot.series.len(), MOST_METHODS + 3);
+    }
+
+    #[test]
+    fn calls_of_versions_that_are_long_gone_are_added_up() {
+        let mut traffic = Traffic::default();
+        end(&mut traffic, "/s/a", 0);
+        let mut register = register(&["v1"]);
+        for next in 0..100 {
+            register.enrol(configs(&[&format!("next-{next}")]));
+        }
+        let snapshot = traffic.snapshot(&register);
+        let rows: Vec<_> = snapshot.series.iter().map(|s| (s.version.as_str(), s.count)).collect();
+        assert_eq!((rows, snapshot.total), (vec![("_OTHER", 1)], 1));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pilotfish_core::call::{Nanos, VersionId};
 use pilotfish_core::engine::Engine;
 use pilotfish_core::fleet::Observation;
+use pilotfish_core::policy::Ruling;
 use pilotfish_core::tensor::Direction;
 
 /// The messages of one unary call, or one message of a stream.
@@ -18,7 +19,7 @@ pub enum Messages<B> {
     One(Direction, B),
     /// The answer that was given, and the shadow's, which is also observed as the shadow version's output.
     Shadow {
-        route: usize,
+        ruling: Box<Ruling>,
         primary: B,
         shadow: B,
     },
@@ -84,11 +85,13 @@ impl<B: AsRef<[u8]>> Job<B> {
             Messages::One(direction, message) => {
                 self.take(engine, accounted, *direction, message, "");
             }
-            Messages::Shadow { route, primary, shadow } => {
+            Messages::Shadow { ruling, primary, shadow } => {
                 let primary = pilotfish_wire::response(&self.method, primary.as_ref()).ok();
                 let compared = pilotfish_wire::response(&self.method, shadow.as_ref()).ok();
                 let answers = primary.as_ref().zip(compared.as_ref());
-                engine.compare_shadow(*route, answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
+                if let Some(copy) = ruling.copied_to() {
+                    copy.compare(answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
+                }
                 self.take(engine, accounted, Direction::Output, shadow, "");
             }
         }

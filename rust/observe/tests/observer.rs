@@ -26,9 +26,9 @@ const OTHER_RESPONSE: &[u8] =
     b"\x2a\x0d\x0a\x01y\x12\x04FP32\x1a\x02\x01\x02\x32\x08\x00\x00\x80\x3f\x00\x00\x20\x40";
 
 fn engine() -> Arc<Engine> {
-    let config = r#"{"plane": "test", "versions": ["v1", "v2"],
+    let config = r#"{"plane": "test", "versions": [{"name": "v1"}, {"name": "v2"}],
         "routes": [{"name": "r", "stable": "v1", "shadow": {"version": "v2", "share_ppm": 1000000,
-            "max_in_flight": 4, "timeout_ns": 1, "methods": [], "absolute": 0.1, "relative": 0.0}}],
+            "max_in_flight": 4, "timeout_ns": 1, "methods": ["/inference.GRPCInferenceService/ModelInfer"], "absolute": 0.1, "relative": 0.0}}],
         "sampling": {"share_ppm": 0}, "queue": {"messages": 1, "bytes": 1}}"#;
     let config = EngineConfig::from_json(config).unwrap();
     Arc::new(Engine::new(config, BTreeMap::new(), 0).unwrap())
@@ -43,7 +43,14 @@ fn call() -> Job<&'static [u8]> {
 }
 
 fn observe(jobs: Vec<Job<&'static [u8]>>, queue: QueueConfig) -> (Arc<Engine>, Value) {
-    let engine = engine();
+    observe_with(engine(), jobs, queue)
+}
+
+fn observe_with(
+    engine: Arc<Engine>,
+    jobs: Vec<Job<&'static [u8]>>,
+    queue: QueueConfig,
+) -> (Arc<Engine>, Value) {
     let observer = Observer::start(Arc::clone(&engine), queue).unwrap();
     for job in jobs {
         observer.offer(job);
@@ -89,8 +96,13 @@ fn a_full_queue_drops_and_counts() {
 
 #[test]
 fn two_answers_are_compared_and_the_shadow_is_watched() {
-    let shadow = |shadow| job(Messages::Shadow { route: 0, primary: RESPONSE, shadow });
-    let (_, snapshot) = observe(vec![shadow(RESPONSE), shadow(OTHER_RESPONSE), shadow(b"\xff")], ROOMY);
+    let engine = engine();
+    let none: &[(&str, &str)] = &[];
+    let ruling = engine.decide(&engine.policy(), INFER, none, 1);
+    let shadow =
+        |shadow| job(Messages::Shadow { ruling: Box::new(ruling.clone()), primary: RESPONSE, shadow });
+    let jobs = vec![shadow(RESPONSE), shadow(OTHER_RESPONSE), shadow(b"\xff")];
+    let (_, snapshot) = observe_with(engine, jobs, ROOMY);
     let account = &snapshot["shadows"][0];
     assert_eq!(
         (&account["match"], &account["mismatch"], &account["undecodable"]),

@@ -19,6 +19,7 @@ use crate::exchange::{End, Exchange};
 use crate::failure::{self, Failure};
 use crate::headers::{Headers, wanted};
 use crate::link::{Link, Refused};
+use crate::pool::Pool;
 use crate::record::Record;
 use crate::session::Session;
 use crate::shadow::{self, Copy};
@@ -40,30 +41,32 @@ pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond
         head.version = Version::HTTP_11;
     }
     let path = head.uri.path_and_query().map_or("*", |path| path.as_str());
-    let decision = worker.shared.engine.decide(path, &Headers(&head.headers), worker.seed());
+    let upstreams = worker.upstreams();
+    let ruling =
+        worker.shared.engine.decide(upstreams.policy(), path, &Headers(&head.headers), worker.seed());
     let metadata = wanted(&head.headers, &worker.shared.config.metadata);
     let request = Request::from_parts(head, ());
-    let copy = decision.shadow.map(|_| Copy::of(&request));
+    let copy = ruling.shadow.map(|_| Copy::of(&request));
     let deadline = deadline(request.headers(), started);
-    let version = decision.version;
-    let record = Record::new(Rc::clone(worker), decision, started, session.peer(), metadata);
+    let pool = upstreams.answers(ruling.version);
+    let record = Record::new(Rc::clone(worker), ruling, started, session.peer(), metadata);
     let grpc = failure::grpc_type(&request);
 
     let mut call =
-        Call { session: &session, version, deadline, grpc, respond, record, link: None, exchange: None };
+        Call { session: &session, pool, deadline, grpc, respond, record, link: None, exchange: None };
     let end = call.run(request, body).await;
     let status = call.conclude(end).await;
     let told = call.record.tell(status);
     if let (Some(copy), Some(told)) = (copy, told)
         && told.code != CANCELLED
     {
-        shadow::start(&session.worker, copy, told);
+        shadow::start(&session.worker, &upstreams, copy, told);
     }
 }
 
 struct Call<'s> {
     session: &'s Rc<Session>,
-    version: usize,
+    pool: &'s Rc<Pool>,
     deadline: Option<Instant>,
     /// The content type of a call that speaks gRPC.
     grpc: Option<HeaderValue>,
@@ -103,8 +106,8 @@ impl Call<'_> {
         end: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), End> {
         for _ in 0..ATTEMPTS {
-            let (session, version, respond) = (self.session, self.version, &mut self.respond);
-            let mut lease = std::pin::pin!(session.lease(version));
+            let (session, pool, respond) = (self.session, self.pool, &mut self.respond);
+            let mut lease = std::pin::pin!(session.lease(pool));
             let link = poll_fn(|cx| {
                 if let Poll::Ready(reset) = respond.poll_reset(cx) {
                     return Poll::Ready(Err(End::Client(reset.ok())));
@@ -123,7 +126,7 @@ impl Call<'_> {
                 Err(Refused::Failed(error)) => return Err(End::Failed(Failure::Lost(error.to_string()))),
                 Err(Refused::Closed(unsent)) => request = *unsent,
             }
-            session.retire(version, &link);
+            pool.retire(&link);
         }
         Err(End::Failed(Failure::Unreachable("it closes every connection".into())))
     }
@@ -176,7 +179,7 @@ impl Call<'_> {
             Failure::Lost(_) | Failure::Broken(_) => shared.counters.calls_lost.add(),
             Failure::Expired => shared.counters.calls_expired.add(),
         }
-        let status = failure.status(&shared.upstream_name(self.version));
+        let status = failure.status(self.pool.name());
         // An answer that is complete stays as it is; a client that has gone meanwhile needs none.
         let _ = match &mut self.exchange {
             Some(exchange) if exchange.is_answered() => {

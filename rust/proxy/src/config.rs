@@ -17,8 +17,6 @@ pub struct PlaneConfig {
     pub threads: usize,
     /// The caller's monotonic clock, now.
     pub now_ns: Nanos,
-    /// In the order of the engine's versions.
-    pub versions: Vec<UpstreamConfig>,
     /// Paths known to have one request and one response: they are observed as a whole, kept and shadowed.
     #[serde(default)]
     pub unary_methods: Vec<String>,
@@ -35,14 +33,6 @@ pub struct PlaneConfig {
     pub queue: QueueConfig,
     #[serde(default)]
     pub limits: Limits,
-}
-
-/// A version and where its model server listens.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UpstreamConfig {
-    pub name: String,
-    pub address: String,
 }
 
 /// What a stranger may ask for. Sizes in bytes.
@@ -106,9 +96,6 @@ impl PlaneConfig {
 
     fn check(&self) -> Result<(), ConfigurationError> {
         let refuse = |message: String| Err(ConfigurationError(message));
-        if self.versions.is_empty() {
-            return refuse("no versions: give at least one".into());
-        }
         if !(1..=256).contains(&self.threads) {
             return refuse(format!("{} threads: give 1 to 256", self.threads));
         }
@@ -187,8 +174,7 @@ impl std::error::Error for ConfigurationError {}
 mod tests {
     use super::*;
 
-    const CONFIG: &str = r#"{"listen": "127.0.0.1:0", "now_ns": 1, "queue": {"messages": 1, "bytes": 1},
-        "versions": [{"name": "v1", "address": "127.0.0.1:1"}]}"#;
+    const CONFIG: &str = r#"{"listen": "127.0.0.1:0", "now_ns": 1, "queue": {"messages": 1, "bytes": 1}}"#;
 
     #[test]
     fn the_shortest_configuration_has_sound_defaults() {

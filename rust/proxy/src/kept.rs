@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use pilotfish_core::call::{Code, Decision, Nanos};
+use pilotfish_core::call::{Code, Nanos};
+use pilotfish_core::policy::Ruling;
 use pilotfish_core::sample::Reason;
 
 use crate::headers::Pair;
@@ -15,7 +16,7 @@ use crate::message::Message;
 /// One sampled call.
 #[derive(Debug)]
 pub struct KeptCall {
-    pub decision: Decision,
+    pub ruling: Ruling,
     pub reason: Reason,
     pub code: Code,
     pub message: String,

@@ -31,9 +31,10 @@ mod shadow;
 mod socket;
 mod splitter;
 mod status;
+mod upstreams;
 mod worker;
 
-pub use config::{ConfigurationError, Limits, PlaneConfig, UpstreamConfig};
+pub use config::{ConfigurationError, Limits, PlaneConfig};
 pub use counters::CountersSnapshot;
 pub use kept::KeptCall;
 pub use message::Message;

@@ -22,7 +22,8 @@ const REMEMBERED_RESETS: usize = 1024;
 
 #[derive(Debug)]
 pub struct Link {
-    sender: RefCell<SendRequest<Bytes>>,
+    /// None once it is closed: the connection ends with the last call that is under way on it.
+    sender: RefCell<Option<SendRequest<Bytes>>>,
     /// No new calls are taken once this is false; those under way go on.
     open: Cell<bool>,
     /// Client connections that send their calls here.
@@ -57,7 +58,7 @@ impl Link {
             .await
             .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))??;
         let link = Link {
-            sender: RefCell::new(sender),
+            sender: RefCell::new(Some(sender)),
             open: Cell::new(true),
             leases: Cell::new(0),
             answered: Cell::new(false),
@@ -72,14 +73,15 @@ impl Link {
         request: Request<()>,
         end: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), Refused> {
-        if !self.takes_calls() {
+        let mut sender = self.sender.borrow_mut();
+        let Some(sender) = sender.as_mut() else { return Err(Refused::Closed(request.into())) };
+        if !takes_calls(sender) {
             return Err(Refused::Closed(request.into()));
         }
-        let mut sender = self.sender.borrow_mut();
         let streams = sender.send_request(request, end).map_err(Refused::Failed)?;
         // A handle waits with a call that has to wait for a free stream; a fresh one does not. To be asked before the
         // call has a waker on its stream: asking puts another in its place.
-        if is_ready(&mut sender).is_pending() {
+        if is_ready(sender).is_pending() {
             let fresh = sender.clone();
             *sender = fresh;
         }
@@ -90,8 +92,10 @@ impl Link {
         self.open.get()
     }
 
+    /// Takes no more calls.
     pub fn close(&self) {
         self.open.set(false);
+        self.sender.take();
     }
 
     pub fn leases(&self) -> usize {
@@ -113,11 +117,11 @@ impl Link {
     pub fn note_answer(&self) {
         self.answered.set(true);
     }
+}
 
-    /// A server that sent GOAWAY is found out here, before the request is given away.
-    fn takes_calls(&self) -> bool {
-        self.open.get() && !matches!(is_ready(&mut self.sender.borrow_mut()), Poll::Ready(Err(_)))
-    }
+/// A server that sent GOAWAY is found out here, before the request is given away.
+fn takes_calls(sender: &mut SendRequest<Bytes>) -> bool {
+    !matches!(is_ready(sender), Poll::Ready(Err(_)))
 }
 
 fn is_ready(sender: &mut SendRequest<Bytes>) -> Poll<Result<(), h2::Error>> {

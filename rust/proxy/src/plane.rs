@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pilotfish_core::call::VersionId;
 use pilotfish_core::engine::Engine;
+use pilotfish_core::version::Version;
 use pilotfish_observe::Observer;
 use tokio::sync::watch;
 
@@ -18,8 +18,8 @@ use crate::config::{ConfigurationError, PlaneConfig};
 use crate::counters::{Counters, CountersSnapshot};
 use crate::kept::{KeptCall, KeptQueue};
 use crate::listener::Bound;
-use crate::pool::{Reach, Reachability};
-use crate::worker::{Phase, Shared, Worker};
+use crate::pool::Reachability;
+use crate::worker::{Phase, ReachByVersion, Shared, Worker};
 
 /// How long breaking off what is left may take, once the time to drain is over.
 const STOPPING: Duration = Duration::from_millis(500);
@@ -56,8 +56,9 @@ impl Plane {
     /// See [`StartError`]. Nothing is left running.
     pub fn start(engine: Arc<Engine>, config: PlaneConfig) -> Result<Plane, StartError> {
         let listen = address(&config.listen)?;
-        let upstreams =
-            config.versions.iter().map(|version| address(&version.address)).collect::<Result<_, _>>()?;
+        for version in engine.policy().versions() {
+            address(&version.upstream)?;
+        }
         let (bound, listen) = Bound::bind(&listen, config.threads)
             .map_err(|error| StartError::Listen { address: config.listen.clone(), error })?;
         let observer = Observer::start(Arc::clone(&engine), config.queue).map_err(StartError::Thread)?;
@@ -65,8 +66,8 @@ impl Plane {
             observer,
             kept: KeptQueue::new(config.kept),
             counters: Arc::new(Counters::default()),
-            upstreams,
-            reach: config.versions.iter().map(|_| Arc::new(Reach::default())).collect(),
+            reach: ReachByVersion::default(),
+            refresh: watch::channel(()).0,
             unary: config.unary_methods.iter().cloned().collect(),
             clock: Clock::starting_at(config.now_ns),
             phase: watch::channel(Phase::Serving).0,
@@ -109,10 +110,17 @@ impl Plane {
         self.shared.counters.snapshot()
     }
 
-    /// State of the connection to each version, by name.
+    /// Connects to the model servers of a policy that has been applied, without waiting for the next call, and lets
+    /// go of those that it no longer names.
+    pub fn refresh(&self) {
+        self.shared.refresh.send_replace(());
+    }
+
+    /// State of the connection to each version in force, by name.
     pub fn upstreams(&self) -> BTreeMap<String, Reachability> {
-        let names = self.shared.config.versions.iter().map(|version| version.name.clone());
-        names.zip(self.shared.reach.iter().map(|reach| reach.get())).collect()
+        let policy = self.shared.engine.policy();
+        let reach = |version: &Version| (version.name.as_ref().to_owned(), self.shared.reach.get(version));
+        policy.versions().iter().map(reach).collect()
     }
 
     /// Kept calls, oldest first; waits up to `timeout` for one.
@@ -123,15 +131,6 @@ impl Plane {
     /// Waits until the messages offered so far are worked off; false when that took longer than `timeout`.
     pub fn flush(&self, timeout: Duration) -> bool {
         self.shared.observer.flush(timeout)
-    }
-
-    /// Where a version's model server listens.
-    pub fn upstream_address(&self, version: VersionId) -> &str {
-        &self.shared.config.versions[version].address
-    }
-
-    pub fn engine(&self) -> &Engine {
-        &self.shared.engine
     }
 
     fn spawn(&self, bound: Vec<Bound>) -> Result<(), StartError> {

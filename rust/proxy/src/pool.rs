@@ -39,6 +39,8 @@ pub struct Reach(AtomicU8);
 
 #[derive(Debug)]
 pub struct Pool {
+    /// Of the version and where it listens, for messages.
+    name: String,
     address: Address,
     limits: Limits,
     counters: Arc<Counters>,
@@ -52,6 +54,8 @@ pub struct Pool {
     lost: Notify,
     /// Whether the lost connection had been of use; else the next attempt waits.
     useful: Cell<bool>,
+    /// The version is in force, at this address. Else calls that were decided before still find a connection.
+    in_force: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -87,6 +91,7 @@ impl Reach {
 impl Pool {
     /// Begins to connect. To be called on a thread's runtime.
     pub fn start(
+        name: String,
         address: Address,
         limits: Limits,
         counters: Arc<Counters>,
@@ -94,6 +99,7 @@ impl Pool {
         buffers: Rc<Buffers>,
     ) -> Rc<Pool> {
         let pool = Rc::new(Pool {
+            name,
             address,
             limits,
             counters,
@@ -104,9 +110,29 @@ impl Pool {
             changed: Notify::new(),
             lost: Notify::new(),
             useful: Cell::new(true),
+            in_force: Cell::new(true),
         });
         tokio::task::spawn_local(Rc::clone(&pool).keep());
         pool
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn is_in_force(&self) -> bool {
+        self.in_force.get()
+    }
+
+    /// Lets go of its connections: each ends with the last call that is under way on it.
+    pub fn close(&self) {
+        self.in_force.set(false);
+        for link in self.links.take() {
+            link.close();
+        }
+        // Whoever waits for the first connection makes one of its own.
+        self.set(State::Ready);
+        self.lost.notify_one();
     }
 
     /// A connection to send calls on; to be given back with [`Pool::give_back`].
@@ -178,9 +204,11 @@ impl Pool {
             Ok((link, driver)) => {
                 let link = Rc::new(link);
                 self.counters.upstream_connected.add();
-                self.links.borrow_mut().push(Rc::clone(&link));
                 tokio::task::spawn_local(Rc::clone(self).drive(Rc::downgrade(&link), driver));
-                self.set(State::Ready);
+                if self.is_in_force() {
+                    self.links.borrow_mut().push(Rc::clone(&link));
+                    self.set(State::Ready);
+                }
                 Ok(link)
             }
             Err(error) => {
@@ -201,11 +229,11 @@ impl Pool {
         }
     }
 
-    /// Keeps at least one connection, for as long as the thread lives.
+    /// Keeps at least one connection, for as long as the version is in force.
     async fn keep(self: Rc<Pool>) {
         let mut seeds = Seeds::from_system();
         let mut pause = FIRST_PAUSE;
-        loop {
+        while self.is_in_force() {
             match self.connect().await {
                 Ok(_) => {
                     self.lost.notified().await;
@@ -225,7 +253,7 @@ impl Pool {
     }
 
     fn set(&self, state: State) {
-        if let Some(reach) = &self.reach {
+        if let Some(reach) = self.reach.as_ref().filter(|_| self.is_in_force()) {
             reach.set(match state {
                 State::Connecting => Reachability::Connecting,
                 State::Ready => Reachability::Ready,

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use pilotfish_core::call::{Decision, OK, Outcome};
+use pilotfish_core::call::{OK, Outcome};
+use pilotfish_core::policy::Ruling;
 use pilotfish_core::sample::Reason;
 use pilotfish_core::tensor::Direction;
 use pilotfish_observe::{Job, Messages};
@@ -25,7 +26,7 @@ use crate::worker::Worker;
 pub struct Record {
     worker: Rc<Worker>,
     /// Taken when the call has been told.
-    decision: Option<Decision>,
+    ruling: Option<Ruling>,
     peer: Arc<str>,
     metadata: Vec<Pair>,
     started: Instant,
@@ -44,7 +45,7 @@ pub struct Record {
 /// What a shadow of the call needs.
 #[derive(Debug)]
 pub struct Told {
-    pub decision: Decision,
+    pub ruling: Ruling,
     pub code: u32,
     pub request: Option<Message>,
     pub response: Option<Message>,
@@ -55,17 +56,17 @@ pub struct Told {
 impl Record {
     pub fn new(
         worker: Rc<Worker>,
-        decision: Decision,
+        ruling: Ruling,
         started: Instant,
         peer: Arc<str>,
         metadata: Vec<Pair>,
     ) -> Record {
-        let unary = worker.shared.is_unary(&decision.method);
-        let most = worker.shared.most_gathered(unary);
+        let unary = worker.shared.is_unary(&ruling.method);
+        let most = worker.shared.most_gathered(unary, ruling.policy());
         worker.shared.counters.calls_open.add();
         Record {
             worker,
-            decision: Some(decision),
+            ruling: Some(ruling),
             peer,
             metadata,
             started,
@@ -87,24 +88,20 @@ impl Record {
     }
 
     pub fn asked(&mut self, bytes: &Bytes) {
-        let Record { worker, decision, unary, asked, request, .. } = self;
+        let Record { worker, ruling, unary, asked, request, .. } = self;
         asked.push(bytes, |found| match (found, *unary) {
             (Found::TooLarge, _) => worker.shared.too_large(),
             (Found::Message(message), true) => _ = request.get_or_insert(message),
-            (Found::Message(message), false) => {
-                tell_one(worker, decision.as_ref(), Direction::Input, message)
-            }
+            (Found::Message(message), false) => tell_one(worker, ruling.as_ref(), Direction::Input, message),
         });
     }
 
     pub fn answered(&mut self, bytes: &Bytes) {
-        let Record { worker, decision, unary, answered, response, .. } = self;
+        let Record { worker, ruling, unary, answered, response, .. } = self;
         answered.push(bytes, |found| match (found, *unary) {
             (Found::TooLarge, _) => worker.shared.too_large(),
             (Found::Message(message), true) => _ = response.get_or_insert(message),
-            (Found::Message(message), false) => {
-                tell_one(worker, decision.as_ref(), Direction::Output, message)
-            }
+            (Found::Message(message), false) => tell_one(worker, ruling.as_ref(), Direction::Output, message),
         });
     }
 
@@ -135,7 +132,7 @@ impl Record {
     }
 
     fn conclude(&mut self, status: Option<Status>) -> Option<Told> {
-        let decision = self.decision.take()?;
+        let ruling = self.ruling.take()?;
         let shared = Arc::clone(&self.worker.shared);
         shared.counters.calls_open.sub();
         let now = self.completed.unwrap_or_else(Instant::now);
@@ -160,18 +157,18 @@ impl Record {
                 request: readable(&shared, &request),
                 response: readable(&shared, &response),
             };
-            offer(&self.worker, &decision, status.code == OK, messages);
+            offer(&self.worker, &ruling, status.code == OK, messages);
         }
         // Queued before the call counts as ended: a call is never in between.
-        if let Some(reason) = shared.engine.ended(&decision, &outcome) {
-            self.keep(&decision, reason, &status, &outcome, &request, &response);
+        if let Some(reason) = shared.engine.ended(&ruling, &outcome) {
+            self.keep(&ruling, reason, &status, &outcome, &request, &response);
         }
-        Some(Told { decision, code: status.code, request, response })
+        Some(Told { ruling, code: status.code, request, response })
     }
 
     fn keep(
         &mut self,
-        decision: &Decision,
+        ruling: &Ruling,
         reason: Reason,
         status: &Status,
         outcome: &Outcome,
@@ -181,7 +178,7 @@ impl Record {
         let shared = &self.worker.shared;
         let payload = |message: &Option<Message>| message.clone().filter(|_| shared.config.payloads);
         let kept = shared.kept.put(KeptCall {
-            decision: decision.clone(),
+            ruling: ruling.clone(),
             reason,
             code: status.code,
             message: status.text(),
@@ -208,11 +205,11 @@ impl Drop for Record {
     }
 }
 
-fn tell_one(worker: &Worker, decision: Option<&Decision>, direction: Direction, message: Message) {
-    let Some(decision) = decision.filter(|_| worker.shared.engine.watching()) else { return };
+fn tell_one(worker: &Worker, ruling: Option<&Ruling>, direction: Direction, message: Message) {
+    let Some(ruling) = ruling.filter(|_| worker.shared.engine.watching()) else { return };
     if let Some(message) = readable(&worker.shared, &Some(message)) {
         // A message from the model server is its answer; one from the client may still be refused.
-        offer(worker, decision, direction == Direction::Output, Messages::One(direction, message));
+        offer(worker, ruling, direction == Direction::Output, Messages::One(direction, message));
     }
 }
 
@@ -228,7 +225,7 @@ fn readable(shared: &crate::worker::Shared, message: &Option<Message>) -> Option
     None
 }
 
-fn offer(worker: &Worker, decision: &Decision, answered: bool, messages: Messages<Message>) {
+fn offer(worker: &Worker, ruling: &Ruling, answered: bool, messages: Messages<Message>) {
     let shared = &worker.shared;
     let length = |message: &Option<Message>| message.as_ref().map_or(0, Message::len);
     let bytes = match &messages {
@@ -238,8 +235,8 @@ fn offer(worker: &Worker, decision: &Decision, answered: bool, messages: Message
         Messages::Shadow { primary, shadow, .. } => primary.len() + shadow.len(),
     };
     shared.observer.offer(Job {
-        method: Arc::clone(&decision.method),
-        version: decision.version,
+        method: Arc::clone(&ruling.method),
+        version: ruling.version,
         answered,
         now: shared.clock.nanos(Instant::now()),
         bytes,

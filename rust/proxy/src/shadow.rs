@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Version};
-use pilotfish_core::call::{Code, Decision, OK};
+use pilotfish_core::call::{Code, OK};
 use pilotfish_observe::{Job, Messages};
 
 use crate::deadline;
@@ -21,6 +21,7 @@ use crate::pool::Pool;
 use crate::record::Told;
 use crate::splitter::{Found, Splitter};
 use crate::status::{CANCELLED, DEADLINE_EXCEEDED, INTERNAL, Status, UNAVAILABLE};
+use crate::upstreams::Upstreams;
 use crate::worker::Worker;
 
 /// The head of a request that is to be sent a second time.
@@ -58,13 +59,14 @@ impl Copy {
 }
 
 /// Sends the copy in the background, if the engine admits it.
-pub fn start(worker: &Rc<Worker>, copy: Copy, told: Told) {
-    let Some(pool) = told.decision.shadow.and_then(|version| worker.shadow_pool(version)) else { return };
+pub fn start(worker: &Rc<Worker>, upstreams: &Upstreams, copy: Copy, told: Told) {
+    let Some(shadow) = told.ruling.copied_to() else { return };
+    let Some(pool) = upstreams.copies(shadow.version).cloned() else { return };
     let Some(request) = told.request.clone() else { return };
-    if !worker.shared.engine.admit_shadow(&told.decision) {
+    if !shadow.admit() {
         return;
     }
-    let timeout = timeout(worker, &told.decision);
+    let timeout = Duration::from_nanos(shadow.config.timeout_ns);
     let mut shadow = Shadow { worker: Rc::clone(worker), told, answer: None };
     tokio::task::spawn_local(async move {
         let most = shadow.worker.shared.config.limits.observed_message;
@@ -72,11 +74,6 @@ pub fn start(worker: &Rc<Worker>, copy: Copy, told: Told) {
         let answer = tokio::time::timeout(timeout, sent).await;
         shadow.end(answer.unwrap_or(Answer { code: DEADLINE_EXCEEDED, message: None }));
     });
-}
-
-fn timeout(worker: &Worker, decision: &Decision) -> Duration {
-    let shadow = worker.shared.engine.route(decision).shadow.as_ref();
-    Duration::from_nanos(shadow.map_or(0, |shadow| shadow.config.timeout_ns))
 }
 
 async fn send(pool: &Rc<Pool>, copy: Copy, message: &Message, timeout: Duration, most: usize) -> Answer {
@@ -159,26 +156,25 @@ impl Drop for Shadow {
     fn drop(&mut self) {
         let answer = self.answer.take().unwrap_or(Answer { code: CANCELLED, message: None });
         let shared = &self.worker.shared;
-        let decision = &self.told.decision;
-        if !shared.engine.shadow_ended(decision, answer.code, self.told.code) {
+        let ruling = &self.told.ruling;
+        let Some(copy) = ruling.copied_to() else { return };
+        if !copy.ended(answer.code, self.told.code) {
             return;
         }
         let readable = |message: &Option<Message>| message.clone().filter(|message| !message.is_compressed());
-        let queued = match (decision.shadow, readable(&self.told.response), readable(&answer.message)) {
-            (Some(version), Some(primary), Some(shadow)) if shared.engine.watching() => {
-                shared.observer.offer(Job {
-                    method: Arc::clone(&decision.method),
-                    version,
-                    answered: true,
-                    now: shared.clock.nanos(Instant::now()),
-                    bytes: primary.len() + shadow.len(),
-                    messages: Messages::Shadow { route: decision.route, primary, shadow },
-                })
-            }
+        let queued = match (readable(&self.told.response), readable(&answer.message)) {
+            (Some(primary), Some(shadow)) if shared.engine.watching() => shared.observer.offer(Job {
+                method: Arc::clone(&ruling.method),
+                version: copy.version,
+                answered: true,
+                now: shared.clock.nanos(Instant::now()),
+                bytes: primary.len() + shadow.len(),
+                messages: Messages::Shadow { ruling: Box::new(ruling.clone()), primary, shadow },
+            }),
             _ => false,
         };
         if !queued {
-            shared.engine.compare_shadow(decision.route, None);
+            copy.compare(None);
         }
     }
 }

@@ -5,15 +5,16 @@ use std::collections::HashSet;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pilotfish_core::engine::Engine;
+use pilotfish_core::policy::{Policy, PolicyReader};
+use pilotfish_core::version::Version;
 use pilotfish_observe::Observer;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
-use crate::address::Address;
 use crate::clock::Clock;
 use crate::config::PlaneConfig;
 use crate::counters::Counters;
@@ -21,9 +22,10 @@ use crate::inbox::Buffers;
 use crate::kept::KeptQueue;
 use crate::listener::{Bound, Listener};
 use crate::message::Message;
-use crate::pool::{Pool, Reach};
+use crate::pool::{Pool, Reach, Reachability};
 use crate::seed::Seeds;
 use crate::session;
+use crate::upstreams::{self, Upstreams};
 
 /// After the operating system refused to hand over a connection.
 const BREATH: Duration = Duration::from_millis(20);
@@ -39,8 +41,9 @@ pub struct Shared {
     pub kept: KeptQueue,
     pub counters: Arc<Counters>,
     pub config: PlaneConfig,
-    pub upstreams: Vec<Address>,
-    pub reach: Vec<Arc<Reach>>,
+    pub reach: ReachByVersion,
+    /// Changes when another policy is in force.
+    pub refresh: watch::Sender<()>,
     pub unary: HashSet<String>,
     pub clock: Clock,
     pub phase: watch::Sender<Phase>,
@@ -57,14 +60,17 @@ pub enum Phase {
     Stopping,
 }
 
+/// What is known about the connections to each version, from all threads.
+#[derive(Debug, Default)]
+pub struct ReachByVersion(Mutex<Vec<(Version, Arc<Reach>)>>);
+
 #[derive(Debug)]
 pub struct Worker {
     pub shared: Arc<Shared>,
     buffers: Rc<Buffers>,
     seeds: RefCell<Seeds>,
-    pools: Vec<Rc<Pool>>,
-    /// For copies only, so that a version that looks on cannot hold up one that answers.
-    shadow_pools: Vec<Option<Rc<Pool>>>,
+    policies: RefCell<PolicyReader>,
+    upstreams: RefCell<Rc<Upstreams>>,
 }
 
 // === impl Shared ===
@@ -75,9 +81,8 @@ impl Shared {
     }
 
     /// Longest message that is gathered; 0 when nobody would look at it.
-    pub fn most_gathered(&self, unary: bool) -> usize {
-        let of_use =
-            self.engine.watching() || (unary && (self.config.payloads || self.engine.shadows_calls()));
+    pub fn most_gathered(&self, unary: bool, policy: &Policy) -> usize {
+        let of_use = self.engine.watching() || (unary && (self.config.payloads || policy.shadows_calls()));
         if of_use { self.config.limits.observed_message } else { 0 }
     }
 
@@ -87,11 +92,27 @@ impl Shared {
             self.engine.statistics().dropped(1, "too_large");
         }
     }
+}
 
-    /// Name and address of a version, for messages.
-    pub fn upstream_name(&self, version: usize) -> String {
-        let upstream = &self.config.versions[version];
-        format!("{} at {}", upstream.name, upstream.address)
+// === impl ReachByVersion ===
+
+impl ReachByVersion {
+    /// The one of a version, which all threads share. Those of versions no longer in force are forgotten.
+    fn of(&self, version: &Version, policy: &Policy) -> Arc<Reach> {
+        let mut known = lock(&self.0);
+        if let Some((_, reach)) = known.iter().find(|(known, _)| known == version) {
+            return Arc::clone(reach);
+        }
+        known.retain(|(known, _)| policy.versions().contains(known));
+        let reach = Arc::new(Reach::default());
+        known.push((version.clone(), Arc::clone(&reach)));
+        reach
+    }
+
+    pub fn get(&self, version: &Version) -> Reachability {
+        let known = lock(&self.0);
+        let found = known.iter().find(|(known, _)| known == version);
+        found.map_or(Reachability::Connecting, |(_, reach)| reach.get())
     }
 }
 
@@ -115,48 +136,40 @@ impl Worker {
 
     fn new(shared: Arc<Shared>) -> Worker {
         let buffers = Rc::new(Buffers::default());
-        let pool = |version: usize, reach| {
-            let address = shared.upstreams[version].clone();
-            Pool::start(
-                address,
-                shared.config.limits,
-                Arc::clone(&shared.counters),
-                reach,
-                Rc::clone(&buffers),
-            )
-        };
-        let versions = 0..shared.upstreams.len();
+        let mut policies = shared.engine.reader();
+        let policy = Arc::clone(policies.current());
+        let upstreams = upstreams(&shared, &buffers, policy, None);
         Worker {
             seeds: RefCell::new(Seeds::from_system()),
-            pools: versions
-                .clone()
-                .map(|version| pool(version, Some(Arc::clone(&shared.reach[version]))))
-                .collect(),
-            shadow_pools: versions
-                .map(|version| shared.engine.is_shadow(version).then(|| pool(version, None)))
-                .collect(),
+            policies: RefCell::new(policies),
+            upstreams: RefCell::new(Rc::new(upstreams)),
             buffers,
             shared,
         }
+    }
+
+    /// The policy in force, with the connections that belong to it.
+    pub fn upstreams(&self) -> Rc<Upstreams> {
+        let mut policies = self.policies.borrow_mut();
+        let policy = policies.current();
+        let mut held = self.upstreams.borrow_mut();
+        if !Arc::ptr_eq(policy, held.policy()) {
+            *held = Rc::new(upstreams(&self.shared, &self.buffers, Arc::clone(policy), Some(&held)));
+        }
+        Rc::clone(&held)
     }
 
     pub fn seed(&self) -> u64 {
         self.seeds.borrow_mut().draw()
     }
 
-    pub fn pool(&self, version: usize) -> &Rc<Pool> {
-        &self.pools[version]
-    }
-
-    pub fn shadow_pool(&self, version: usize) -> Option<Rc<Pool>> {
-        self.shadow_pools.get(version)?.clone()
-    }
-
     async fn serve(self: &Rc<Worker>, listener: Listener) {
         let open = Rc::new(Open::default());
         let mut phase = self.shared.phase.subscribe();
+        let mut refresh = self.shared.refresh.subscribe();
         loop {
             tokio::select! {
+                Ok(()) = refresh.changed() => drop(self.upstreams()),
                 accepted = listener.accept(&self.buffers) => match accepted {
                     Ok((socket, peer)) => self.admit(&open, socket, peer),
                     Err(_) => {
@@ -188,6 +201,29 @@ impl Worker {
             drop(guard);
         });
     }
+}
+
+fn upstreams(
+    shared: &Arc<Shared>,
+    buffers: &Rc<Buffers>,
+    policy: Arc<Policy>,
+    before: Option<&Upstreams>,
+) -> Upstreams {
+    let known = Arc::clone(&policy);
+    Upstreams::of(policy, before, |version, answers| {
+        Pool::start(
+            format!("{} at {}", version.name, version.upstream),
+            upstreams::address(version),
+            shared.config.limits,
+            Arc::clone(&shared.counters),
+            answers.then(|| shared.reach.of(version, &known)),
+            Rc::clone(buffers),
+        )
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The client connections of one thread.

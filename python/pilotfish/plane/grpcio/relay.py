@@ -5,7 +5,6 @@ reply was handed to grpcio. Nothing after the reply may delay or fail the call.
 """
 
 import time
-from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -16,7 +15,7 @@ from pilotfish.call import Keep, KeptCall, Metadata
 from pilotfish.plane.grpcio.metadata import Filter
 from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.transport import Transport
-from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.grpcio.upstream import Upstreams
 
 _LONGEST_SECONDS: Final = 3_000_000.0
 """Longer deadlines are cut to this (34 days): beyond it C-core's own arithmetic overflows into an instant
@@ -46,7 +45,7 @@ class Relay:
         engine: Engine,
         keep: Keep,
         transport: Transport,
-        upstreams: Mapping[str, Upstream],
+        upstreams: Upstreams,
         shadows: Shadows,
     ) -> None:
         self.engine = engine
@@ -100,7 +99,7 @@ class Relay:
                 metadata=metadata,
                 traceparent=decision.traceparent,
                 peer=peer,
-                upstream=self.upstreams[decision.version].address,
+                upstream=decision.upstream,
             )
             self._keep(kept)
         except Exception:  # noqa: BLE001 - whoever takes kept calls must not disturb the serving

@@ -23,7 +23,7 @@ from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
 from pilotfish.plane.grpcio.unary import UnaryMethod
-from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.grpcio.upstream import Address, Upstreams
 from pilotfish.plane.methods import known_unary
 from pilotfish.settings import Settings
 
@@ -42,8 +42,8 @@ class GrpcioPlane:
         self._settings = settings
         self._engine = engine
         self._keep = keep
-        self._upstreams: dict[str, Upstream] = {}
-        self._shadow_upstreams: dict[str, Upstream] = {}
+        self._upstreams = Upstreams(settings.limits.metadata)
+        self._shadow_upstreams = Upstreams(settings.limits.metadata)
         self._shadows: Shadows | None = None
         self._server: aio.Server | None = None
 
@@ -53,9 +53,6 @@ class GrpcioPlane:
         chain = interceptors.load(settings.interceptors)
         loop = asyncio.get_running_loop()
         transport = _transport(loop)
-        self._upstreams = self._make_upstreams(settings.versions)
-        shadowed = {route.shadow.version for route in settings.routes if route.shadow is not None}
-        self._shadow_upstreams = self._make_upstreams(shadowed)
         self._shadows = Shadows(self._engine, transport, self._shadow_upstreams)
         relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows)
         handlers = _Handlers(relay, known_unary(settings.unary_methods), loop, intercepted=bool(chain))
@@ -63,9 +60,18 @@ class GrpcioPlane:
         self._server.add_generic_rpc_handlers((handlers,))
         address = self._bind(self._server)
         await self._server.start()
-        for upstream in (*self._upstreams.values(), *self._shadow_upstreams.values()):
-            upstream.connect()
+        self.connect(settings)
         return address
+
+    def connect(self, settings: Settings) -> None:
+        """Connect to the model servers of these settings, beside those there are."""
+        self._upstreams.connect(_addresses(settings))
+        self._shadow_upstreams.connect(_shadow_addresses(settings))
+
+    def release(self, settings: Settings) -> None:
+        """Let go of all other model servers, each once its last call has ended."""
+        self._upstreams.release(_addresses(settings))
+        self._shadow_upstreams.release(_shadow_addresses(settings))
 
     async def drain(self, seconds: float) -> None:
         """Let calls under way end within ``seconds``, then stop everything."""
@@ -74,8 +80,7 @@ class GrpcioPlane:
             await server.stop(seconds)
         if self._shadows is not None:
             await self._shadows.stop()
-        upstreams = (*self._upstreams.values(), *self._shadow_upstreams.values())
-        await asyncio.gather(*(upstream.close() for upstream in upstreams))
+        await asyncio.gather(self._upstreams.close(), self._shadow_upstreams.close())
 
     @property
     def ready(self) -> bool:
@@ -84,12 +89,7 @@ class GrpcioPlane:
 
     def upstreams(self) -> Mapping[str, UpstreamState]:
         """State of the connection to each version."""
-        return {version: upstream.state for version, upstream in self._upstreams.items()}
-
-    def _make_upstreams(self, versions: Mapping[str, object] | set[str]) -> dict[str, Upstream]:
-        settings = self._settings
-        limit = settings.limits.metadata
-        return {name: Upstream(name, settings.versions[name].upstream, limit) for name in versions}
+        return self._upstreams.states()
 
     def _options(self) -> list[tuple[str, int]]:
         limits = self._settings.limits
@@ -145,6 +145,15 @@ class _Handlers(grpc.GenericRpcHandler):
                 return grpc.unary_unary_rpc_method_handler(unary.handle)
             return grpc.stream_unary_rpc_method_handler(unary.read_and_handle)
         return grpc.stream_stream_rpc_method_handler(StreamMethod(path, self._relay, self._loop).handle)
+
+
+def _addresses(settings: Settings) -> list[Address]:
+    return [(name, version.upstream) for name, version in settings.versions.items()]
+
+
+def _shadow_addresses(settings: Settings) -> list[Address]:
+    shadowed = {route.shadow.version for route in settings.routes if route.shadow is not None}
+    return [(name, settings.versions[name].upstream) for name in sorted(shadowed)]
 
 
 def _transport(loop: asyncio.AbstractEventLoop) -> Transport:

@@ -7,14 +7,13 @@ methods known unary are copied; a stream would have to be buffered without bound
 
 import asyncio
 import time
-from collections.abc import Mapping
 
 from pilotfish._core import Decision, Engine
 from pilotfish.call import Metadata
 from pilotfish.plane.grpcio.metadata import SHADOW_MARK
 from pilotfish.plane.grpcio.status import CANCELLED
 from pilotfish.plane.grpcio.transport import Transport
-from pilotfish.plane.grpcio.upstream import Upstream
+from pilotfish.plane.grpcio.upstream import Upstreams
 
 
 class Shadows:
@@ -22,7 +21,7 @@ class Shadows:
 
     __slots__ = ("_engine", "_tasks", "_transport", "_upstreams")
 
-    def __init__(self, engine: Engine, transport: Transport, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, engine: Engine, transport: Transport, upstreams: Upstreams) -> None:
         self._engine = engine
         self._transport = transport
         self._upstreams = upstreams
@@ -62,14 +61,16 @@ class Shadows:
         primary_response: bytes | None,
     ) -> None:
         assert decision.shadow is not None
-        channel = self._upstreams[decision.shadow].channel()
+        assert decision.shadow_upstream is not None
+        upstream = self._upstreams.of(decision.shadow, decision.shadow_upstream)
         code, response = CANCELLED, None
         try:
             reply = await self._transport.unary(
-                channel, path, request, (*metadata, *SHADOW_MARK), decision.shadow_timeout
+                upstream.begin(), path, request, (*metadata, *SHADOW_MARK), decision.shadow_timeout
             )
             code, response = reply.code, reply.response
         finally:
+            upstream.end()
             self._engine.observe_shadow(
                 decision, code, time.monotonic_ns(), response, primary_code, primary_response
             )

@@ -68,9 +68,9 @@ class _StreamCall:
         self._peer = context.peer()  # now: asked for after the call has ended, grpcio crashes
         self._metadata: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs
         self._decision = relay.engine.decide(path, self._metadata, getrandbits(64))
-        self._upstream = relay.upstreams[self._decision.version]
+        self._upstream = relay.upstreams.of(self._decision.version, self._decision.upstream)
         self._stream = relay.transport.stream(
-            self._upstream.channel(), path, relay.filter.carriable(self._metadata), remaining(context)
+            self._upstream.begin(), path, relay.filter.carriable(self._metadata), remaining(context)
         )
         self._headers: asyncio.Task[None] | None = None
         self._headers_due: asyncio.TimerHandle | None = None
@@ -98,6 +98,7 @@ class _StreamCall:
             # returns, and crashes when it is used after that.
             self._closed = True
             self._stream.cancel()
+            self._upstream.end()
             if self._headers_due is not None:
                 self._headers_due.cancel()
             self._loop.call_soon(self._ended, status, _monotonic_ns() - sent)
@@ -114,9 +115,11 @@ class _StreamCall:
                     if not self._closed:
                         await stream.half_close()
                     return
-                await stream.send(message)
                 self._sent_bytes += len(message)
-                engine.observe_message(self._decision, "input", message, _monotonic_ns())
+                try:
+                    await stream.send(message)
+                finally:  # a message counts although the upstream has answered without waiting for it
+                    engine.observe_message(self._decision, "input", message, _monotonic_ns())
         except (CallEnded, aio.BaseError):
             return  # the other pump sees the status, and says it
 

@@ -58,17 +58,19 @@ class UnaryMethod:
         peer = context.peer()  # now: asked for after the call has ended, grpcio crashes
         metadata: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs, as received
         decision = relay.engine.decide(self._path, metadata, getrandbits(64))
-        upstream = relay.upstreams[decision.version]
+        upstream = relay.upstreams.of(decision.version, decision.upstream)
         sent = _monotonic_ns()
         try:
             reply = await relay.transport.unary(
-                upstream.channel(), self._path, request, relay.filter.carriable(metadata), remaining(context)
+                upstream.begin(), self._path, request, relay.filter.carriable(metadata), remaining(context)
             )
         except BaseException:  # every decided call is observed once, or it would count as active for ever
             waited = _monotonic_ns() - sent
             reply = _given_up(context)
             self._loop.call_soon(self._ended, decision, peer, metadata, request, reply, started, waited)
             raise
+        finally:
+            upstream.end()
         waited = _monotonic_ns() - sent
         response = reply.response
         if reply.code != OK or response is None:

@@ -6,12 +6,16 @@ a handshake.
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 import grpc
 from grpc import aio
 
 from pilotfish.plane import UpstreamState
+
+Address: TypeAlias = tuple[str, str]
+"""A version and where its model server listens."""
 
 _CONNECTIONS: Final = 4
 
@@ -42,24 +46,47 @@ def channel_options(max_metadata: int) -> list[tuple[str, int]]:
 
 
 class Upstream:
-    """A model server. Make it inside the running event loop."""
+    """A model server. Make it inside the running event loop.
 
-    __slots__ = ("_channels", "_next", "address", "version")
+    Once retired it closes when the last call on it has ended.
+    """
+
+    __slots__ = ("_calls", "_channels", "_closed", "_next", "_retired", "address", "version")
 
     def __init__(
-        self, version: str, address: str, max_metadata: int, connections: int = _CONNECTIONS
+        self,
+        version: str,
+        address: str,
+        max_metadata: int,
+        connections: int = _CONNECTIONS,
+        *,
+        retired: bool = False,
     ) -> None:
         self.version = version
         self.address = address
         options = channel_options(max_metadata)
         self._channels = [aio.insecure_channel(address, options=options) for _ in range(connections)]
         self._next = 0
+        self._calls = 0
+        self._retired = retired
+        self._closed: asyncio.Task[None] | None = None
 
-    def channel(self) -> aio.Channel:
-        """The channel for the next call, in turn."""
+    def begin(self) -> aio.Channel:
+        """The channel for the next call, in turn. When the call has ended, :meth:`end` is to be called."""
         channels = self._channels
+        self._calls += 1
         self._next = turn = (self._next + 1) % len(channels)
         return channels[turn]
+
+    def end(self) -> None:
+        """A call has ended."""
+        self._calls -= 1
+        self._close_if_done()
+
+    def retire(self) -> None:
+        """No version in force has this address any more."""
+        self._retired = True
+        self._close_if_done()
 
     def connect(self) -> None:
         """Begin to connect, so that the first call finds a connection; does not wait."""
@@ -77,3 +104,42 @@ class Upstream:
     async def close(self) -> None:
         """Close every connection; calls under way are cancelled."""
         await asyncio.gather(*(channel.close() for channel in self._channels))
+
+    def _close_if_done(self) -> None:
+        if self._retired and not self._calls and self._closed is None:
+            self._closed = asyncio.get_running_loop().create_task(self.close())
+
+
+class Upstreams:
+    """The model servers in force. A call that was decided before keeps the one it has."""
+
+    __slots__ = ("_max_metadata", "_upstreams")
+
+    def __init__(self, max_metadata: int) -> None:
+        self._max_metadata = max_metadata
+        self._upstreams: dict[Address, Upstream] = {}
+
+    def of(self, version: str, address: str) -> Upstream:
+        """The model server that a call was decided for; one that is retired is connected to for this call."""
+        found = self._upstreams.get((version, address))
+        return found if found is not None else Upstream(version, address, self._max_metadata, 1, retired=True)
+
+    def connect(self, addresses: Iterable[Address]) -> None:
+        """Connect to these, beside those there are."""
+        for address in addresses:
+            if address not in self._upstreams:
+                self._upstreams[address] = upstream = Upstream(*address, self._max_metadata)
+                upstream.connect()
+
+    def release(self, addresses: Iterable[Address]) -> None:
+        """Let go of all but these."""
+        for address in self._upstreams.keys() - set(addresses):
+            self._upstreams.pop(address).retire()
+
+    def states(self) -> Mapping[str, UpstreamState]:
+        """State of the connection to each version."""
+        return {version: upstream.state for (version, _), upstream in self._upstreams.items()}
+
+    async def close(self) -> None:
+        """Close every connection; calls under way are cancelled."""
+        await asyncio.gather(*(upstream.close() for upstream in self._upstreams.values()))

@@ -1,3 +1,5 @@
+//! Estimates of accuracy against ones computed from the labels.
+
 use super::scores::edge;
 use super::*;
 

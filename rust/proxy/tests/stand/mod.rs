@@ -38,25 +38,23 @@ impl Stand {
     }
 
     pub fn with_routes(versions: &[(&str, &str)], routes: &str, extra: &str) -> Stand {
-        let names: Vec<String> = versions.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+        let versions: Vec<String> = versions
+            .iter()
+            .map(|(name, address)| format!(r#"{{"name": "{name}", "upstream": "{address}"}}"#))
+            .collect();
         let config = format!(
             r#"{{"plane": "native", "versions": [{}], "routes": {routes},
                 "sampling": {{"share_ppm": 0, "errors": true}}, "monitor": {{}},
                 "queue": {{"messages": 1024, "bytes": 67108864}}}}"#,
-            names.join(",")
+            versions.join(",")
         );
         let engine = EngineConfig::from_json(&config).unwrap();
         let engine = Arc::new(Engine::new(engine, Default::default(), 0).unwrap());
-        let upstreams: Vec<String> = versions
-            .iter()
-            .map(|(name, address)| format!(r#"{{"name": "{name}", "address": "{address}"}}"#))
-            .collect();
         let listen = if extra.contains("\"listen\"") { "" } else { r#""listen": "127.0.0.1:0","# };
         let text = format!(
-            r#"{{{listen} {extra} "now_ns": 0, "versions": [{}],
+            r#"{{{listen} {extra} "now_ns": 0,
                 "unary_methods": ["/inference.GRPCInferenceService/ModelInfer", "/test.Any/Unary"],
-                "queue": {{"messages": 1024, "bytes": 67108864}}}}"#,
-            upstreams.join(",")
+                "queue": {{"messages": 1024, "bytes": 67108864}}}}"#
         );
         let plane = Plane::start(Arc::clone(&engine), PlaneConfig::from_json(&text).unwrap()).unwrap();
         let address = plane.listen();
