@@ -88,7 +88,8 @@ def _silent(
     while proposal.tolerance <= MAX_TOLERANCE:
         arl, tolerance = proposal.arl, proposal.tolerance
         plan = backtest.Plan("edetector", arl=arl, tolerance=tolerance, columns=columns, version=version)
-        if next(iter(backtest.run(reference, data, plan)), None) is None:
+        alarms = backtest.run(reference, data, plan)
+        if all(alarm.detector == backtest.SCHEMA for alarm in alarms):
             return proposal
         proposal = replace(proposal, tolerance=two_digits_up(1.5 * tolerance))
     raise _unclean(data, proposal)

@@ -12,6 +12,7 @@ from pilotfish.telemetry.histogram import Exponential
 from pilotfish.telemetry.series import AttributeValue, Collection
 
 _DISTANCES = ("psi", "jensen_shannon", "ks")
+_SCHEMA = "schema"
 _EVIDENCE = "edetector"
 _DEFECTS = {
     "nan": "nan",
@@ -47,6 +48,8 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
     for method in (_EVIDENCE, *_DISTANCES):
         # Zero is exported too: an alert rule needs a series before the first alarm.
         into.add("pilotfish.drift.alert.active", raised.count(method), {**of, names.DRIFT_METHOD: method})
+    breaches = len(model.get("schema") or ())
+    into.add("pilotfish.drift.alert.active", breaches, {**of, names.DRIFT_METHOD: _SCHEMA})
 
 
 def _feature(feature: Mapping[str, Any], model: Mapping[str, AttributeValue], into: Collection) -> None:

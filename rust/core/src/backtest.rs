@@ -28,7 +28,7 @@ mod familiar;
 
 use crate::detect::{AlarmEvent, AlarmState};
 use crate::error::ConfigurationError;
-use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig};
+use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig, SCHEMA};
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
 use crate::window::cascade::Horizon;
@@ -146,7 +146,7 @@ impl Backtest {
                 let tensors = of_direction.map(|(name, _, values)| values.tensor(name, part.clone()));
                 self.observe_tensors(direction, &tensors.collect::<Result<Vec<_>, _>>()?);
             }
-            self.hand_out();
+            self.hand_out(false);
             done = part.end;
         }
         Ok(())
@@ -155,7 +155,7 @@ impl Backtest {
     /// Takes in the tensors of one message of a journal.
     pub fn observe_message(&mut self, direction: Direction, tensors: &[Tensor<'_>]) {
         self.observe_tensors(direction, tensors);
-        self.hand_out();
+        self.hand_out(true);
     }
 
     /// Alarms since this was last called. One that was raised before its pane was full comes when it is.
@@ -207,10 +207,12 @@ impl Backtest {
         self.rows[direction as usize] += full.map_or(0, Tensor::rows) as u64;
     }
 
-    /// Moves the alarms whose pane is closed to those that can be taken.
-    fn hand_out(&mut self) {
+    /// Moves the alarms whose pane is closed to those that can be taken; `whole` messages also tell which features there
+    /// are, chosen columns do not.
+    fn hand_out(&mut self, whole: bool) {
         let events = self.monitor.take_events().into_iter();
         let raised = events.filter(|event| event.state == AlarmState::Raised && self.familiar.is_none());
+        let raised = raised.filter(|event| whole || event.method != SCHEMA);
         self.open.extend(raised.map(Event::Live));
         let (rows, pane_rows) = (self.rows, self.pane_rows);
         let is_closed = |alarm: &mut Event| {

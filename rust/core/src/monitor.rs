@@ -28,6 +28,7 @@ mod comparison;
 mod config;
 mod layout;
 mod roster;
+mod schema;
 mod snapshot;
 mod suspicion;
 mod watch;
@@ -47,6 +48,8 @@ use crate::tensor::{Direction, Tensor};
 use clock::Clock;
 use comparison::Closing;
 use roster::{Roster, Start};
+pub use schema::{Breach, METHOD as SCHEMA, SchemaAlarm};
+use schema::{Judged, Schema};
 use snapshot::Shown;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -71,6 +74,7 @@ pub struct Monitor {
     inputs: Clock,
     outputs: Clock,
     roster: Roster,
+    schema: Schema,
     /// What the evidence came to when a pane was closed last, and the length of that pane.
     discovery: Option<(Discovery, f64)>,
     /// Evidence of all features: kept so that closing a pane allocates nothing.
@@ -102,6 +106,7 @@ impl Monitor {
             inputs: Clock::default(),
             outputs: Clock::default(),
             roster: Roster::default(),
+            schema: Schema::default(),
             discovery: None,
             evidence: Vec::new(),
             events: VecDeque::new(),
@@ -208,9 +213,10 @@ impl Monitor {
         self.profile.clone().filter(|_| self.phase == Phase::Learned)
     }
 
-    /// Features whose alarm is raised.
+    /// Alarms that are raised.
     pub fn active_alarms(&self) -> usize {
-        self.roster.features().iter().filter(|feature| feature.is_alarmed()).count()
+        let drifted = self.roster.features().iter().filter(|feature| feature.is_alarmed());
+        drifted.count() + self.schema.len()
     }
 
     /// All numbers; `detail` adds bins and exponential histograms.
@@ -235,6 +241,7 @@ impl Monitor {
             missing,
             panes: clock.panes,
             evidence: self.evidence(),
+            schema: self.schema.snapshot(),
             features,
         }
     }
@@ -324,8 +331,11 @@ impl Monitor {
     /// Whether a feature of a direction whose alarm is not raised would be flagged.
     fn has_evidence(&mut self, direction: Direction) -> bool {
         let level = self.discover().level;
-        let mut quiet = self.roster.of_direction(direction).filter(|feature| !feature.is_alarmed());
-        quiet.any(|feature| feature.evidence().is_some_and(|evidence| evidence >= level))
+        let mut flagged = self
+            .roster
+            .of_direction(direction)
+            .filter(|feature| feature.evidence().is_some_and(|evidence| evidence >= level));
+        flagged.any(|feature| !feature.is_alarmed())
     }
 
     fn discover(&mut self) -> Discovery {
@@ -352,6 +362,10 @@ impl Monitor {
         };
         for feature in self.roster.of_direction(direction) {
             feature.close(&closing, chance, &mut report);
+        }
+        if let Some(profile) = &self.profile {
+            let judged = self.schema.judge(profile, &mut self.roster, Judged { direction, start, end, now });
+            judged.into_iter().for_each(|event| remember(&mut self.events, event));
         }
         if config.alarm.detector != DetectorKind::EDetector {
             return;

@@ -1,5 +1,6 @@
 //! What a monitor shows of itself: plain data, ready to be serialised.
 
+use super::schema::SchemaAlarm;
 use crate::detect::Alarm;
 use crate::distance::Distances;
 use crate::sketch::binning::Kind;
@@ -32,6 +33,8 @@ pub struct MonitorSnapshot {
     pub panes: u64,
     /// What the evidence of all features adds up to; none before the first pane, and with thresholds.
     pub evidence: Option<ModelEvidence>,
+    /// Features that are gone, new or of another type, as long as they are.
+    pub schema: Vec<SchemaAlarm>,
     /// In order of direction and name.
     pub features: Vec<FeatureSnapshot>,
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const WORDS_FROM_BITS: f64 = 1.0;
 
 /// Rows after which one looks whether evidence should be weighed before the pane is full.
-pub const LOOK_ROWS: u64 = 50;
+pub const LOOK_ROWS: u64 = 100;
 
 /// Rows that are weighed even if they look like any others, so that fresh stakes come in time.
 const SETTLED_ROWS: u64 = 500;
@@ -119,7 +119,7 @@ impl Suspicion {
     }
 
     pub fn alarm(&self) -> Option<Alarm> {
-        let finding = self.detector.finding().filter(|_| self.detector.is_raised())?;
+        let finding = self.detector.is_raised().then(|| self.detector.finding()).flatten()?;
         Some(Alarm {
             method: METHOD,
             score: self.detector.evidence_bits(),

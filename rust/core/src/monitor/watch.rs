@@ -29,6 +29,9 @@ pub struct Watch {
     specials: Specials,
     /// Strings seen.
     labels: u64,
+    /// Values until the pane closed last, and whether any of them were in it.
+    counted: u64,
+    was_seen: bool,
     stage: Stage,
 }
 
@@ -63,6 +66,8 @@ impl Watch {
             buckets: Buckets::default(),
             specials: Specials::default(),
             labels: 0,
+            counted: 0,
+            was_seen: false,
             stage,
         }
     }
@@ -75,11 +80,8 @@ impl Watch {
         config: &MonitorConfig,
         features: usize,
     ) {
-        let is_category = |kind: Kind| kind == Kind::Category;
-        let fits = |reference: &&Arc<Reference>| {
-            is_category(reference.bins.binning().kind()) == is_category(self.spec.kind)
-        };
-        self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
+        let fits = reference.filter(|reference| self.is_of_kind(reference));
+        self.stage = fits.map_or(Stage::Unprofiled, |reference| {
             Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, features)))
         });
     }
@@ -101,6 +103,25 @@ impl Watch {
 
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// Whether it has numbers where the reference has numbers, strings where that has strings.
+    pub fn is_of_kind(&self, reference: &Reference) -> bool {
+        (reference.bins.binning().kind() == Kind::Category) == (self.spec.kind == Kind::Category)
+    }
+
+    /// Whether it is computed from others.
+    pub fn is_derived(&self) -> bool {
+        self.spec.derived
+    }
+
+    /// Whether the pane closed last had any value of it.
+    pub fn was_seen(&self) -> bool {
+        self.was_seen
+    }
+
+    fn count(&self) -> u64 {
+        self.moments.count() + self.specials.total() + self.labels
     }
 
     /// Whether there is a reference to compare with.
@@ -183,6 +204,8 @@ impl Watch {
         chance: Chance,
         mut report: impl FnMut(&str, &'static str, Change),
     ) {
+        let counted = self.count();
+        self.was_seen = counted > std::mem::replace(&mut self.counted, counted);
         if let Stage::Compared(comparison) = &mut self.stage {
             comparison.close(closing, chance, |method, change| report(&self.spec.name, method, change));
         }

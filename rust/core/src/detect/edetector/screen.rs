@@ -5,7 +5,6 @@
 //! unusual, which is when an alarm may be near and when fresh stakes are worth having, and else only now and then. The
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
-use super::bets::CELLS_MAX;
 use super::directions::Polynomials;
 use crate::sketch::bins::Bins;
 
@@ -14,12 +13,18 @@ use crate::sketch::bins::Bins;
 const UNUSUAL_SHAPE: f64 = 3.0;
 const UNUSUAL_CELL: f64 = 6.0;
 
+/// Functions that are looked at.
+const FUNCTIONS: usize = 4;
+
 /// What rows usually look like.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Screen {
-    /// Functions of a cell with mean 0 and variance 1 in the reference.
-    functions: Vec<Vec<f64>>,
-    shares: Vec<f64>,
+pub struct Screen(Vec<Cell>);
+
+/// A cell: its share of the reference, and the values of functions that have the mean 0 and the variance 1 there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Cell {
+    share: f64,
+    values: [f64; FUNCTIONS],
 }
 
 // === impl Screen ===
@@ -28,35 +33,39 @@ impl Screen {
     pub fn of(reference: &Bins) -> Screen {
         let total = reference.total().max(1) as f64;
         let shares: Vec<f64> = reference.cells().iter().map(|&count| count as f64 / total).collect();
-        let standardised = |values: &[f64]| {
+        let mut cells: Vec<Cell> = shares.iter().map(|&share| Cell { share, ..Cell::default() }).collect();
+        for (function, (_, values)) in Polynomials::of(reference).iter().take(FUNCTIONS).enumerate() {
             let mean: f64 = shares.iter().zip(values).map(|(share, value)| share * value).sum();
             let square = |(share, value): (&f64, &f64)| share * (value - mean).powi(2);
             let variance: f64 = shares.iter().zip(values).map(square).sum();
             let scale = if variance > 0.0 { variance.sqrt().recip() } else { 0.0 };
-            values.iter().map(|value| (value - mean) * scale).collect()
-        };
-        let functions = Polynomials::of(reference).iter().map(|(_, values)| standardised(values)).collect();
-        Screen { functions, shares }
+            for (cell, value) in cells.iter_mut().zip(values) {
+                cell.values[function] = (value - mean) * scale;
+            }
+        }
+        Screen(cells)
     }
 
     /// Whether `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
-    /// chance often explains.
+    /// chance often explains. Without branches: it is asked often.
     pub fn is_unusual(&self, counts: &[u64], time: f64) -> bool {
-        let mut floats = [0.0; CELLS_MAX];
-        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
-        let counts = &floats[..counts.len().min(CELLS_MAX)];
-        let total: f64 = counts.iter().sum();
-        let is_large = |values: &Vec<f64>| {
-            let sum: f64 = values.iter().zip(counts).map(|(value, count)| value * count).sum();
-            sum * sum > 2.0 * UNUSUAL_SHAPE * total * time
-        };
-        // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
-        let is_crowded = |(share, count): (&f64, &f64)| {
-            let expected = share * total;
+        const THIRD: f64 = 1.0 / 3.0;
+        let total = counts.iter().sum::<u64>() as f64;
+        let mut sums = [0.0; FUNCTIONS];
+        let mut is_crowded = false;
+        for (cell, &count) in self.0.iter().zip(counts) {
+            let count = count as f64;
+            for (sum, value) in sums.iter_mut().zip(&cell.values) {
+                *sum += value * count;
+            }
+            // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
+            let expected = cell.share * total;
             let excess = count - expected;
-            excess * excess > 2.0 * UNUSUAL_CELL * time * (expected + excess.max(0.0) / 3.0)
-        };
-        self.functions.iter().any(is_large) || self.shares.iter().zip(counts).any(is_crowded)
+            let scale = expected + if excess > 0.0 { THIRD * excess } else { 0.0 };
+            is_crowded |= excess * excess > 2.0 * UNUSUAL_CELL * time * scale;
+        }
+        let limit = 2.0 * UNUSUAL_SHAPE * total * time;
+        is_crowded | sums.iter().any(|sum| sum * sum > limit)
     }
 }
 
