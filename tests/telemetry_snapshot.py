@@ -177,10 +177,26 @@ def snapshot() -> dict[str, Any]:
             "queued": 1,
             "defects": {"shape_mismatch": 1},
         },
+        "state": {"written": 7, "failed": {"disk_full": 2}, "restored": 1, "lost": {"damaged": 1}},
         "models": [model([feature("x[0]"), category()])],
         "alarms": {"active": 1, "raised": 2, "cleared": 1},
         "series_overflow": 0,
     }
+
+
+class FakeCertificates:
+    """The listener's certificate, which has been renewed, and one for a model server, which could not be."""
+
+    def states(self) -> bytes:
+        listener = {
+            "version": None,
+            "subject": "CN=a",
+            "not_after": 4_000_000_000,
+            "renewed": 3,
+            "refused": 0,
+        }
+        upstream = {"version": "v1", "subject": None, "not_after": None, "renewed": 0, "refused": 1}
+        return json.dumps([{**state, "wrong": None} for state in (listener, upstream)]).encode()
 
 
 class FakeEngine:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
-from telemetry_snapshot import FakeEngine, exponential
+from telemetry_snapshot import FakeCertificates, FakeEngine, exponential
 
 from pilotfish import _core, log
 from pilotfish.call import KeptCall
@@ -49,6 +49,7 @@ def exported(collector: Collector, engine: Any = None, **changes: Any) -> Teleme
         settings(collector.grpc_endpoint, **changes),
         engine or FakeEngine(),
         upstreams={"v1": "127.0.0.1:8001", "v2": "unix:/run/v2.sock"},
+        certificates=FakeCertificates(),
     )
     telemetry.start()
     assert telemetry.shutdown(10.0)

@@ -1,6 +1,6 @@
 """One running sidecar: builds everything in reading order, stops everything in reverse.
 
-    engine -> telemetry -> journal -> alarms -> admin -> plane
+    engine -> state -> certificates -> telemetry -> journal -> alarms -> admin -> plane
 
 The plane comes last, so that the first call finds everything in place, and goes first, so that the last call
 is still counted, journaled and exported. Starting may fail, and then says why; stopping does not: a part that
@@ -8,6 +8,7 @@ cannot be stopped must not keep the others from writing out what they hold.
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -17,14 +18,16 @@ from typing import TypeAlias
 
 import structlog
 
-from pilotfish import __version__, _core, alarms, log, port, profile
+from pilotfish import __version__, _core, alarms, certificates, log, port, profile
 from pilotfish.admin import Admin, Health
 from pilotfish.alarms import AlarmWatch
 from pilotfish.call import Keep, KeptCall
+from pilotfish.certificates import CertificateWatch
 from pilotfish.errors import ConfigurationError, ProfileError
 from pilotfish.journal import Journal
 from pilotfish.plane import Plane
 from pilotfish.settings import Settings
+from pilotfish.state import Keeper
 from pilotfish.telemetry import Telemetry
 
 OBSERVE_SECONDS = 1.0
@@ -94,9 +97,23 @@ class Sidecar:
         settings, engine = self.settings, self.engine
         self._later("engine", engine.close)
         port.check_free(settings.listen)
+        keeper = None if settings.state is None else Keeper(settings.state, engine)
+        if keeper is not None:
+            keeper.restore()
+
+        shown = certificates.read(settings)
+        renewal = CertificateWatch(shown, period=settings.certificate_interval)
+        renewal.start()
+        self._later("certificates", renewal.stop)
 
         upstreams = {name: version.upstream for name, version in settings.versions.items()}
-        telemetry = Telemetry(settings.telemetry, engine, upstreams=upstreams, methods=settings.unary_methods)
+        telemetry = Telemetry(
+            settings.telemetry,
+            engine,
+            upstreams=upstreams,
+            methods=settings.unary_methods,
+            certificates=shown,
+        )
         telemetry.start()
         self._later("telemetry", lambda: telemetry.shutdown(EXPORT_SECONDS))
 
@@ -108,15 +125,20 @@ class Sidecar:
             self._later("journal", lambda: journal.close(JOURNAL_SECONDS))
             keep = _both(telemetry.keep, journal.keep)
 
-        watch = AlarmWatch(engine, [alarms.log, telemetry.alarm])
+        known = 0 if keeper is None else _alarms_so_far(engine)
+        watch = AlarmWatch(engine, [alarms.log, telemetry.alarm], after=known)
         watch.start()
         self._later("alarms", watch.stop)
+        if keeper is not None:
+            keeper.before = watch.poll  # an alarm that the file calls raised has been announced
+            keeper.start()
+            self._later("state", keeper.stop)
 
         admin = Admin(settings.admin, engine, telemetry, settings, self.health)
         self.admin = admin.start()
         self._later("admin", admin.stop)
 
-        plane = _plane(settings, engine, keep)
+        plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
 
@@ -144,14 +166,20 @@ def _engine(settings: Settings) -> _core.Engine:
         raise ProfileError(str(exc)) from exc
 
 
-def _plane(settings: Settings, engine: _core.Engine, keep: Keep) -> Plane:
+def _alarms_so_far(engine: _core.Engine) -> int:
+    """Alarms that were announced before a restart."""
+    counts = json.loads(engine.snapshot(time.monotonic_ns()))["alarms"]
+    return int(counts["raised"] + counts["cleared"])
+
+
+def _plane(settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates) -> Plane:
     if settings.plane == "native":  # imported here, so that only the plane in use is loaded
         from pilotfish.plane.native import NativePlane
 
-        return NativePlane(settings, engine, keep)
+        return NativePlane(settings, engine, keep, certificates)
     from pilotfish.plane.grpcio import GrpcioPlane
 
-    return GrpcioPlane(settings, engine, keep)
+    return GrpcioPlane(settings, engine, keep, certificates)
 
 
 def _both(first: Keep, second: Keep) -> Keep:

@@ -111,6 +111,15 @@ class MonitorSettings(Section):
     """Memory those messages may take."""
 
 
+class StateSettings(Section):
+    """Where the statistics are kept over a restart: windows, evidence, alarms, a learned profile."""
+
+    directory: Path
+    """Folder of the file, of one sidecar alone; it is made when missing."""
+    interval: Seconds = Field(default=10.0, ge=0.1, le=3600)
+    """How often it is written: so much is lost when the process is killed."""
+
+
 class JournalSettings(Section):
     """Where kept calls are written."""
 

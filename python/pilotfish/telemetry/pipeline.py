@@ -23,7 +23,7 @@ from pilotfish.telemetry.names import OUTCOME, PROCESS_SCOPE, SCHEMA_URL, SIGNAL
 from pilotfish.telemetry.process import Process
 from pilotfish.telemetry.prometheus import exposition
 from pilotfish.telemetry.reader import SnapshotReader
-from pilotfish.telemetry.readings import read
+from pilotfish.telemetry.readings import read, read_certificates
 from pilotfish.telemetry.resource import resource
 from pilotfish.telemetry.series import Collection
 from pilotfish.telemetry.stopping import Part, stop_together
@@ -45,6 +45,13 @@ class Snapshots(Protocol):
         """All numbers as JSON."""
 
 
+class Certificates(Protocol):
+    """What telemetry needs of the certificates."""
+
+    def states(self) -> bytes:
+        """How each stands, as JSON."""
+
+
 class Telemetry:
     """Metrics, traces and logs of one sidecar.
 
@@ -60,9 +67,11 @@ class Telemetry:
         *,
         upstreams: Mapping[str, str] | None = None,
         methods: Iterable[str] = (),
+        certificates: Certificates | None = None,
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self._certificates = certificates
         self._upstreams = Upstreams(upstreams or {})
         self._methods = Methods(methods)
         self._resource = resource(settings.resource)
@@ -142,6 +151,8 @@ class Telemetry:
     def _collect(self, detail: bool) -> Collection:
         snapshot = json.loads(self._engine.snapshot(time.monotonic_ns(), detail))
         collection = read(snapshot, self._upstreams)
+        if self._certificates is not None:
+            read_certificates(json.loads(self._certificates.states()), time.time(), collection)
         for signal, backlog in self._backlogs:
             for outcome, count in backlog.outcomes().items():
                 collection.add("pilotfish.telemetry.records", count, {SIGNAL: signal, OUTCOME: outcome})

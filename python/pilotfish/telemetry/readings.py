@@ -3,7 +3,7 @@
 The core counts everything since its start, so every value here is cumulative or a present state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilotfish.telemetry import names
@@ -29,11 +29,24 @@ def read(snapshot: Mapping[str, Any], upstreams: Upstreams) -> Collection:
         _shadow(shadow, into)
     _journal(snapshot["journal"], into)
     _statistics(snapshot["statistics"], into)
+    _state(snapshot["state"], into)
     read_models(snapshot["models"], into)
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["raised"], {names.ALERT_STATE: "raised"})
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["cleared"], {names.ALERT_STATE: "cleared"})
     into.add("pilotfish.telemetry.overflows", snapshot["series_overflow"], {names.STREAM: "engine"})
     return into
+
+
+def read_certificates(states: Sequence[Mapping[str, Any]], now: float, into: Collection) -> None:
+    """How the certificates stand; ``now`` is seconds since 1970 of wall time."""
+    for state in states:
+        of = {names.CERTIFICATE_SIDE: "listener" if state["version"] is None else "upstream"}
+        if state["version"] is not None:
+            of[names.VERSION] = state["version"]
+        if state["not_after"] is not None:
+            into.add("pilotfish.certificate.remaining", state["not_after"] - now, of)
+        for outcome in ("renewed", "refused"):
+            into.add("pilotfish.certificate.renewals", state[outcome], {**of, names.OUTCOME: outcome})
 
 
 def _calls(calls: Mapping[str, Any], upstreams: Upstreams, into: Collection) -> None:
@@ -117,6 +130,13 @@ def _statistics(statistics: Mapping[str, Any], into: Collection) -> None:
     into.add(
         "pilotfish.accounting.difference", statistics["offered"] - explained, {names.LEDGER: "statistics"}
     )
+
+
+def _state(state: Mapping[str, Any], into: Collection) -> None:
+    into.add("pilotfish.state.files", state["written"], {names.OUTCOME: "written"})
+    _by_reason(into, "pilotfish.state.files", "failed", state["failed"])
+    into.add("pilotfish.state.models", state["restored"], {names.OUTCOME: "restored"})
+    _by_reason(into, "pilotfish.state.models", "lost", state["lost"])
 
 
 def _by_reason(into: Collection, metric: str, outcome: str, reasons: Mapping[str, int]) -> None:

@@ -1,11 +1,14 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
 mod backtest;
+mod certificates;
 mod decision;
 mod detector;
 mod distance;
 mod engine;
 mod error;
+mod histogram;
+mod labels;
 mod message;
 mod metadata;
 mod performance;
@@ -22,15 +25,18 @@ mod _core {
     #[pymodule_export]
     use super::{
         backtest::Backtest,
+        certificates::{Certificates, forwarded_client_certificate},
         decision::Decision,
         detector::Detector,
-        distance::{bracket, distance, measure},
+        distance::{bracket, distance, measure, noise},
         engine::Engine,
-        error::{ConfigurationError, ProfileError},
+        error::{CertificateError, ConfigurationError, ProfileError},
+        histogram::Histogram,
+        labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
+        profile::{Profile, ProfileBuilder, describe_profile},
     };
 
     #[pymodule_init]

@@ -40,7 +40,7 @@ pub enum TensorKind {
 }
 
 /// A feature that is to be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     pub name: String,
     /// What is expected of its values; a profile may know better.

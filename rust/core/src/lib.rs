@@ -4,6 +4,7 @@
 //! same calls always give the same decisions and the same numbers, whichever data plane hands them in.
 #![forbid(unsafe_code)]
 
+pub mod attribution;
 pub mod backtest;
 pub mod bucket;
 pub mod call;
@@ -26,6 +27,7 @@ pub mod sample;
 pub mod shadow;
 pub mod sketch;
 pub mod snapshot;
+pub mod state;
 pub mod tally;
 pub mod tensor;
 pub mod traffic;

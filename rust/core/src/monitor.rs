@@ -30,6 +30,7 @@ mod layout;
 mod roster;
 mod schema;
 mod snapshot;
+mod stored;
 mod suspicion;
 mod watch;
 
@@ -40,7 +41,9 @@ pub use snapshot::{
     MonitorSnapshot, MonitorState, ProfileSnapshot, WindowSnapshot,
 };
 
-use crate::detect::discovery::{Discovery, discover};
+pub use stored::{Lost, Resumption, Stored};
+
+use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
 use crate::profile::Profile;
@@ -203,6 +206,12 @@ impl Monitor {
         }
     }
 
+    /// Counts the rows that wait to be counted together: a snapshot then need not look at each of them.
+    pub fn settle(&mut self) {
+        self.roster.drain(Direction::Input);
+        self.roster.drain(Direction::Output);
+    }
+
     /// Alarms raised and cleared since this was last called, oldest first.
     pub fn take_events(&mut self) -> Vec<AlarmEvent> {
         std::mem::take(&mut self.events).into()
@@ -339,9 +348,7 @@ impl Monitor {
     }
 
     fn discover(&mut self) -> Discovery {
-        self.evidence.clear();
-        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
-        discover(&mut self.evidence, self.config.alarm.level())
+        self.roster.weigh(&mut self.evidence, self.config.alarm.level())
     }
 
     fn close_pane(&mut self, direction: Direction, now: u64) {
@@ -394,8 +401,7 @@ impl Monitor {
     }
 
     fn finish_learning(&mut self, now: u64) {
-        self.roster.drain(Direction::Input);
-        self.roster.drain(Direction::Output);
+        self.settle();
         let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
         self.phase = Phase::Learned;
         self.profile = Profile::new(&self.model, references).ok().map(Arc::new);

@@ -15,7 +15,7 @@
 //! # Ok::<(), pilotfish_core::profile::ProfileError>(())
 //! ```
 
-mod autocorrelation;
+pub mod autocorrelation;
 mod builder;
 mod column;
 mod description;
@@ -154,6 +154,12 @@ impl Profile {
     /// Most rows of any feature.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// The same profile with these features alone, without sections; `None` when there are none of them.
+    pub fn only(&self, chosen: impl Fn(&Reference) -> bool) -> Option<Profile> {
+        let references = self.references.iter().filter(|reference| chosen(reference));
+        Profile::new(&self.model, references.map(|reference| (**reference).clone()).collect()).ok()
     }
 
     /// All features, in order of direction and name.

@@ -3,10 +3,11 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, bits};
+use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, State, bits};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
 use crate::sketch::binning::CELLS_MAX;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
@@ -21,6 +22,7 @@ const SETTLED_ROWS: u64 = 500;
 /// How much speaks for a change of a feature, and of what kind.
 #[derive(Debug)]
 pub struct Suspicion {
+    plan: Arc<Plan>,
     detector: EDetector,
     /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
@@ -29,11 +31,20 @@ pub struct Suspicion {
 }
 
 /// What has been weighed of the open pane: its counts, where they end, what was paid for them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Settled {
     counts: Vec<u64>,
     until: Mark,
     stake: f64,
+}
+
+/// A suspicion at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    detector: State,
+    level: f64,
+    stake: f64,
+    settled: Settled,
 }
 
 // === impl Suspicion ===
@@ -43,12 +54,40 @@ impl Suspicion {
         let delta = alarm.delta / features.max(1) as f64;
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
         let plan = plan.with_live_time(reference.live_autocorrelation_time());
-        Suspicion {
-            detector: EDetector::new(Arc::new(plan)),
-            level: alarm.level(),
-            stake: 0.0,
-            settled: Settled::default(),
+        let plan = Arc::new(plan);
+        let detector = EDetector::new(Arc::clone(&plan));
+        let settled = Settled::default();
+        Suspicion { plan, detector, level: alarm.level(), stake: 0.0, settled }
+    }
+
+    pub fn stored(&self) -> Stored {
+        Stored {
+            detector: self.detector.state().clone(),
+            level: self.level,
+            stake: self.stake,
+            settled: self.settled.clone(),
         }
+    }
+
+    /// The mean of two detectors: as certain as each of them, whatever their rows had to do with each other.
+    pub fn merge(&mut self, other: &Suspicion) {
+        let mean = self.detector.state().mean(other.detector.state());
+        if let Some(detector) = mean.and_then(|state| EDetector::resumed(Arc::clone(&self.plan), state)) {
+            self.detector = detector;
+        }
+        self.stake = self.stake.max(other.stake);
+        self.level = self.level.max(other.level);
+        self.settled.merge(&other.settled);
+    }
+
+    /// Goes on with what was stored; false when that belongs to another reference.
+    pub fn resume(&mut self, stored: Stored) -> bool {
+        let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
+            return false;
+        };
+        (self.detector, self.level, self.stake) = (detector, stored.level, stored.stake);
+        self.settled = stored.settled;
+        true
     }
 
     /// Weighs a pane that is full.
@@ -152,13 +191,21 @@ impl Suspicion {
 // === impl Settled ===
 
 impl Settled {
+    /// What either has weighed of a pane that is theirs together.
+    fn merge(&mut self, other: &Settled) {
+        self.counts.resize(self.counts.len().max(other.counts.len()), 0);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
+        self.until = if other.until.row > self.until.row { other.until } else { self.until };
+        self.stake = self.stake.max(other.stake);
+    }
+
     /// The counts of the open pane without those that have been weighed.
     fn rest<'a>(&self, counts: &'a [u64], rest: &'a mut [u64; CELLS_MAX]) -> &'a [u64] {
         if self.counts.is_empty() {
             return counts;
         }
         for ((rest, count), settled) in rest.iter_mut().zip(counts).zip(&self.counts) {
-            *rest = count - settled;
+            *rest = count.saturating_sub(*settled);
         }
         &rest[..counts.len().min(CELLS_MAX)]
     }

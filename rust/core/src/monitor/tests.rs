@@ -1,5 +1,7 @@
 //! Whole messages in, numbers and alarms out.
 
+mod merge;
+mod restart;
 mod windows;
 
 use super::*;

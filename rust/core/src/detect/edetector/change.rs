@@ -69,6 +69,11 @@ impl History {
         }
     }
 
+    /// Whether all of it was counted in so many cells.
+    pub fn has_cells(&self, cells: usize) -> bool {
+        self.segments.iter().all(|segment| segment.counts.len() == cells && segment.panes > 0)
+    }
+
     pub fn clear(&mut self) {
         self.spare.0.extend(self.segments.drain(..).map(|segment| segment.counts));
     }
@@ -89,6 +94,21 @@ impl History {
             self.spare.0.push(second.counts);
             (newest, length) = (first + 1, 2 * length);
         }
+    }
+
+    /// Where segments begin, oldest first.
+    pub fn starts(&self) -> impl Iterator<Item = Mark> + '_ {
+        self.segments.iter().map(|segment| segment.start)
+    }
+
+    /// The counts of all segments from `start` on.
+    pub fn since(&self, start: Mark) -> Vec<u64> {
+        let mut sums = Vec::new();
+        for segment in self.segments.iter().filter(|segment| segment.start.row >= start.row) {
+            sums.resize(segment.counts.len(), 0);
+            sums.iter_mut().zip(&segment.counts).for_each(|(sum, count)| *sum += count);
+        }
+        sums
     }
 
     /// When the change began, by the judgement of one bet.

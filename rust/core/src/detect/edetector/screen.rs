@@ -17,7 +17,7 @@ const UNUSUAL_CELL: f64 = 6.0;
 const FUNCTIONS: usize = 4;
 
 /// What rows usually look like.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Screen(Vec<Cell>);
 
 /// A cell: its share of the reference, and the values of functions that have the mean 0 and the variance 1 there.
