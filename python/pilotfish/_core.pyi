@@ -17,11 +17,13 @@ __all__ = [
     "Backtest",
     "CertificateError",
     "Certificates",
+    "CoMoments",
     "ConfigurationError",
     "Decision",
     "Detector",
     "Engine",
     "Histogram",
+    "JointDetector",
     "LossDetector",
     "NativePlane",
     "Profile",
@@ -617,3 +619,50 @@ def divergence(
     classes: int,
 ) -> tuple[float, float, float]:
     """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""
+
+@final
+class CoMoments:
+    """Means, variances and correlations."""
+
+    def __new__(cls, columns: int) -> CoMoments:
+        """Raises ValueError for more than 256."""
+    def update(self, rows: npt.NDArray[np.float64]) -> int:
+        """How many rows were passed over. Raises ValueError for other columns."""
+    def merge(self, other: CoMoments) -> None:
+        """Raises ValueError for other columns."""
+    @property
+    def rows(self) -> int: ...
+    def correlations(self) -> npt.NDArray[np.float64]: ...
+    def distance(self, live: CoMoments) -> tuple[float, float]:
+        """Frobenius norm, and what chance makes of it. Raises ValueError."""
+
+@final
+class JointDetector:
+    """E-detectors on numbers that know the joint distribution of the columns of a table."""
+
+    def __new__(
+        cls,
+        reference: npt.NDArray[np.float64],
+        columns: Sequence[str],
+        *,
+        features: int,
+        pairs: int,
+        principal: bool,
+        seed: int,
+        bins: int,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> JointDetector:
+        """Raises ConfigurationError."""
+    @property
+    def names(self) -> list[str]: ...
+    def update(self, rows: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+        """The fields of ``JointAlarm`` per alarm. Raises ValueError for other columns."""
+    def project(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Raises ValueError for other columns."""
+    def distances(self) -> dict[str, Any]:
+        """The fields of ``JointDistances``."""
+    def evidence_bits(self) -> list[float]: ...

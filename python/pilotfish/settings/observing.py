@@ -38,11 +38,14 @@ class Sampling(Section):
 class TensorSettings(Section):
     """How one tensor is read."""
 
-    kind: Literal["auto", "image", "category", "ignore"] = "auto"
+    kind: Literal["auto", "image", "category", "embedding", "ignore"] = "auto"
     """`auto` goes by datatype and shape; `image` adds brightness, contrast and size; `category` counts
-    values; `ignore` leaves it out."""
+    values; `embedding` watches an input vector as a whole and not its elements; `ignore` leaves it out."""
     names: tuple[Text, ...] = Field(default=(), max_length=65_536)
     """Names of its columns, in order; without them x[0], x[1], ..."""
+    joint: Flag = False
+    """Watch how the columns of an input go together, too: random Fourier features, products of pairs,
+    and the reconstruction error of principal axes, up to 97 features more."""
 
 
 class AlarmSettings(Section):

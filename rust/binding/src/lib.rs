@@ -11,6 +11,7 @@ mod histogram;
 mod labels;
 mod message;
 mod metadata;
+mod multivariate;
 mod performance;
 mod plane;
 mod profile;
@@ -34,6 +35,7 @@ mod _core {
         histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
+        multivariate::{CoMoments, JointDetector},
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
         profile::{Profile, ProfileBuilder, describe_profile},

@@ -19,6 +19,7 @@ pub mod histogram;
 pub mod ledger;
 mod lock;
 pub mod monitor;
+pub mod multivariate;
 pub mod performance;
 pub mod policy;
 pub mod profile;

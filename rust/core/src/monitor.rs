@@ -26,9 +26,12 @@
 mod clock;
 mod comparison;
 mod config;
+mod joint;
 mod layout;
+mod look;
 mod roster;
 mod schema;
+mod scores;
 mod snapshot;
 mod stored;
 mod suspicion;
@@ -38,7 +41,7 @@ pub use crate::feature::{TensorConfig, TensorKind};
 pub use config::{AlarmConfig, DetectorKind, MonitorConfig};
 pub use snapshot::{
     BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
-    MonitorSnapshot, MonitorState, ProfileSnapshot, WindowSnapshot,
+    MonitorSnapshot, MonitorState, PerformanceSnapshot, ProfileSnapshot, WindowSnapshot,
 };
 
 pub use stored::{Lost, Resumption, Stored};
@@ -50,14 +53,15 @@ use crate::profile::Profile;
 use crate::tensor::{Direction, Tensor};
 use clock::Clock;
 use comparison::Closing;
+use joint::JointWatches;
 use roster::{Roster, Start};
 pub use schema::{Breach, METHOD as SCHEMA, SchemaAlarm};
 use schema::{Judged, Schema};
+use scores::ScoreWatch;
 use snapshot::Shown;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use suspicion::LOOK_ROWS;
 use watch::Watch;
 
 /// Alarm events that wait to be taken; beyond that the oldest are forgotten.
@@ -70,6 +74,8 @@ const NOISY_PANES: f64 = 0.001;
 #[derive(Debug)]
 pub struct Monitor {
     config: Arc<MonitorConfig>,
+    /// The same, with the names of what is computed from whole rows.
+    named: Arc<MonitorConfig>,
     /// Name for a profile that is learned.
     model: String,
     profile: Option<Arc<Profile>>,
@@ -78,6 +84,8 @@ pub struct Monitor {
     outputs: Clock,
     roster: Roster,
     schema: Schema,
+    joints: JointWatches,
+    scores: Option<ScoreWatch>,
     /// What the evidence came to when a pane was closed last, and the length of that pane.
     discovery: Option<(Discovery, f64)>,
     /// Evidence of all features: kept so that closing a pane allocates nothing.
@@ -101,8 +109,13 @@ impl Monitor {
     /// A monitor that has seen nothing. `config` is expected to pass [`MonitorConfig::check`].
     pub fn new(config: Arc<MonitorConfig>, profile: Option<Arc<Profile>>) -> Monitor {
         let learns = profile.is_none() && config.learn_rows > 0;
+        let joints = JointWatches::new(&config, profile.as_deref());
+        let scores = profile.as_ref().and_then(|known| ScoreWatch::of(known, config.window_panes as usize));
         Monitor {
+            named: naming(&config, &joints),
             config,
+            joints,
+            scores,
             model: String::new(),
             profile,
             phase: if learns { Phase::Learning } else { Phase::Watching },
@@ -143,7 +156,7 @@ impl Monitor {
             if self.pane_room(direction) == 0 {
                 self.close_pane(direction, now);
                 self.slice(direction, now);
-            } else if taken > 0 && self.look_room(direction) == LOOK_ROWS as usize {
+            } else if taken > 0 {
                 self.look(direction, now);
             }
             if done >= rows {
@@ -193,16 +206,30 @@ impl Monitor {
         part: Range<usize>,
     ) {
         let start = Start {
-            config: &self.config,
+            config: &self.named,
             profile: self.profile.as_deref(),
             is_learning: self.phase == Phase::Learning,
         };
         for tensor in tensors {
-            if tensor.rows() == rows && !tensor.is_empty() {
-                self.roster.observe(direction, tensor, part.clone(), start);
+            let part = if tensor.rows() == rows && !tensor.is_empty() {
+                part.clone()
             } else if part.start == 0 {
-                self.roster.observe(direction, tensor, 0..tensor.rows(), start);
+                0..tensor.rows()
+            } else {
+                continue;
+            };
+            match direction {
+                Direction::Input if !self.joints.is_empty() && !tensor.is_empty() => {
+                    if let Some(numbers) = self.joints.observe(tensor, part.clone()) {
+                        self.roster.observe(direction, &numbers, 0..part.len(), start);
+                    }
+                }
+                Direction::Output => {
+                    self.scores.iter_mut().for_each(|scores| scores.observe(tensor, part.clone()));
+                }
+                Direction::Input => {}
             }
+            self.roster.observe(direction, tensor, part, start);
         }
     }
 
@@ -251,6 +278,7 @@ impl Monitor {
             panes: clock.panes,
             evidence: self.evidence(),
             schema: self.schema.snapshot(),
+            performance: self.scores.as_ref().and_then(ScoreWatch::snapshot),
             features,
         }
     }
@@ -307,52 +335,15 @@ impl Monitor {
         pane_rows.saturating_sub(self.clock(direction).open_rows()) as usize
     }
 
-    /// Rows until one looks into the open pane.
-    fn look_room(&self, direction: Direction) -> usize {
-        if self.phase == Phase::Learning || self.config.alarm.detector != DetectorKind::EDetector {
-            return usize::MAX;
-        }
-        (LOOK_ROWS - self.clock(direction).open_rows() % LOOK_ROWS) as usize
-    }
-
-    /// Looks whether the open pane has an alarm in it already.
-    fn look(&mut self, direction: Direction, now: u64) {
-        self.roster.drain(direction);
-        let (config, clock) = (Arc::clone(&self.config), *self.clock(direction));
-        let (start, end) = (clock.start, Mark { row: clock.rows, call: self.inputs.calls });
-        let stake = config.alarm.stake(clock.open_rows(), clock.open_seconds(now));
-        let unit = stake * f64::from(config.pane_rows) / clock.open_rows().max(1) as f64;
-        let so_far = Closing { alarm: &config.alarm, start, end, stake, unit };
-        let mut weighed = false;
-        for feature in self.roster.of_direction(direction) {
-            weighed |= feature.look(&so_far, false);
-        }
-        if !weighed || !self.has_evidence(direction) {
-            return;
-        }
-        // What is to be compared must have been weighed at the same time.
-        self.roster.of_direction(direction).for_each(|feature| {
-            feature.look(&so_far, true);
-        });
-        self.judge(direction, &so_far, now);
-    }
-
-    /// Whether a feature of a direction whose alarm is not raised would be flagged.
-    fn has_evidence(&mut self, direction: Direction) -> bool {
-        let level = self.discover().level;
-        let mut flagged = self
-            .roster
-            .of_direction(direction)
-            .filter(|feature| feature.evidence().is_some_and(|evidence| evidence >= level));
-        flagged.any(|feature| !feature.is_alarmed())
-    }
-
     fn discover(&mut self) -> Discovery {
         self.roster.weigh(&mut self.evidence, self.config.alarm.level())
     }
 
     fn close_pane(&mut self, direction: Direction, now: u64) {
         self.roster.drain(direction);
+        if direction == Direction::Output {
+            self.scores.iter_mut().for_each(ScoreWatch::close);
+        }
         let calls = self.inputs.calls;
         let clock = self.clock_mut(direction);
         let (start, end) = (clock.start, Mark { row: clock.rows, call: calls });
@@ -402,9 +393,15 @@ impl Monitor {
 
     fn finish_learning(&mut self, now: u64) {
         self.settle();
-        let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
+        let (joints, of_numbers) = self.joints.learned();
+        let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned);
+        let references = references.chain(of_numbers).collect();
         self.phase = Phase::Learned;
-        self.profile = Profile::new(&self.model, references).ok().map(Arc::new);
+        let profile = Profile::new(&self.model, references).and_then(|profile| {
+            if joints.maps.is_empty() { Ok(profile) } else { profile.with_section(&joints) }
+        });
+        self.profile = profile.ok().map(Arc::new);
+        self.named = naming(&self.config, &self.joints);
         let features = self.profile.as_ref().map_or(0, |profile| profile.references().len());
         for feature in self.roster.features_mut() {
             let reference =
@@ -415,6 +412,16 @@ impl Monitor {
         self.inputs.restart(calls, now);
         self.outputs.restart(calls, now);
     }
+}
+
+/// The configuration with the names of what is computed from whole rows.
+fn naming(config: &Arc<MonitorConfig>, joints: &JointWatches) -> Arc<MonitorConfig> {
+    if joints.is_empty() {
+        return Arc::clone(config);
+    }
+    let mut named = MonitorConfig::clone(config);
+    named.tensors.extend(joints.tensors());
+    Arc::new(named)
 }
 
 fn event(

@@ -133,6 +133,9 @@ impl Monitor {
         self.inputs.merge(&other.inputs);
         self.outputs.merge(&other.outputs);
         self.roster.merge(other.roster);
+        if let (Some(mine), Some(theirs)) = (&mut self.scores, &other.scores) {
+            mine.merge(theirs);
+        }
         let stakes = self.discovery.into_iter().chain(other.discovery).map(|(_, stake)| stake);
         let stake = stakes.reduce(f64::max);
         self.discovery =
