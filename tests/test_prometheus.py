@@ -15,7 +15,11 @@ from pilotfish.telemetry.series import Collection
 
 
 def page(engine: FakeEngine | None = None) -> str:
-    return Telemetry(TelemetrySettings(), engine or FakeEngine()).prometheus().decode()
+    counters = dict.fromkeys(registry().plane_counters, 1)
+    telemetry = Telemetry(
+        TelemetrySettings(), engine or FakeEngine(), reloads=lambda: {None: 1}, counters=lambda: counters
+    )
+    return telemetry.prometheus().decode()
 
 
 def families(text: str) -> dict[str, Any]:

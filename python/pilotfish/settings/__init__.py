@@ -4,7 +4,7 @@
 the manual.
 """
 
-from pilotfish.settings.loading import load
+from pilotfish.settings.loading import Source, load
 from pilotfish.settings.observing import (
     AlarmSettings,
     JournalSettings,
@@ -29,6 +29,7 @@ __all__ = [
     "Sampling",
     "Settings",
     "Shadow",
+    "Source",
     "TelemetrySettings",
     "TensorSettings",
     "Tolerance",

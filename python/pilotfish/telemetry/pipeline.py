@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -23,12 +23,11 @@ from pilotfish.telemetry.names import OUTCOME, PROCESS_SCOPE, SCHEMA_URL, SIGNAL
 from pilotfish.telemetry.process import Process
 from pilotfish.telemetry.prometheus import exposition
 from pilotfish.telemetry.reader import SnapshotReader
-from pilotfish.telemetry.readings import read
+from pilotfish.telemetry.readings import read, read_counters, read_reloads
 from pilotfish.telemetry.resource import resource
 from pilotfish.telemetry.series import Collection
 from pilotfish.telemetry.stopping import Part, stop_together
 from pilotfish.telemetry.traces import SpanQueue, Traces
-from pilotfish.telemetry.upstreams import Upstreams
 
 SHUTDOWN_SECONDS = 3.0
 """Default deadline of :meth:`Telemetry.shutdown`."""
@@ -48,9 +47,9 @@ class Snapshots(Protocol):
 class Telemetry:
     """Metrics, traces and logs of one sidecar.
 
-    ``upstreams`` maps versions to their configured addresses; ``methods`` are recognised RPC methods beside
-    the built-in ones. Nothing is sent before :meth:`start`, and only what settings or ``OTEL_*`` variables
-    ask for.
+    ``methods`` are recognised RPC methods beside the built-in ones; ``reloads`` and ``counters`` are asked
+    for the counts that are not the engine's, at every collection. Nothing is sent before :meth:`start`, and
+    only what settings or ``OTEL_*`` variables ask for.
     """
 
     def __init__(
@@ -58,12 +57,14 @@ class Telemetry:
         settings: TelemetrySettings,
         engine: Snapshots,
         *,
-        upstreams: Mapping[str, str] | None = None,
         methods: Iterable[str] = (),
+        reloads: Callable[[], Mapping[str | None, int]] = dict,
+        counters: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._settings = settings
         self._engine = engine
-        self._upstreams = Upstreams(upstreams or {})
+        self._reloads = reloads
+        self._counters = counters
         self._methods = Methods(methods)
         self._resource = resource(settings.resource)
         self._cardinality = Cardinality()
@@ -141,7 +142,9 @@ class Telemetry:
 
     def _collect(self, detail: bool) -> Collection:
         snapshot = json.loads(self._engine.snapshot(time.monotonic_ns(), detail))
-        collection = read(snapshot, self._upstreams)
+        collection = read(snapshot)
+        read_reloads(self._reloads(), collection)
+        read_counters(self._counters(), collection)
         for signal, backlog in self._backlogs:
             for outcome, count in backlog.outcomes().items():
                 collection.add("pilotfish.telemetry.records", count, {SIGNAL: signal, OUTCOME: outcome})
