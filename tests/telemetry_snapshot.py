@@ -188,6 +188,21 @@ def snapshot() -> dict[str, Any]:
     }
 
 
+class FakeCertificates:
+    """The listener's certificate, which has been renewed, and one for a model server, which could not be."""
+
+    def states(self) -> bytes:
+        listener = {
+            "version": None,
+            "subject": "CN=a",
+            "not_after": 4_000_000_000,
+            "renewed": 3,
+            "refused": 0,
+        }
+        upstream = {"version": "v1", "subject": None, "not_after": None, "renewed": 0, "refused": 1}
+        return json.dumps([{**state, "wrong": None} for state in (listener, upstream)]).encode()
+
+
 class FakeEngine:
     """Hands out a snapshot that a test may change; without detail it lacks what the core then leaves out."""
 

@@ -1,11 +1,12 @@
 """The Prometheus page, read with the official parser."""
 
 import math
+import time
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from telemetry_snapshot import FakeEngine
+from telemetry_snapshot import FakeCertificates, FakeEngine
 
 from pilotfish.settings.reporting import TelemetrySettings
 from pilotfish.telemetry import CONTENT_TYPE, Telemetry
@@ -17,7 +18,11 @@ from pilotfish.telemetry.series import Collection
 def page(engine: FakeEngine | None = None) -> str:
     counters = dict.fromkeys(registry().plane_counters, 1)
     telemetry = Telemetry(
-        TelemetrySettings(), engine or FakeEngine(), reloads=lambda: {None: 1}, counters=lambda: counters
+        TelemetrySettings(),
+        engine or FakeEngine(),
+        certificates=FakeCertificates(),
+        reloads=lambda: {None: 1},
+        counters=lambda: counters,
     )
     return telemetry.prometheus().decode()
 
@@ -140,3 +145,14 @@ def test_one_stream_too_many_is_folded_on_the_page_too() -> None:
     values = [key for key in samples(page(engine)) if key[0] == "pilotfish_tensor_values_total"]
     assert len(values) == 2000
     assert (("otel_metric_overflow", "true"),) in [labels for _, labels in values]
+
+
+def test_certificates_say_how_long_they_last_and_how_often_they_were_renewed() -> None:
+    text = page()
+    listener = 'pilotfish_certificate_side="listener"'
+    outcome = 'pilotfish_outcome="renewed"'
+    assert f"pilotfish_certificate_renewals_total{{{listener},{outcome}}} 3" in text
+    remaining = samples(text)[
+        ("pilotfish_certificate_remaining_seconds", (("pilotfish_certificate_side", "listener"),))
+    ]
+    assert abs(remaining - (4_000_000_000 - time.time())) < 60

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import structlog
-from telemetry_snapshot import FakeEngine, exponential
+from telemetry_snapshot import FakeCertificates, FakeEngine, exponential
 
 from pilotfish import _core, log
 from pilotfish.call import KeptCall
@@ -49,6 +49,7 @@ def exported(collector: Collector, engine: Any = None, **changes: Any) -> Teleme
     telemetry = Telemetry(
         settings(collector.grpc_endpoint, **changes),
         engine or FakeEngine(),
+        certificates=FakeCertificates(),
         reloads=lambda: {None: 4, "invalid": 1},
         counters=lambda: {name: index for index, name in enumerate(registry().plane_counters, 1)},
     )

@@ -3,7 +3,7 @@
 Routing, sampling, statistics, and reading of messages. Private: use the modules of ``pilotfish``.
 
 Nothing in here calls back into Python. Every class is frozen and may be used from any thread. Time is
-always an argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall time.
+always an argument: monotonic nanoseconds (``time.monotonic_ns()``), never wall time but for certificates.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "AttributionDetector",
     "Backtest",
+    "CertificateError",
+    "Certificates",
     "ConfigurationError",
     "Decision",
     "Detector",
     "Engine",
+    "LossDetector",
     "NativePlane",
     "ProfileBuilder",
     "ProfileError",
@@ -28,6 +32,8 @@ __all__ = [
     "describe_profile",
     "diff_profiles",
     "distance",
+    "divergence",
+    "forwarded_client_certificate",
     "measure",
     "merge_profiles",
     "performance_of_classes",
@@ -37,6 +43,13 @@ __all__ = [
 ]
 
 __version__: str
+
+class CertificateError(ValueError):
+    """A file of a certificate cannot be used.
+
+    ``args`` are the version whose ``tls`` section it is (None for the listener's), the key in the section,
+    and the file with what is wrong and the remedy.
+    """
 
 class ConfigurationError(ValueError):
     """The engine's configuration cannot be used; the message names the value and the remedy."""
@@ -103,6 +116,42 @@ class NativeCall(TypedDict):
     upstream: str
 
 @final
+class Certificates:
+    """The certificates of the listener and of those upstreams that are spoken to over TLS.
+
+    ``configuration`` is JSON (see ``Settings.certificate_configuration``); ``now`` and all other times are
+    seconds since 1970 of wall time, as certificates count them. Raises CertificateError.
+    """
+
+    def __new__(cls, configuration: str, now: int) -> Certificates: ...
+    def apply(self, configuration: str, now: int) -> None:
+        """Put other sections in the place of those there are; what stays the same keeps its state.
+
+        Raises CertificateError, and then nothing has changed. Connections keep what they shook hands with.
+        """
+    def look(self, now: int) -> bytes:
+        """Read the files again and take what is new and can be used: handshakes from now on have it.
+
+        JSON array of what has happened since the last look: ``{"event": "renewed" | "refused" | "ending",
+        "version", "reason", "subject", "not_after"}``. What is wrong is said once, not at every look.
+        """
+    def states(self) -> bytes:
+        """JSON array, the listener first.
+
+        ``{"version", "subject", "not_after", "renewed", "refused", "wrong"}``.
+        """
+    def contents(self, version: str | None) -> dict[str, bytes] | None:
+        """The files in use, by their key in the section; None for a section that there is not."""
+    def server_name(self, version: str) -> str | None:
+        """Name that the certificate of a version's model server must be for; None without TLS."""
+
+def forwarded_client_certificate(client: bytes, own: bytes) -> str | None:
+    """Value of ``x-forwarded-client-cert`` for a client's certificate (PEM); None when it is none.
+
+    ``own`` is the listener's.
+    """
+
+@final
 class NativePlane:
     """The native data plane: threads that forward calls, and none of them ever takes the GIL.
 
@@ -111,7 +160,9 @@ class NativePlane:
     Raises ConfigurationError, or OSError when the address cannot be listened on.
     """
 
-    def __new__(cls, engine: Engine, configuration: str) -> NativePlane: ...
+    def __new__(
+        cls, engine: Engine, configuration: str, certificates: Certificates | None = None
+    ) -> NativePlane: ...
     @property
     def address(self) -> str:
         """Where it listens, with the real port where 0 was asked for."""
@@ -429,3 +480,55 @@ def profile_with_scores(
 
 def profile_scores(profile: bytes) -> tuple[str, int | None, list[ScoreTable]] | None:
     """Output, age of the labels in seconds, and tables by class; or None. Raises ProfileError."""
+
+@final
+class LossDetector:
+    """An e-detector on the mean of a bounded loss."""
+
+    def __new__(
+        cls,
+        reference: npt.NDArray[np.float64],
+        bound: float,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> LossDetector:
+        """Raises ConfigurationError."""
+    def update(self, losses: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+        """The fields of ``LossAlarm`` and the shape, per alarm."""
+    @property
+    def evidence_bits(self) -> float: ...
+
+@final
+class AttributionDetector:
+    """E-detectors on scores and on labels given the score."""
+
+    def __new__(
+        cls,
+        scores: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        classes: int,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> AttributionDetector:
+        """Raises ConfigurationError, and ValueError for unequal lengths or too many classes."""
+    def update(self, scores: npt.NDArray[np.float64], labels: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The fields of ``AttributionAlarm`` per alarm. Raises ValueError for unequal lengths."""
+    def split(self) -> dict[str, Any]:
+        """The fields of ``Split``; the divergence as (score, label given score, joint)."""
+    def evidence_bits(self) -> tuple[float, float]:
+        """On scores, on labels given the score, in units of a pane."""
+
+def divergence(
+    reference_scores: npt.NDArray[np.float64],
+    reference_labels: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64],
+    classes: int,
+) -> tuple[float, float, float]:
+    """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""

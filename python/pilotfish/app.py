@@ -1,6 +1,6 @@
 """One running sidecar: builds everything in reading order, stops everything in reverse.
 
-    engine -> telemetry -> journal -> alarms -> reloader -> admin -> plane
+    engine -> certificates -> telemetry -> journal -> alarms -> reloader -> admin -> plane
 
 The plane comes last, so that the first call finds everything in place, and goes first, so that the last call
 is still counted, journaled and exported. Starting may fail, and then says why; stopping does not: a part that
@@ -14,16 +14,17 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 import structlog
 
-from pilotfish import __version__, _core, alarms, log, port, profile
+from pilotfish import __version__, _core, alarms, certificates, log, port, profile
 from pilotfish.admin import Admin, Health
 from pilotfish.alarms import AlarmWatch
 from pilotfish.call import Keep, KeptCall
-from pilotfish.errors import ConfigurationError, ProfileError
+from pilotfish.certificates import CertificateWatch
+from pilotfish.errors import ConfigurationError, PilotfishError, ProfileError
 from pilotfish.journal import Journal
 from pilotfish.plane import Plane
 from pilotfish.reload import Attempt, Reloader
@@ -71,6 +72,7 @@ class Sidecar:
         self._reloader: Reloader | None = None
         self._watching: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
+        self._certificates: _core.Certificates | None = None
         self._plane: Plane | None = None
         self._drained: asyncio.Future[None] | None = None
         self._stops: list[tuple[str, _Stop]] = []
@@ -137,10 +139,17 @@ class Sidecar:
         self._later("engine", engine.close)
         port.check_free(settings.listen)
 
+        shown = certificates.read(settings)
+        self._certificates = shown
+        renewal = CertificateWatch(shown, period=settings.certificate_interval)
+        renewal.start()
+        self._later("certificates", renewal.stop)
+
         telemetry = Telemetry(
             settings.telemetry,
             engine,
             methods=settings.unary_methods,
+            certificates=shown,
             reloads=self._reloads,
             counters=self.counters,
         )
@@ -165,7 +174,7 @@ class Sidecar:
         self.admin = admin.start()
         self._later("admin", admin.stop)
 
-        plane = _plane(settings, engine, keep)
+        plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
         if settings.reload == "watch" and self._source.path is not None:
@@ -173,17 +182,23 @@ class Sidecar:
 
     async def _apply(self, wanted: Settings) -> None:
         """Put settings in force for the calls to come. Raises PilotfishError; then nothing has changed."""
+        plane, shown = self._plane, self._certificates
+        if plane is None or shown is None:
+            raise PilotfishError("the sidecar has not started yet; try again")
         profiles = await asyncio.to_thread(_profiles, wanted)
-        plane = self._plane
-        if plane is not None:
-            plane.connect(wanted)
+        await asyncio.to_thread(certificates.apply, shown, wanted)
+        plane.connect(wanted)
         try:
             with _translated():
                 await asyncio.to_thread(self.engine.apply, wanted.policy_configuration(), profiles)
+        except BaseException:
+            with suppress(ConfigurationError):  # whatever has become of the files, connections keep theirs
+                certificates.apply(shown, self.settings)
+            raise
+        else:
             self.settings = wanted
         finally:
-            if plane is not None:
-                plane.release(self.settings)
+            plane.release(self.settings)
 
     async def _drain(self, seconds: float) -> None:
         plane = self._plane
@@ -227,14 +242,14 @@ def _translated() -> Iterator[None]:
         raise ProfileError(str(exc)) from exc
 
 
-def _plane(settings: Settings, engine: _core.Engine, keep: Keep) -> Plane:
+def _plane(settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates) -> Plane:
     if settings.plane == "native":  # imported here, so that only the plane in use is loaded
         from pilotfish.plane.native import NativePlane
 
-        return NativePlane(settings, engine, keep)
+        return NativePlane(settings, engine, keep, certificates)
     from pilotfish.plane.grpcio import GrpcioPlane
 
-    return GrpcioPlane(settings, engine, keep)
+    return GrpcioPlane(settings, engine, keep, certificates)
 
 
 def _both(first: Keep, second: Keep) -> Keep:

@@ -32,10 +32,17 @@ _log = structlog.get_logger("pilotfish.plane")
 class NativePlane:
     """The native data plane."""
 
-    def __init__(self, settings: Settings, engine: _core.Engine, keep: Keep) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: _core.Engine,
+        keep: Keep,
+        certificates: _core.Certificates | None = None,
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._keep = keep
+        self._certificates = certificates
         self._plane: _core.NativePlane | None = None
         self._ending = threading.Event()
         self._fetching: threading.Thread | None = None
@@ -44,7 +51,9 @@ class NativePlane:
         """Listen and return the bound address. Raises AddressInUse, ConfigurationError."""
         configuration = self._configuration()
         try:
-            self._plane = await asyncio.to_thread(_core.NativePlane, self._engine, configuration)
+            self._plane = await asyncio.to_thread(
+                _core.NativePlane, self._engine, configuration, self._certificates
+            )
         except _core.ConfigurationError as exc:
             raise ConfigurationError(str(exc)) from exc
         except OSError as exc:

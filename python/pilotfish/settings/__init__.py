@@ -15,12 +15,14 @@ from pilotfish.settings.observing import (
 from pilotfish.settings.reporting import LogSettings, OtlpSettings, TelemetrySettings
 from pilotfish.settings.root import Limits, Settings
 from pilotfish.settings.routing import Candidate, Match, Route, Shadow, Tolerance, Version
+from pilotfish.settings.tls import ListenerTls, UpstreamTls
 
 __all__ = [
     "AlarmSettings",
     "Candidate",
     "JournalSettings",
     "Limits",
+    "ListenerTls",
     "LogSettings",
     "Match",
     "MonitorSettings",
@@ -33,6 +35,7 @@ __all__ = [
     "TelemetrySettings",
     "TensorSettings",
     "Tolerance",
+    "UpstreamTls",
     "Version",
     "load",
 ]

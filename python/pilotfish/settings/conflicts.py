@@ -11,6 +11,7 @@ from typing import Any
 
 from pilotfish.settings import address
 from pilotfish.settings.routing import Route, Version
+from pilotfish.settings.tls import ListenerTls
 
 PLANES = ("grpcio", "native")
 """The data planes there are."""
@@ -32,6 +33,7 @@ def conflicts(
     plane: str | None,
     interceptors: Sequence[str] = (),
     listen: str | None,
+    tls: ListenerTls | None = None,
     admin: str | None,
     names: Sequence[str],
     versions: Mapping[str, Version],
@@ -41,6 +43,8 @@ def conflicts(
     return [
         *_plane(plane, interceptors),
         *_addresses(listen, admin, versions),
+        *_client_certificates(plane, tls),
+        *(conflict for name, version in versions.items() for conflict in _own_certificate(name, version)),
         *_route_names(routes),
         *(conflict for index, route in routes.items() for conflict in _route(index, route, names)),
     ]
@@ -63,6 +67,29 @@ def _addresses(listen: str | None, admin: str | None, versions: Mapping[str, Ver
         path = ("versions", name, "upstream")
         yield from _taken(path, version.upstream, taken, "give the address of the model server")
         taken.append((f"versions.{name}.upstream", version.upstream))
+
+
+def _client_certificates(plane: str | None, tls: ListenerTls | None) -> Iterator[Conflict]:
+    if tls is None:
+        return
+    if tls.client_ca is None and tls.forward_client_certificate:
+        path = ("tls", "forward_client_certificate")
+        yield Conflict(path, True, "no certificate is asked for; add client_ca, or leave it out")
+    if plane == "grpcio" and tls.client_ca is not None and not tls.require_client_certificate:
+        path = ("tls", "require_client_certificate")
+        what = "grpcio asks every client or none; write true, leave client_ca out, or write plane: native"
+        yield Conflict(path, False, what)
+
+
+def _own_certificate(name: str, version: Version) -> Iterator[Conflict]:
+    tls = version.tls
+    if tls is None or (tls.certificate is None) == (tls.key is None):
+        return
+    given, other = ("key", "certificate") if tls.certificate is None else ("certificate", "key")
+    path = ("versions", name, "tls", given)
+    yield Conflict(
+        path, str(getattr(tls, given)), f"is nothing without the other; add {other}, or leave both out"
+    )
 
 
 def _taken(

@@ -11,7 +11,7 @@ from pilotfish.settings.document import Where
 from pilotfish.settings.root import Settings
 
 LIVE = frozenset({"versions", "routes", "sampling", "drain"})
-"""Settings that a reload may change, with everything below them."""
+"""Settings that a reload may change, with everything below them; but see :func:`changed`."""
 
 
 def changed(running: Settings, wanted: Settings) -> Iterator[tuple[Where, Any]]:
@@ -19,6 +19,12 @@ def changed(running: Settings, wanted: Settings) -> Iterator[tuple[Where, Any]]:
     before, after = running.model_dump(mode="json", exclude=set(LIVE)), wanted.model_dump(mode="json")
     for name in before:
         yield from _differences((name,), before[name], after[name])
+    for name, version in running.versions.items():
+        other = wanted.versions.get(name)
+        # Connections are kept while name and address stay: they would go on as they were.
+        if other is not None and other.upstream == version.upstream and other.tls != version.tls:
+            tls = None if version.tls is None else version.tls.model_dump(mode="json")
+            yield ("versions", name, "tls"), tls
 
 
 def _differences(where: Where, before: Any, after: Any) -> Iterator[tuple[Where, Any]]:

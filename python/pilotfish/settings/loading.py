@@ -5,13 +5,14 @@ is checked here, the profile files included.
 """
 
 import hashlib
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from pilotfish import profile
+from pilotfish import _core, profile
 from pilotfish.errors import ConfigurationError, ProfileError, RestartNeeded
 from pilotfish.settings import document, lasting, problem
 from pilotfish.settings.address import ListenAddress
@@ -19,6 +20,7 @@ from pilotfish.settings.conflicts import conflicts
 from pilotfish.settings.root import Settings
 from pilotfish.settings.routing import Route, Version
 from pilotfish.settings.sources import Layers
+from pilotfish.settings.tls import ListenerTls, certificate_configuration
 
 
 class Source:
@@ -71,9 +73,9 @@ def load(
         found += problem.problems(exc, layers)
         if not any(item["type"] == "conflict" for item in exc.errors()):
             found += _conflicts(layers)
-        found += _profiles(_versions(layers), layers)
+        found += _files(_readable(ListenerTls, layers.value.get("tls")), _versions(layers), layers)
     else:
-        found += _profiles(settings.versions, layers)
+        found += _files(settings.tls, settings.versions, layers)
     if found:
         raise ConfigurationError(*_sorted(found))
     if running is not None and (late := _restart(running, settings, layers)):
@@ -113,6 +115,7 @@ def _conflicts(layers: Layers) -> list[tuple[int, str]]:
     found = conflicts(
         plane=plane if plane == "native" else None,
         listen=_readable(ListenAddress, value.get("listen", Settings.model_fields["listen"].default)),
+        tls=_readable(ListenerTls, value.get("tls")),
         admin=_readable(ListenAddress, value.get("admin", Settings.model_fields["admin"].default)),
         names=tuple(named) if isinstance(named, dict) else (),
         versions=_versions(layers),
@@ -140,6 +143,27 @@ def _readable(kind: Any, value: Any) -> Any:
         return adapter.validate_python({key: item for key, item in value.items() if key not in bad})
     except ValidationError:
         return None
+
+
+def _files(tls: ListenerTls | None, versions: Mapping[str, Version], layers: Layers) -> list[tuple[int, str]]:
+    return [*_profiles(versions, layers), *_certificates(tls, versions, layers)]
+
+
+def _certificates(
+    tls: ListenerTls | None, versions: Mapping[str, Version], layers: Layers
+) -> Iterator[tuple[int, str]]:
+    """What is wrong with the files of each section, so that one does not hide the others."""
+    sections = [certificate_configuration(tls, {})]
+    sections += [certificate_configuration(None, {name: version}) for name, version in versions.items()]
+    for section in sections:
+        try:
+            _core.Certificates(section, int(time.time()))
+        except _core.CertificateError as exc:
+            name, setting, what = exc.args
+            where = ("tls", setting) if name is None else ("versions", name, "tls", setting)
+            yield problem.line(where, layers, what, value=False)
+        except _core.ConfigurationError:
+            return  # a key without its other half is a conflict, and reported as that
 
 
 def _profiles(versions: Mapping[str, Version], layers: Layers) -> list[tuple[int, str]]:

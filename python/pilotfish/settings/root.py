@@ -15,6 +15,7 @@ from pilotfish.settings.observing import JournalSettings, MonitorSettings, Sampl
 from pilotfish.settings.reporting import LogSettings, TelemetrySettings
 from pilotfish.settings.routing import Method, Route, Version
 from pilotfish.settings.section import Name, Section, Text
+from pilotfish.settings.tls import ListenerTls, certificate_configuration
 from pilotfish.settings.units import Bytes, Seconds, Whole
 
 
@@ -75,6 +76,11 @@ class Settings(Section):
 
     listen: ListenAddress = "127.0.0.1:9000"
     """Where clients connect: HOST:PORT, [IPV6]:PORT or unix:/path."""
+    tls: ListenerTls | None = None
+    """TLS with clients."""
+    certificate_interval: Seconds = Field(default=10.0, ge=0.1, le=86_400)
+    """How often the files of certificates are read again; new ones are used by handshakes from then on, bad
+    ones are reported and change nothing."""
     admin: ListenAddress = "127.0.0.1:9901"
     """Where health, metrics and the HTTP API are served. Keep it on the loopback interface: it asks nobody
     for a password."""
@@ -127,6 +133,7 @@ class Settings(Section):
             plane=self.plane,
             interceptors=self.interceptors,
             listen=self.listen,
+            tls=self.tls,
             admin=self.admin,
             names=tuple(self.versions),
             versions=self.versions,
@@ -139,6 +146,10 @@ class Settings(Section):
     def engine_configuration(self) -> str:
         """The part the Rust engine needs, as the JSON it reads."""
         return engine_configuration(self)
+
+    def certificate_configuration(self) -> str:
+        """The part about certificates, as the JSON that ``_core.Certificates`` reads."""
+        return certificate_configuration(self.tls, self.versions)
 
     def policy_configuration(self) -> str:
         """The part of it that may change while the sidecar runs."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 
 from pilotfish.settings.address import UpstreamAddress
 from pilotfish.settings.section import MetadataKey, Name, Section, Text
+from pilotfish.settings.tls import UpstreamTls
 from pilotfish.settings.units import Millionths, Seconds, Whole
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -53,6 +54,8 @@ class Version(Section):
     profile: Path | None = None
     """Reference profile its traffic is compared with (see `pilotfish profile`); without one, the first rows
     are the reference."""
+    tls: UpstreamTls | None = None
+    """TLS with its model server."""
 
 
 class Match(Section):

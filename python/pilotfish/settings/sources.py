@@ -156,11 +156,22 @@ def _grounded(value: dict[str, Any], folder: Path) -> dict[str, Any]:
     value = dict(value)
     if isinstance(value.get("versions"), dict):
         value["versions"] = {
-            name: _joined(item, "profile", folder) for name, item in value["versions"].items()
+            name: _with_tls(_joined(item, "profile", folder), folder)
+            for name, item in value["versions"].items()
         }
     if isinstance(value.get("journal"), dict):
         value["journal"] = _joined(value["journal"], "directory", folder)
-    return value
+    grounded: dict[str, Any] = _with_tls(value, folder)
+    return grounded
+
+
+def _with_tls(section: Any, folder: Path) -> Any:
+    if not isinstance(section, dict) or not isinstance(section.get("tls"), dict):
+        return section
+    tls = section["tls"]
+    for key in ("certificate", "key", "client_ca", "ca"):
+        tls = _joined(tls, key, folder)
+    return {**section, "tls": tls}
 
 
 def _joined(section: Any, key: str, folder: Path) -> Any:

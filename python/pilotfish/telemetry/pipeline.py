@@ -23,7 +23,7 @@ from pilotfish.telemetry.names import OUTCOME, PROCESS_SCOPE, SCHEMA_URL, SIGNAL
 from pilotfish.telemetry.process import Process
 from pilotfish.telemetry.prometheus import exposition
 from pilotfish.telemetry.reader import SnapshotReader
-from pilotfish.telemetry.readings import read, read_counters, read_reloads
+from pilotfish.telemetry.readings import read, read_certificates, read_counters, read_reloads
 from pilotfish.telemetry.resource import resource
 from pilotfish.telemetry.series import Collection
 from pilotfish.telemetry.stopping import Part, stop_together
@@ -44,6 +44,13 @@ class Snapshots(Protocol):
         """All numbers as JSON."""
 
 
+class Certificates(Protocol):
+    """What telemetry needs of the certificates."""
+
+    def states(self) -> bytes:
+        """How each stands, as JSON."""
+
+
 class Telemetry:
     """Metrics, traces and logs of one sidecar.
 
@@ -58,11 +65,13 @@ class Telemetry:
         engine: Snapshots,
         *,
         methods: Iterable[str] = (),
+        certificates: Certificates | None = None,
         reloads: Callable[[], Mapping[str | None, int]] = dict,
         counters: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._settings = settings
         self._engine = engine
+        self._certificates = certificates
         self._reloads = reloads
         self._counters = counters
         self._methods = Methods(methods)
@@ -145,6 +154,8 @@ class Telemetry:
         collection = read(snapshot)
         read_reloads(self._reloads(), collection)
         read_counters(self._counters(), collection)
+        if self._certificates is not None:
+            read_certificates(json.loads(self._certificates.states()), time.time(), collection)
         for signal, backlog in self._backlogs:
             for outcome, count in backlog.outcomes().items():
                 collection.add("pilotfish.telemetry.records", count, {SIGNAL: signal, OUTCOME: outcome})

@@ -3,7 +3,7 @@
 The core counts everything since its start, so every value here is cumulative or a present state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pilotfish.telemetry import names
@@ -36,6 +36,18 @@ def read(snapshot: Mapping[str, Any]) -> Collection:
     into.add("pilotfish.telemetry.overflows", snapshot["series_overflow"], {names.STREAM: "engine"})
     into.add("pilotfish.config.generation", snapshot["generation"])
     return into
+
+
+def read_certificates(states: Sequence[Mapping[str, Any]], now: float, into: Collection) -> None:
+    """How the certificates stand; ``now`` is seconds since 1970 of wall time."""
+    for state in states:
+        of = {names.CERTIFICATE_SIDE: "listener" if state["version"] is None else "upstream"}
+        if state["version"] is not None:
+            of[names.VERSION] = state["version"]
+        if state["not_after"] is not None:
+            into.add("pilotfish.certificate.remaining", state["not_after"] - now, of)
+        for outcome in ("renewed", "refused"):
+            into.add("pilotfish.certificate.renewals", state[outcome], {**of, names.OUTCOME: outcome})
 
 
 def _calls(calls: Mapping[str, Any], upstreams: Upstreams, into: Collection) -> None:

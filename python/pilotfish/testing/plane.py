@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pilotfish._core import Engine
+from pilotfish import certificates
+from pilotfish._core import Certificates, Engine
 from pilotfish.call import Keep, KeptCall
 from pilotfish.plane import Plane
 from pilotfish.plane.grpcio import GrpcioPlane
@@ -23,6 +24,8 @@ class RunningPlane:
     """Where clients connect."""
     plane: Plane
     engine: Engine
+    certificates: Certificates
+    """Those of the TLS settings; :meth:`Certificates.look` reads the files again."""
     kept: list[KeptCall] = field(default_factory=list)
     """The kept calls, oldest first; each is settled as if a journal had written it."""
 
@@ -56,9 +59,10 @@ async def running(
         engine.settle(None)
 
     made = NativePlane if checked.plane == "native" else GrpcioPlane
-    plane = made(checked, engine, keep or collect)
+    shown = certificates.read(checked)
+    plane = made(checked, engine, keep or collect, shown)
     try:
-        yield RunningPlane(await plane.start(), plane, engine, kept)
+        yield RunningPlane(await plane.start(), plane, engine, shown, kept)
     finally:
         await plane.drain(0)
         engine.close()

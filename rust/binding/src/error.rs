@@ -1,11 +1,12 @@
 //! Errors of the core as Python exceptions, each mapped here and nowhere else.
 
 use pilotfish_core::{error, profile};
-use pilotfish_proxy::StartError;
+use pilotfish_proxy::{self as proxy, StartError};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 
+create_exception!(_core, CertificateError, PyValueError, "A file of a certificate cannot be used.");
 create_exception!(_core, ConfigurationError, PyValueError, "The engine's configuration cannot be used.");
 create_exception!(_core, ProfileError, PyValueError, "A profile cannot be read or built.");
 
@@ -16,6 +17,7 @@ pub enum Error {
     Profile(profile::ProfileError),
     Thread(std::io::Error),
     Plane(StartError),
+    Certificate(proxy::CertificateError),
 }
 
 impl From<Error> for PyErr {
@@ -24,6 +26,9 @@ impl From<Error> for PyErr {
             Error::Configuration(error) => ConfigurationError::new_err(error.to_string()),
             Error::Profile(error) => ProfileError::new_err(error.to_string()),
             Error::Thread(error) => PyOSError::new_err(format!("no thread for the observer: {error}")),
+            Error::Certificate(proxy::CertificateError { version, setting, what }) => {
+                CertificateError::new_err((version, setting, what))
+            }
             Error::Plane(StartError::Configuration(error)) => ConfigurationError::new_err(error.to_string()),
             Error::Plane(error @ (StartError::Listen { .. } | StartError::Thread(_))) => {
                 PyOSError::new_err(error.to_string())
@@ -56,8 +61,14 @@ impl From<StartError> for Error {
     }
 }
 
-impl From<pilotfish_proxy::ConfigurationError> for Error {
-    fn from(error: pilotfish_proxy::ConfigurationError) -> Error {
+impl From<proxy::ConfigurationError> for Error {
+    fn from(error: proxy::ConfigurationError) -> Error {
         Error::Plane(StartError::Configuration(error))
+    }
+}
+
+impl From<proxy::CertificateError> for Error {
+    fn from(error: proxy::CertificateError) -> Error {
+        Error::Certificate(error)
     }
 }

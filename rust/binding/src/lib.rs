@@ -1,11 +1,13 @@
 //! The only crate that knows PyO3: it converts, calls and maps errors, and has nothing to understand in it.
 
 mod backtest;
+mod certificates;
 mod decision;
 mod detector;
 mod distance;
 mod engine;
 mod error;
+mod labels;
 mod message;
 mod metadata;
 mod performance;
@@ -22,11 +24,13 @@ mod _core {
     #[pymodule_export]
     use super::{
         backtest::Backtest,
+        certificates::{Certificates, forwarded_client_certificate},
         decision::Decision,
         detector::Detector,
         distance::{bracket, distance, measure},
         engine::Engine,
-        error::{ConfigurationError, ProfileError},
+        error::{CertificateError, ConfigurationError, ProfileError},
+        labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,

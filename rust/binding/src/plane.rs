@@ -9,6 +9,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
+use crate::certificates::Certificates;
 use crate::engine::Engine;
 use crate::error::Error;
 
@@ -21,11 +22,18 @@ pub struct NativePlane {
 #[pymethods]
 impl NativePlane {
     #[new]
-    fn new(py: Python<'_>, engine: &Engine, configuration: &str) -> PyResult<NativePlane> {
+    #[pyo3(signature = (engine, configuration, certificates=None))]
+    fn new(
+        py: Python<'_>,
+        engine: &Engine,
+        configuration: &str,
+        certificates: Option<&Certificates>,
+    ) -> PyResult<NativePlane> {
         let engine = engine.shared();
+        let certificates = certificates.map(Certificates::shared).unwrap_or_default();
         let started = py.detach(|| {
             let config = PlaneConfig::from_json(configuration)?;
-            Ok::<_, Error>(Plane::start(engine, config)?)
+            Ok::<_, Error>(Plane::start(engine, config, certificates)?)
         });
         Ok(NativePlane { inner: started? })
     }

@@ -4,6 +4,7 @@
 //! same calls always give the same decisions and the same numbers, whichever data plane hands them in.
 #![forbid(unsafe_code)]
 
+pub mod attribution;
 pub mod backtest;
 pub mod bucket;
 pub mod call;

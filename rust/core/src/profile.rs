@@ -15,7 +15,7 @@
 //! # Ok::<(), pilotfish_core::profile::ProfileError>(())
 //! ```
 
-mod autocorrelation;
+pub mod autocorrelation;
 mod builder;
 mod column;
 mod description;

@@ -36,6 +36,7 @@ pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond
     let started = Instant::now();
     let worker = &session.worker;
     let (mut head, body) = request.into_parts();
+    session.identify(&mut head.headers);
     if head.uri.authority().is_none() {
         // The HTTP/2 library takes a request without authority only as one that came by HTTP/1.
         head.version = Version::HTTP_11;

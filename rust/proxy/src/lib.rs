@@ -31,6 +31,8 @@ mod shadow;
 mod socket;
 mod splitter;
 mod status;
+mod stream;
+mod tls;
 mod upstreams;
 mod worker;
 
@@ -40,3 +42,7 @@ pub use kept::KeptCall;
 pub use message::Message;
 pub use plane::{Plane, StartError};
 pub use pool::Reachability;
+pub use tls::{
+    CertificateConfig, CertificateError, CertificateState, Certificates, Contents, News,
+    forwarded_client_certificate,
+};

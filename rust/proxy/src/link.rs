@@ -14,8 +14,11 @@ use http::Request;
 
 use crate::address::Address;
 use crate::config::Limits;
+use crate::frames::Frames;
 use crate::inbox::Buffers;
 use crate::socket::{Outlet, Socket};
+use crate::stream::{Plain, Stream};
+use crate::tls::Connecting;
 
 /// Streams that were reset but whose last frames may still come.
 const REMEMBERED_RESETS: usize = 1024;
@@ -41,11 +44,17 @@ impl Link {
     /// The server cannot be reached within the limit.
     pub async fn connect(
         address: &Address,
+        tls: Option<&Connecting>,
         limits: &Limits,
         buffers: &Rc<Buffers>,
     ) -> io::Result<(Link, Driver)> {
         let connect = async {
-            let socket = Socket::connect(address, buffers).await?;
+            let plain = Plain::connect(address).await?;
+            let stream = match tls {
+                None => Stream::Plain(plain),
+                Some(tls) => plain.secure(tls, buffers).await?,
+            };
+            let socket = Socket::new(stream, Frames::of_server(), buffers);
             let outlet = socket.outlet();
             let builder = builder(limits);
             let shaken = builder.handshake(socket).await.map_err(|error| match error.is_io() {

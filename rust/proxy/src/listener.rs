@@ -4,15 +4,12 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::net as unix;
 use std::path::Path;
-use std::rc::Rc;
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::address::Address;
-use crate::frames::Frames;
-use crate::inbox::Buffers;
-use crate::socket::Socket;
+use crate::stream::Plain;
 
 const BACKLOG: i32 = 1024;
 
@@ -99,17 +96,17 @@ impl Listener {
     ///
     /// # Errors
     /// The client has gone already, or the process has no file descriptor left: worth another try after a pause.
-    pub async fn accept(&self, buffers: &Rc<Buffers>) -> io::Result<(Socket, String)> {
+    pub async fn accept(&self) -> io::Result<(Plain, String)> {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let family = if peer.is_ipv4() { "ipv4" } else { "ipv6" };
-                Ok((Socket::tcp(stream, Frames::of_client(), buffers), format!("{family}:{peer}")))
+                Ok((Plain::Tcp(stream), format!("{family}:{peer}")))
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Socket::unix(stream, Frames::of_client(), buffers), "unix:".into()))
+                Ok((Plain::Unix(stream), "unix:".into()))
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::counters::{Counters, CountersSnapshot};
 use crate::kept::{KeptCall, KeptQueue};
 use crate::listener::Bound;
 use crate::pool::Reachability;
+use crate::tls::Certificates;
 use crate::worker::{Phase, ReachByVersion, Shared, Worker};
 
 /// How long breaking off what is left may take, once the time to drain is over.
@@ -54,7 +55,11 @@ impl Plane {
     ///
     /// # Errors
     /// See [`StartError`]. Nothing is left running.
-    pub fn start(engine: Arc<Engine>, config: PlaneConfig) -> Result<Plane, StartError> {
+    pub fn start(
+        engine: Arc<Engine>,
+        config: PlaneConfig,
+        certificates: Arc<Certificates>,
+    ) -> Result<Plane, StartError> {
         let listen = address(&config.listen)?;
         for version in engine.policy().versions() {
             address(&version.upstream)?;
@@ -66,6 +71,7 @@ impl Plane {
             observer,
             kept: KeptQueue::new(config.kept),
             counters: Arc::new(Counters::default()),
+            certificates,
             reach: ReachByVersion::default(),
             refresh: watch::channel(()).0,
             unary: config.unary_methods.iter().cloned().collect(),

@@ -18,6 +18,7 @@ use crate::counters::Counters;
 use crate::inbox::Buffers;
 use crate::link::{Driver, Link};
 use crate::seed::Seeds;
+use crate::tls::VersionTls;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -42,6 +43,7 @@ pub struct Pool {
     /// Of the version and where it listens, for messages.
     name: String,
     address: Address,
+    tls: VersionTls,
     limits: Limits,
     counters: Arc<Counters>,
     reach: Option<Arc<Reach>>,
@@ -93,6 +95,7 @@ impl Pool {
     pub fn start(
         name: String,
         address: Address,
+        tls: VersionTls,
         limits: Limits,
         counters: Arc<Counters>,
         reach: Option<Arc<Reach>>,
@@ -101,6 +104,7 @@ impl Pool {
         let pool = Rc::new(Pool {
             name,
             address,
+            tls,
             limits,
             counters,
             reach,
@@ -200,7 +204,7 @@ impl Pool {
     }
 
     async fn connect(self: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
-        match Link::connect(&self.address, &self.limits, &self.buffers).await {
+        match Link::connect(&self.address, self.tls.current().as_deref(), &self.limits, &self.buffers).await {
             Ok((link, driver)) => {
                 let link = Rc::new(link);
                 self.counters.upstream_connected.add();

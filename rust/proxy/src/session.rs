@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{self, Connection, SendResponse};
-use http::Request;
+use http::{HeaderMap, Request};
 use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
-use crate::frames::FrameCounts;
+use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
 use crate::pool::Pool;
 use crate::socket::{Outlet, Socket};
+use crate::stream::{Plain, Stream};
+use crate::tls::Forwarded;
 use crate::worker::{Phase, Worker};
 
 /// Streams that were reset but whose last frames may still come.
@@ -28,6 +30,8 @@ const REMEMBERED_RESETS: usize = 1024;
 pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
+    /// What the model server is told of the client's certificate.
+    forwarded: Forwarded,
     calls: Cell<usize>,
     begun: Instant,
     /// Frames that calls have been answered with.
@@ -58,31 +62,50 @@ enum End {
 const REASONS: u64 = 4;
 
 /// Serves one client until it goes, or is asked to.
-pub async fn serve(worker: Rc<Worker>, socket: Socket, peer: String) {
+pub async fn serve(worker: Rc<Worker>, stream: Plain, peer: String) {
     let shared = Arc::clone(&worker.shared);
     let limits = &shared.config.limits;
-    let outlet = socket.outlet();
-    let handshake = tokio::time::timeout(limits.handshake(), builder(limits).handshake(socket)).await;
-    let Ok(Ok(connection)) = handshake else {
+    let handshake = tokio::time::timeout(limits.handshake(), shake_hands(&worker, stream)).await;
+    let Ok(Some((connection, outlet, forwarded))) = handshake else {
         shared.counters.handshakes_failed.add();
         return;
     };
     outlet.gather();
-    let session = Rc::new(Session::new(worker, peer));
+    let session = Rc::new(Session::new(worker, peer, forwarded));
     session.run(connection, &outlet, limits.idle()).await;
+}
+
+/// TLS, where it is spoken, then HTTP/2; `None` when the client does not manage it.
+async fn shake_hands(
+    worker: &Worker,
+    stream: Plain,
+) -> Option<(Connection<Socket, Bytes>, Outlet, Forwarded)> {
+    let (stream, forwarded) = match worker.shared.certificates.listener() {
+        None => (Stream::Plain(stream), Forwarded::Untouched),
+        Some(tls) => stream.accept(&tls, &worker.buffers).await.ok()?,
+    };
+    let socket = Socket::new(stream, Frames::of_client(), &worker.buffers);
+    let outlet = socket.outlet();
+    let connection = builder(&worker.shared.config.limits).handshake(socket).await.ok()?;
+    Some((connection, outlet, forwarded))
 }
 
 // === impl Session ===
 
 impl Session {
-    fn new(worker: Rc<Worker>, peer: String) -> Session {
+    fn new(worker: Rc<Worker>, peer: String, forwarded: Forwarded) -> Session {
         let (calls, answered) = (Cell::new(0), Cell::new(0));
         let leases = RefCell::default();
-        Session { worker, peer: peer.into(), calls, begun: Instant::now(), answered, leases }
+        Session { worker, peer: peer.into(), forwarded, calls, begun: Instant::now(), answered, leases }
     }
 
     pub fn peer(&self) -> Arc<str> {
         Arc::clone(&self.peer)
+    }
+
+    /// Puts in what the model server is told of the client, and takes out what the client says of itself in its place.
+    pub fn identify(&self, headers: &mut HeaderMap) {
+        self.forwarded.apply(headers);
     }
 
     /// The connection for calls to a model server.

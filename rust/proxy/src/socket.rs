@@ -1,4 +1,4 @@
-//! A byte stream to a client or a model server, TCP or a Unix socket, with few system calls.
+//! A byte stream to a client or a model server, read and written with few system calls.
 //!
 //! The HTTP/2 library reads 8 KiB at a time and writes each larger DATA frame by itself; for several calls at once on a
 //! connection that is most of what forwarding costs. So what can be read is read at once and handed over in pieces, and
@@ -11,11 +11,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
-use crate::address::Address;
 use crate::frames::{FrameCounts, Frames};
 use crate::inbox::{Buffers, Inbox};
+use crate::stream::Stream;
 
 /// Bytes read before others get their turn. The HTTP/2 library works through everything that can be read before it
 /// hands over a single call: a client that sends faster than that would pile up calls without bound, and keep everyone
@@ -54,39 +53,10 @@ struct Shared {
     frames: Frames,
 }
 
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 // === impl Socket ===
 
 impl Socket {
-    pub fn tcp(stream: TcpStream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
-        Socket::new(Stream::Tcp(stream), frames, buffers)
-    }
-
-    pub fn unix(stream: UnixStream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
-        Socket::new(Stream::Unix(stream), frames, buffers)
-    }
-
-    /// # Errors
-    /// Whatever the operating system says; a name is resolved anew each time.
-    pub async fn connect(address: &Address, buffers: &Rc<Buffers>) -> io::Result<Socket> {
-        match address {
-            Address::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                Ok(Socket::tcp(stream, Frames::of_server(), buffers))
-            }
-            Address::Unix(path) => {
-                Ok(Socket::unix(UnixStream::connect(path).await?, Frames::of_server(), buffers))
-            }
-        }
-    }
-
-    fn new(stream: Stream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
+    pub fn new(stream: Stream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
         let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0, frames };
         Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
     }
@@ -143,7 +113,7 @@ impl AsyncWrite for Socket {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.shared.borrow_mut();
         ready!(shared.poll_write_out(cx))?;
-        shared.stream.poll_shutdown(cx)
+        Pin::new(&mut shared.stream).poll_shutdown(cx)
     }
 }
 
@@ -173,7 +143,7 @@ impl Outlet {
 impl Shared {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
-        ready!(self.stream.poll_read(cx, into))?;
+        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
         self.frames.pass(&mut into.filled_mut()[before..]);
         Poll::Ready(Ok(()))
     }
@@ -203,7 +173,7 @@ impl Shared {
             let count = pieces.len().min(PIECES - 1);
             all[1..=count].copy_from_slice(&pieces[..count]);
             let first = usize::from(before == 0);
-            let written = ready!(self.stream.poll_write_vectored(cx, &all[first..=count]))?;
+            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &all[first..=count]))?;
             if written > before || (written == 0 && before == 0) {
                 self.all_written();
                 return Poll::Ready(Ok(written - before));
@@ -214,10 +184,11 @@ impl Shared {
 
     fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.gathered.len() {
-            let written = ready!(self.stream.poll_write(cx, &self.gathered[self.written..]))?;
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.gathered[self.written..]))?;
             self.advance(written)?;
         }
-        Poll::Ready(Ok(()))
+        // TLS may still hold what it has enciphered.
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn advance(&mut self, written: usize) -> io::Result<()> {
@@ -234,41 +205,5 @@ impl Shared {
     fn all_written(&mut self) {
         self.gathered.clear();
         self.written = 0;
-    }
-}
-
-// === impl Stream ===
-
-impl Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        &mut self,
-        cx: &mut Context<'_>,
-        pieces: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-        }
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }

@@ -25,6 +25,8 @@ use crate::message::Message;
 use crate::pool::{Pool, Reach, Reachability};
 use crate::seed::Seeds;
 use crate::session;
+use crate::stream::Plain;
+use crate::tls::Certificates;
 use crate::upstreams::{self, Upstreams};
 
 /// After the operating system refused to hand over a connection.
@@ -41,6 +43,7 @@ pub struct Shared {
     pub kept: KeptQueue,
     pub counters: Arc<Counters>,
     pub config: PlaneConfig,
+    pub certificates: Arc<Certificates>,
     pub reach: ReachByVersion,
     /// Changes when another policy is in force.
     pub refresh: watch::Sender<()>,
@@ -67,7 +70,7 @@ pub struct ReachByVersion(Mutex<Vec<(Version, Arc<Reach>)>>);
 #[derive(Debug)]
 pub struct Worker {
     pub shared: Arc<Shared>,
-    buffers: Rc<Buffers>,
+    pub buffers: Rc<Buffers>,
     seeds: RefCell<Seeds>,
     policies: RefCell<PolicyReader>,
     upstreams: RefCell<Rc<Upstreams>>,
@@ -170,8 +173,8 @@ impl Worker {
         loop {
             tokio::select! {
                 Ok(()) = refresh.changed() => drop(self.upstreams()),
-                accepted = listener.accept(&self.buffers) => match accepted {
-                    Ok((socket, peer)) => self.admit(&open, socket, peer),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => self.admit(&open, stream, peer),
                     Err(_) => {
                         self.shared.counters.connections_failed.add();
                         tokio::time::sleep(BREATH).await;
@@ -187,7 +190,7 @@ impl Worker {
         open.none().await;
     }
 
-    fn admit(self: &Rc<Worker>, open: &Rc<Open>, socket: crate::socket::Socket, peer: String) {
+    fn admit(self: &Rc<Worker>, open: &Rc<Open>, stream: Plain, peer: String) {
         let counters = &self.shared.counters;
         counters.connections_accepted.add();
         if open.count() >= self.shared.config.limits.connections {
@@ -197,7 +200,7 @@ impl Worker {
         let guard = Open::enter(open, counters);
         let worker = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            session::serve(worker, socket, peer).await;
+            session::serve(worker, stream, peer).await;
             drop(guard);
         });
     }
@@ -214,6 +217,7 @@ fn upstreams(
         Pool::start(
             format!("{} at {}", version.name, version.upstream),
             upstreams::address(version),
+            shared.certificates.upstream(&version.name),
             shared.config.limits,
             Arc::clone(&shared.counters),
             answers.then(|| shared.reach.of(version, &known)),

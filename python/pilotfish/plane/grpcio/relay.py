@@ -14,6 +14,7 @@ from pilotfish._core import Decision, Engine
 from pilotfish.call import Keep, KeptCall, Metadata
 from pilotfish.plane.grpcio.metadata import Filter
 from pilotfish.plane.grpcio.shadow import Shadows
+from pilotfish.plane.grpcio.tls import Identity
 from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.upstream import Upstreams
 
@@ -38,7 +39,7 @@ def remaining(context: "aio.ServicerContext[bytes, bytes]") -> float | None:
 class Relay:
     """The engine, the upstreams and the way to call them."""
 
-    __slots__ = ("_keep", "engine", "filter", "shadows", "transport", "upstreams")
+    __slots__ = ("_identity", "_keep", "engine", "filter", "shadows", "transport", "upstreams")
 
     def __init__(
         self,
@@ -47,13 +48,20 @@ class Relay:
         transport: Transport,
         upstreams: Upstreams,
         shadows: Shadows,
+        identity: Identity | None = None,
     ) -> None:
         self.engine = engine
         self.transport = transport
         self.upstreams = upstreams
         self.shadows = shadows
         self.filter = Filter()
+        self._identity = identity
         self._keep = keep
+
+    def metadata(self, context: "aio.ServicerContext[bytes, bytes]") -> Metadata:
+        """What a call carries, as the model server is to see it."""
+        received: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs, as received
+        return received if self._identity is None else self._identity.apply(context, received)
 
     def observe(
         self,

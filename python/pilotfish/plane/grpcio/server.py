@@ -11,7 +11,7 @@ import grpc
 import structlog
 from grpc import aio
 
-from pilotfish._core import Engine
+from pilotfish._core import Certificates, Engine
 from pilotfish.call import Keep
 from pilotfish.errors import AddressInUse
 from pilotfish.plane import UpstreamState
@@ -19,6 +19,7 @@ from pilotfish.plane.grpcio import interceptors
 from pilotfish.plane.grpcio.relay import Relay
 from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.stream import StreamMethod
+from pilotfish.plane.grpcio.tls import Identity, ServerTls, listener_credentials, server_tls
 from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
@@ -38,12 +39,15 @@ _log = structlog.get_logger("pilotfish.plane")
 class GrpcioPlane:
     """The grpcio data plane. One per process: ``grpc.aio`` works with one event loop only."""
 
-    def __init__(self, settings: Settings, engine: Engine, keep: Keep) -> None:
+    def __init__(
+        self, settings: Settings, engine: Engine, keep: Keep, certificates: Certificates | None = None
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._keep = keep
-        self._upstreams = Upstreams(settings.limits.metadata)
-        self._shadow_upstreams = Upstreams(settings.limits.metadata)
+        self._certificates = certificates
+        self._upstreams = Upstreams(settings.limits.metadata, self._server_tls)
+        self._shadow_upstreams = Upstreams(settings.limits.metadata, self._server_tls)
         self._shadows: Shadows | None = None
         self._server: aio.Server | None = None
 
@@ -54,7 +58,7 @@ class GrpcioPlane:
         loop = asyncio.get_running_loop()
         transport = _transport(loop)
         self._shadows = Shadows(self._engine, transport, self._shadow_upstreams)
-        relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows)
+        relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows, self._identity())
         handlers = _Handlers(relay, known_unary(settings.unary_methods), loop, intercepted=bool(chain))
         self._server = aio.server(interceptors=chain, options=self._options())
         self._server.add_generic_rpc_handlers((handlers,))
@@ -95,6 +99,15 @@ class GrpcioPlane:
         """State of the connection to each version."""
         return self._upstreams.states()
 
+    def _server_tls(self, version: str) -> ServerTls | None:
+        return None if self._certificates is None else server_tls(self._certificates, version)
+
+    def _identity(self) -> Identity | None:
+        tls = self._settings.tls
+        if tls is None or self._certificates is None or not tls.forward_client_certificate:
+            return None
+        return Identity(self._certificates)
+
     def _options(self) -> list[tuple[str, int]]:
         limits = self._settings.limits
         return [
@@ -111,13 +124,19 @@ class GrpcioPlane:
     def _bind(self, server: aio.Server) -> str:
         listen = self._settings.listen
         try:
-            port = server.add_insecure_port(listen)
+            port = self._add_port(server, listen)
         except RuntimeError as exc:
             remedy = "stop what listens there, or choose another address with --listen"
             raise AddressInUse(f"cannot listen on {listen}: {remedy}") from exc
         if listen.startswith("unix:"):
             return listen
         return f"{listen.rpartition(':')[0]}:{port}"
+
+    def _add_port(self, server: aio.Server, listen: str) -> int:
+        tls = self._settings.tls
+        if tls is None or self._certificates is None:
+            return server.add_insecure_port(listen)
+        return server.add_secure_port(listen, listener_credentials(self._certificates, tls))
 
 
 class _Handlers(grpc.GenericRpcHandler):

@@ -66,7 +66,7 @@ class _StreamCall:
         self._loop = loop
         self._context = context
         self._peer = context.peer()  # now: asked for after the call has ended, grpcio crashes
-        self._metadata: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs
+        self._metadata = relay.metadata(context)
         self._decision = relay.engine.decide(path, self._metadata, getrandbits(64))
         self._upstream = relay.upstreams.of(self._decision.version, self._decision.upstream)
         self._stream = relay.transport.stream(

@@ -56,7 +56,7 @@ class UnaryMethod:
         relay = self._relay
         started = _monotonic_ns()
         peer = context.peer()  # now: asked for after the call has ended, grpcio crashes
-        metadata: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs, as received
+        metadata = relay.metadata(context)
         decision = relay.engine.decide(self._path, metadata, getrandbits(64))
         upstream = relay.upstreams.of(decision.version, decision.upstream)
         sent = _monotonic_ns()

@@ -6,13 +6,14 @@ a handshake.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
 import grpc
 from grpc import aio
 
 from pilotfish.plane import UpstreamState
+from pilotfish.plane.grpcio.tls import ServerTls
 
 Address: TypeAlias = tuple[str, str]
 """A version and where its model server listens."""
@@ -61,11 +62,18 @@ class Upstream:
         connections: int = _CONNECTIONS,
         *,
         retired: bool = False,
+        tls: ServerTls | None = None,
     ) -> None:
         self.version = version
         self.address = address
-        options = channel_options(max_metadata)
-        self._channels = [aio.insecure_channel(address, options=options) for _ in range(connections)]
+        options: list[tuple[str, int | str]] = [*channel_options(max_metadata)]
+        if tls is None:
+            self._channels = [aio.insecure_channel(address, options=options) for _ in range(connections)]
+        else:
+            options.append(("grpc.ssl_target_name_override", tls.name))
+            self._channels = [
+                aio.secure_channel(address, tls.credentials, options=options) for _ in range(connections)
+            ]
         self._next = 0
         self._calls = 0
         self._retired = retired
@@ -111,24 +119,31 @@ class Upstream:
 
 
 class Upstreams:
-    """The model servers in force. A call that was decided before keeps the one it has."""
+    """The model servers in force. A call that was decided before keeps the one it has.
 
-    __slots__ = ("_max_metadata", "_upstreams")
+    ``tls`` knows what is needed to speak to the server of a version, None without TLS.
+    """
 
-    def __init__(self, max_metadata: int) -> None:
+    __slots__ = ("_max_metadata", "_tls", "_upstreams")
+
+    def __init__(self, max_metadata: int, tls: Callable[[str], ServerTls | None]) -> None:
         self._max_metadata = max_metadata
+        self._tls = tls
         self._upstreams: dict[Address, Upstream] = {}
 
     def of(self, version: str, address: str) -> Upstream:
         """The model server that a call was decided for; one that is retired is connected to for this call."""
         found = self._upstreams.get((version, address))
-        return found if found is not None else Upstream(version, address, self._max_metadata, 1, retired=True)
+        if found is not None:
+            return found
+        return Upstream(version, address, self._max_metadata, 1, retired=True, tls=self._tls(version))
 
     def connect(self, addresses: Iterable[Address]) -> None:
         """Connect to these, beside those there are."""
         for address in addresses:
             if address not in self._upstreams:
-                self._upstreams[address] = upstream = Upstream(*address, self._max_metadata)
+                upstream = Upstream(*address, self._max_metadata, tls=self._tls(address[0]))
+                self._upstreams[address] = upstream
                 upstream.connect()
 
     def release(self, addresses: Iterable[Address]) -> None:

@@ -120,6 +120,11 @@ impl Plan {
         }
     }
 
+    /// With bets that were worked out elsewhere.
+    pub fn placed(bets: Bets, probe: Probe, autocorrelation_time: Option<f64>) -> Plan {
+        Plan { bets: Arc::new(bets), probe, autocorrelation_time }
+    }
+
     /// The same for live values of which the reference held only a part.
     pub fn with_live_time(self, autocorrelation_time: Option<f64>) -> Plan {
         Plan { autocorrelation_time, ..self }
@@ -255,6 +260,22 @@ impl EDetector {
         best.map(|(bet, ((shape, _), _))| (bet, shape))
     }
 
+    /// What is bet on now: the plan's bets, for the autocorrelation time seen.
+    pub fn bets(&self) -> &Bets {
+        &self.bets
+    }
+
+    /// Where a change may be said to have begun, oldest first.
+    pub fn starts(&self) -> impl Iterator<Item = Mark> + '_ {
+        self.state.history.starts()
+    }
+
+    /// Logarithm of the e-value of all rows from a start on: at most one in expectation, for a start that was chosen
+    /// beforehand, if nothing has changed.
+    pub fn evidence_since(&self, start: Mark) -> f64 {
+        self.bets.evidence(&self.state.history.since(start))
+    }
+
     /// Rows that are taken for one independent row.
     pub fn autocorrelation_time(&self) -> f64 {
         self.state.tempo.time()
@@ -265,15 +286,22 @@ impl EDetector {
     }
 
     /// Whether a capital of `level` raises the alarm, or the panes since then have calmed it.
+    pub fn verdict(&self, level: f64, clear_after: u32) -> Option<AlarmState> {
+        match &self.state.raised {
+            None => (self.capital() >= level).then_some(AlarmState::Raised),
+            Some(raised) => raised.is_over(clear_after).then_some(AlarmState::Cleared),
+        }
+    }
+
+    /// Raises the alarm, or clears it and starts anew, where that is the verdict.
     pub fn judge(&mut self, level: f64, clear_after: u32) -> Option<AlarmState> {
-        if self.state.raised.is_none() {
-            return (self.capital() >= level).then(|| self.raise(level)).flatten();
+        match self.verdict(level, clear_after)? {
+            AlarmState::Raised => self.raise(level),
+            AlarmState::Cleared => {
+                self.restart();
+                Some(AlarmState::Cleared)
+            }
         }
-        if !self.state.raised.as_ref().is_some_and(|raised| raised.is_over(clear_after)) {
-            return None;
-        }
-        self.restart();
-        Some(AlarmState::Cleared)
     }
 
     fn raise(&mut self, level: f64) -> Option<AlarmState> {

@@ -1,6 +1,8 @@
 //! A plane between a client and a scripted backend, all in one process: what the tests of this crate stand on.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod authority;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use pilotfish_core::engine::{Engine, EngineConfig};
-use pilotfish_proxy::{Plane, PlaneConfig};
+use pilotfish_proxy::{CertificateConfig, Certificates, Plane, PlaneConfig};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Turns a hang into a failure.
@@ -23,6 +25,7 @@ pub struct Stand {
     pub plane: Arc<Plane>,
     pub engine: Arc<Engine>,
     pub address: String,
+    pub certificates: Arc<Certificates>,
 }
 
 /// What a backend's script is given.
@@ -37,7 +40,22 @@ impl Stand {
         Stand::with_routes(&[("v1", upstream)], r#"[{"name": "r", "stable": "v1"}]"#, extra)
     }
 
+    /// With certificates (JSON), on the listener or towards `v1`.
+    pub fn with_tls(upstream: &str, certificates: &str) -> Stand {
+        Stand::with_tls_and(upstream, certificates, "")
+    }
+
+    pub fn with_tls_and(upstream: &str, certificates: &str, extra: &str) -> Stand {
+        let config = CertificateConfig::from_json(certificates).unwrap();
+        let certificates = Arc::new(Certificates::open(config, authority::NOW).unwrap());
+        Stand::of(&[("v1", upstream)], r#"[{"name": "r", "stable": "v1"}]"#, extra, certificates)
+    }
+
     pub fn with_routes(versions: &[(&str, &str)], routes: &str, extra: &str) -> Stand {
+        Stand::of(versions, routes, extra, Arc::default())
+    }
+
+    fn of(versions: &[(&str, &str)], routes: &str, extra: &str, certificates: Arc<Certificates>) -> Stand {
         let versions: Vec<String> = versions
             .iter()
             .map(|(name, address)| format!(r#"{{"name": "{name}", "upstream": "{address}"}}"#))
@@ -56,9 +74,10 @@ impl Stand {
                 "unary_methods": ["/inference.GRPCInferenceService/ModelInfer", "/test.Any/Unary"],
                 "queue": {{"messages": 1024, "bytes": 67108864}}}}"#
         );
-        let plane = Plane::start(Arc::clone(&engine), PlaneConfig::from_json(&text).unwrap()).unwrap();
+        let config = PlaneConfig::from_json(&text).unwrap();
+        let plane = Plane::start(Arc::clone(&engine), config, Arc::clone(&certificates)).unwrap();
         let address = plane.listen();
-        Stand { plane: Arc::new(plane), engine, address }
+        Stand { plane: Arc::new(plane), engine, address, certificates }
     }
 
     /// Drains the plane without holding up the test's own runtime.
@@ -209,7 +228,8 @@ pub async fn unary(
 ) -> Result<Answer, h2::Error> {
     let mut sender = sender.clone().ready().await?;
     let (response, mut body) = sender.send_request(request, false)?;
-    body.send_data(framed(message), true)?;
+    // Who is answered at once need not have said everything.
+    let _ = body.send_data(framed(message), true);
     answer(response).await
 }
 

@@ -18,7 +18,7 @@
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
 use super::growth::{self, LANES, rounded_down};
 use super::slack::{self, Sample};
-pub(super) use crate::sketch::binning::CELLS_MAX;
+pub use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, dispatch};
@@ -51,6 +51,8 @@ pub struct Null {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bets {
     cells: usize,
+    /// What a count is worth: 1, or a part of a row.
+    rows_per_count: f64,
     /// How many bets are on shapes; those on shares follow.
     on_shapes: usize,
     /// Logarithms of the factors of bets on shapes: a row of them per cell, filled up with zeros to whole lanes.
@@ -132,12 +134,27 @@ impl Bets {
             }
         }
         shares.fill_up();
-        let width = rows.len().next_multiple_of(LANES);
-        let mut factors = vec![0.0; width * cells];
-        for (bet, row) in rows.iter().enumerate() {
-            row.iter().enumerate().for_each(|(cell, &log)| factors[cell * width + bet] = rounded_down(log));
+        let (on_shapes, factors) = (rows.len(), by_cell(&rows, cells));
+        Bets { cells, rows_per_count: 1.0, on_shapes, factors, shares, groups, shapes, weights }
+    }
+
+    /// Bets whose factors were worked out elsewhere: shape, weight, logarithm of the factor of each cell. Of at most
+    /// [`CELLS_MAX`] cells; bets on more never win.
+    pub fn placed(cells: usize, rows_per_count: f64, bets: &[(Shape, f64, Vec<f64>)]) -> Bets {
+        let whole: f64 = bets.iter().map(|(_, weight, _)| weight).sum();
+        let alike = bets.chunk_by(|one, other| one.1 == other.1);
+        let weights = alike.map(|alike| (alike.first().map_or(0.0, |bet| bet.1 / whole), alike.len()));
+        let rows: Vec<&[f64]> = bets.iter().map(|(_, _, row)| row.as_slice()).collect();
+        Bets {
+            cells,
+            rows_per_count,
+            on_shapes: rows.len(),
+            factors: by_cell(&rows, cells),
+            shares: ShareBets::default(),
+            groups: Arc::default(),
+            shapes: bets.iter().map(|(shape, ..)| *shape).collect(),
+            weights: weights.collect(),
         }
-        Bets { cells, on_shapes: rows.len(), factors, shares, groups, shapes, weights }
     }
 
     /// How many bets there are.
@@ -211,7 +228,8 @@ impl Bets {
             return;
         }
         let mut floats = [0.0; CELLS_MAX];
-        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
+        let rows_per_count = self.rows_per_count;
+        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64 * rows_per_count);
         let counts = &floats[..self.cells];
         for first in (0..self.on_shapes).step_by(LANES) {
             visit(first, &growth::products(&self.factors, first, counts));
@@ -230,12 +248,22 @@ impl Bets {
         }
     }
 
-    /// The same for one bet.
+    /// Logarithm of the factor by which `counts` multiply all bets together, each with its weight.
+    pub fn evidence(&self, counts: &[u64]) -> f64 {
+        let mut gains = Vec::with_capacity(self.len());
+        self.gains(counts, &mut gains);
+        let most = gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = self.iter().zip(&gains).map(|((_, weight), gain)| weight * (gain - most).exp()).sum();
+        if gains.is_empty() { 0.0 } else { most + sum.ln() }
+    }
+
+    /// Logarithm of the factor of one bet.
     pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
         let width = self.on_shapes.next_multiple_of(LANES);
         let Some(share) = bet.checked_sub(self.on_shapes) else {
             let factors = self.factors.iter().skip(bet).step_by(width);
-            return factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
+            let won: f64 = factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
+            return won * self.rows_per_count;
         };
         let ShareBets { group, inside, outside } = &self.shares;
         let (Some(&group), Some(&inside), Some(&outside)) =
@@ -265,6 +293,31 @@ impl ShareBets {
         self.inside.resize(whole, 0.0);
         self.outside.resize(whole, 0.0);
     }
+}
+
+/// Rows of logarithms, one per bet, as one row per cell; filled up with zeros to whole lanes.
+fn by_cell(rows: &[impl AsRef<[f64]>], cells: usize) -> Vec<f32> {
+    let width = rows.len().next_multiple_of(LANES);
+    let mut factors = vec![0.0; width * cells];
+    for (bet, row) in rows.iter().enumerate() {
+        let logs = row.as_ref().iter().take(cells).enumerate();
+        logs.for_each(|(cell, &log)| factors[cell * width + bet] = rounded_down(log));
+    }
+    factors
+}
+
+/// Factors of a row inside and outside a share that is at most `most`, of a bet that it is more: with a share of the
+/// largest stake, which is 1/most.
+pub fn on_more(stake: f64, most: f64) -> (f64, f64) {
+    (1.0 + stake * (1.0 - most) / most, 1.0 - stake)
+}
+
+/// The same for a share that is at least `least` and a bet that it is less: f = -1 inside, s = -least, and the largest
+/// stake is 1/(1 - least).
+pub fn on_less(stake: f64, least: f64) -> (f64, f64) {
+    let certain = least >= 1.0 - f64::EPSILON;
+    let rest = if certain { f64::EPSILON } else { 1.0 - least };
+    (1.0 - stake, 1.0 + stake * least / rest)
 }
 
 /// A reference, and how far it can be trusted.
@@ -336,15 +389,12 @@ impl Table<'_> {
         };
         let mut offers = Vec::new();
         if most < 1.0 {
-            let growth = |stake: f64| offer(Sense::Up, 1.0 + stake * (1.0 - most) / most, 1.0 - stake);
-            offers.extend(GROWTH_STAKES.into_iter().map(growth));
+            let offer = |(inside, outside)| offer(Sense::Up, inside, outside);
+            offers.extend(GROWTH_STAKES.into_iter().map(|stake| offer(on_more(stake, most))));
         }
         if least > 0.0 {
-            // f = -1 inside, s = -least, the largest stake is 1/(1 - least).
-            let certain = least >= 1.0 - f64::EPSILON;
-            let rest = if certain { f64::EPSILON } else { 1.0 - least };
-            let loss = |stake: f64| offer(Sense::Down, 1.0 - stake, 1.0 + stake * least / rest);
-            offers.extend(LOSS_STAKES.into_iter().map(loss));
+            let offer = |(inside, outside)| offer(Sense::Down, inside, outside);
+            offers.extend(LOSS_STAKES.into_iter().map(|stake| offer(on_less(stake, least))));
         }
         offers
     }

@@ -91,6 +91,21 @@ impl History {
         }
     }
 
+    /// Where segments begin, oldest first.
+    pub fn starts(&self) -> impl Iterator<Item = Mark> + '_ {
+        self.segments.iter().map(|segment| segment.start)
+    }
+
+    /// The counts of all segments from `start` on.
+    pub fn since(&self, start: Mark) -> Vec<u64> {
+        let mut sums = Vec::new();
+        for segment in self.segments.iter().filter(|segment| segment.start.row >= start.row) {
+            sums.resize(segment.counts.len(), 0);
+            sums.iter_mut().zip(&segment.counts).for_each(|(sum, count)| *sum += count);
+        }
+        sums
+    }
+
     /// When the change began, by the judgement of one bet.
     pub fn onset(&self, bets: &Bets, bet: usize) -> Onset {
         let mut won: Vec<f64> = Vec::with_capacity(self.segments.len());

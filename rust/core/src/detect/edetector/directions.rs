@@ -34,6 +34,12 @@ pub enum Aspect {
     Bin(u8),
     /// Neighbouring bins, by the first and the last number.
     Bins(u8, u8),
+    /// The mean of a loss.
+    Loss,
+    /// How often a label follows scores of neighbouring bins: the label, the first and the last score bin.
+    Label(u8, u8, u8),
+    /// How much more often a label follows high scores than low ones.
+    Slope(u8),
 }
 
 /// Whether its mean grew or fell.
@@ -125,6 +131,9 @@ impl fmt::Display for Shape {
             Aspect::Outside => f.write_str("outside range")?,
             Aspect::Bin(bin) => write!(f, "bin {bin}")?,
             Aspect::Bins(first, last) => write!(f, "bins {first}-{last}")?,
+            Aspect::Loss => f.write_str("loss")?,
+            Aspect::Label(label, first, last) => write!(f, "label {label} given scores {first}-{last}")?,
+            Aspect::Slope(label) => write!(f, "slope of label {label}")?,
         }
         f.write_str(match self.sense {
             Sense::Up => " up",

@@ -42,6 +42,8 @@ pub struct Probe {
     /// Location and scale; or whether it is a certain category, of the most frequent ones.
     functions: Vec<Vec<f64>>,
     variances: Vec<f64>,
+    /// What a count is worth.
+    rows_per_count: f64,
 }
 
 /// What the panes so far say.
@@ -62,20 +64,28 @@ pub struct Tempo {
 
 impl Probe {
     pub fn of(reference: &Bins) -> Probe {
-        let total = reference.total().max(1) as f64;
-        let share = |cell: usize| reference.cells()[cell] as f64 / total;
         let polynomials = Polynomials::of(reference);
         let functions: Vec<Vec<f64>> = if reference.binning().kind() == Kind::Category {
             most_frequent(reference)
         } else {
             polynomials.iter().take(2).map(|(_, values)| values.to_vec()).collect()
         };
+        Probe::on(functions, reference.cells(), 1.0)
+    }
+
+    /// Looks at the means of these functions of a cell, which vary as in `reference`.
+    pub fn on(functions: Vec<Vec<f64>>, reference: &[u64], rows_per_count: f64) -> Probe {
+        let total = reference.iter().sum::<u64>().max(1) as f64;
+        let average = |of: &dyn Fn(usize) -> f64| {
+            let terms = reference.iter().enumerate().map(|(cell, &count)| count as f64 / total * of(cell));
+            terms.sum::<f64>()
+        };
         let variance = |values: &Vec<f64>| {
-            let mean: f64 = values.iter().enumerate().map(|(cell, value)| share(cell) * value).sum();
-            values.iter().enumerate().map(|(cell, value)| share(cell) * (value - mean).powi(2)).sum()
+            let mean = average(&|cell| values[cell]);
+            average(&|cell| (values[cell] - mean).powi(2))
         };
         let variances = functions.iter().map(variance).collect();
-        Probe { functions, variances }
+        Probe { functions, variances, rows_per_count }
     }
 
     /// Writes the means of what is looked at; how many there are.
@@ -127,6 +137,7 @@ impl Tempo {
         let mut means = [0.0; CELLS_MAX];
         let count = probe.means(counts, total, &mut means);
         let means = &means[..count];
+        let total = total * probe.rows_per_count;
         let before = std::mem::replace(&mut self.total, total);
         if before > 0.0 {
             self.remember(probe, means, 1.0 / before + 1.0 / total);
