@@ -99,7 +99,26 @@ def model(features: list[dict[str, Any]]) -> dict[str, Any]:
         "missing": 5,
         "panes": 3,
         "evidence": {"bits": 4.5, "threshold_bits": 11.0, "alarm": False, "flagged": []},
+        "performance": {
+            "output": "proba",
+            "label_age_s": None,
+            "estimated": figures(0.91, accuracy_noise=0.002),
+            "reference": figures(0.94, accuracy_noise=0.0),
+        },
         "features": features,
+    }
+
+
+def figures(accuracy: float, accuracy_noise: float) -> dict[str, Any]:
+    return {
+        "rows": 1800,
+        "accuracy": accuracy,
+        "precision": 0.8,
+        "recall": 0.7,
+        "specificity": None,
+        "f1": 0.75,
+        "roc_auc": {"low": 0.89, "value": 0.9, "high": 0.91},
+        "accuracy_noise": accuracy_noise,
     }
 
 
@@ -182,6 +201,7 @@ def snapshot() -> dict[str, Any]:
             "queued": 1,
             "defects": {"shape_mismatch": 1},
         },
+        "state": {"written": 7, "failed": {"disk_full": 2}, "restored": 1, "lost": {"damaged": 1}},
         "models": [model([feature("x[0]"), category()])],
         "alarms": {"active": 1, "raised": 2, "cleared": 1},
         "series_overflow": 0,

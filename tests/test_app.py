@@ -69,7 +69,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Recorder:
             note("journal stop")
 
     class AlarmWatch:
-        def __init__(self, *_: object) -> None: ...
+        def __init__(self, *_: object, **__: object) -> None: ...
         def start(self) -> None:
             note("alarms start")
 
@@ -284,6 +284,52 @@ def test_kept_calls_are_in_the_journal_once_it_has_stopped(
     assert process.wait() == 0
     records = [line for file in (tmp_path / "calls").iterdir() for line in file.read_text().splitlines()]
     assert len(records) == 20
+
+
+def test_statistics_survive_a_signal_exactly_and_a_kill_up_to_one_interval(
+    start: Callable[..., Process], model: tuple[Model, str], tmp_path: Path
+) -> None:
+    (tmp_path / "p.yaml").write_text(
+        f"listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nversions: {{v1: {{upstream: '{model[1]}'}}}}\n"
+        "monitor: {learn_rows: 40, pane_rows: 10}\nstate: {directory: state, interval: 100ms}\n"
+    )
+
+    def running() -> tuple[Process, dict[str, Any]]:
+        process = start("run", "--config", str(tmp_path / "p.yaml"))
+        return process, process.event("running")
+
+    def send(listen: str, calls: int) -> None:
+        with dial(listen) as infer:
+            for _ in range(calls):
+                infer(REQUEST, timeout=PATIENCE)
+
+    def counted(admin: str) -> dict[str, Any]:
+        snapshot: dict[str, Any] = get(admin, "/api/v1/snapshot")
+        return snapshot
+
+    process, at = running()
+    send(at["listen"], 50)
+    process.signal(signal.SIGTERM)
+    assert process.wait() == 0
+
+    process, at = running()
+    snapshot = counted(at["admin"])
+    assert (snapshot["models"][0]["rows"], snapshot["state"]["restored"]) == (100, 1)
+    send(at["listen"], 20)
+    while counted(at["admin"])["models"][0]["rows"] < 140:
+        pass  # the observer is behind the answers
+    written = counted(at["admin"])["state"]["written"]
+    while counted(at["admin"])["state"]["written"] < written + 2:
+        pass  # one file begun after all of it was counted
+    send(at["listen"], 30)
+    process.signal(signal.SIGKILL)
+    process.wait()
+
+    process, at = running()
+    snapshot = counted(at["admin"])
+    assert 140 <= snapshot["models"][0]["rows"] <= 200
+    assert snapshot["models"][0]["state"] == "watching"
+    assert (snapshot["state"]["restored"], snapshot["state"]["lost"]) == (1, {})
 
 
 def test_learn_writes_a_profile_after_its_calls_and_ends(

@@ -300,17 +300,6 @@ async def test_an_upstreams_own_unavailable_keeps_its_words() -> None:
     assert caught.value.details() == "model is loading"
 
 
-@pytest.mark.guarantee("unix-socket")
-async def test_unix_sockets_work_on_both_sides(tmp_path: Path) -> None:
-    listen = f"unix:{tmp_path}/plane.sock"
-    async with (
-        model(address=f"unix:{tmp_path}/model.sock") as server,
-        plane_before(server, listen=listen) as (plane, channel),
-    ):
-        assert plane.address == listen
-        assert await channel.unary_unary(MODEL_INFER)(b"x") == b"x"
-
-
 async def test_a_taken_port_is_refused_with_a_remedy() -> None:
     async with model() as server, plane_before(server) as (plane, _):
         with pytest.raises(AddressInUse, match=f"{plane.address}.*--listen"):

@@ -258,6 +258,26 @@ def test_the_evidence_of_a_model_stands_beside_what_raises_its_alarm(collector: 
     assert evidence == {"pilotfish.model.evidence": 4.5, "pilotfish.model.evidence_threshold": 11.0}
 
 
+def test_what_the_scores_promise_stands_beside_what_was_realised_on_the_reference(
+    collector: Collector,
+) -> None:
+    exported(collector)
+    found = {
+        (
+            point.name.removeprefix("pilotfish.performance."),
+            point.attributes["pilotfish.performance.measure"],
+        ): (point.value)
+        for point in collector.points
+        if point.name.startswith("pilotfish.performance.")
+    }
+    shared = {"precision": 0.8, "recall": 0.7, "f1": 0.75, "roc_auc": 0.9}
+    assert found == {
+        **{("estimate", measure): value for measure, value in {**shared, "accuracy": 0.91}.items()},
+        **{("reference", measure): value for measure, value in {**shared, "accuracy": 0.94}.items()},
+        ("estimate_noise", "accuracy"): 0.002,
+    }
+
+
 def test_the_classes_of_a_window_are_counted_by_name(collector: Collector) -> None:
     engine = FakeEngine()
     pixel = engine.state["models"][0]["features"][0]

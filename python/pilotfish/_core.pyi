@@ -17,12 +17,16 @@ __all__ = [
     "Backtest",
     "CertificateError",
     "Certificates",
+    "CoMoments",
     "ConfigurationError",
     "Decision",
     "Detector",
     "Engine",
+    "Histogram",
+    "JointDetector",
     "LossDetector",
     "NativePlane",
+    "Profile",
     "ProfileBuilder",
     "ProfileError",
     "ScoreTable",
@@ -30,12 +34,11 @@ __all__ = [
     "bracket",
     "decode",
     "describe_profile",
-    "diff_profiles",
     "distance",
     "divergence",
     "forwarded_client_certificate",
     "measure",
-    "merge_profiles",
+    "noise",
     "performance_of_classes",
     "profile_scores",
     "profile_with_scores",
@@ -273,12 +276,99 @@ class Engine:
         """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
     def alarms(self, after: int) -> bytes:
         """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
+    def state(self, clock: str, now_ns: int) -> bytes:
+        """Everything that must survive a restart, as the bytes of a file.
+
+        Windows, evidence, alarms, learned profiles. ``clock`` names the clock that ``now_ns`` is of.
+        """
+    def restore(self, file: bytes | None, clock: str, now_ns: int) -> bytes:
+        """Go on where a file stopped; None when it could not be read.
+
+        JSON array of what was lost: ``{"model", "version", "reason", "says"}``, counted by reason. Never
+        raises for anything a file can hold.
+        """
+    def state_written(self, failed: str | None) -> None:
+        """Count a file that was written (None), or why it could not be."""
     def learned_profile(self, version: str) -> bytes | None:
         """Profile learned from the first live rows of a version without one; None until enough came."""
     def flush(self, timeout: float) -> bool:
         """Wait until the observer's queue is worked off; False when ``timeout`` seconds were too short."""
     def close(self) -> None:
         """Stop the observer thread after its queue is worked off. Later calls count, but are not observed."""
+
+@final
+class Profile:
+    """A profile file that was read; see ``pilotfish.statistics.Profile``. Raises ProfileError."""
+
+    def __new__(cls, data: bytes) -> Profile: ...
+    def to_bytes(self) -> bytes:
+        """The bytes of the file."""
+    def describe(self) -> dict[str, Any]:
+        """As :func:`describe_profile`, with the bins."""
+    def merged(self, other: Profile) -> Profile:
+        """The profile of the rows of both: the same bytes in any order.
+
+        Raises ProfileError when they are of different models, features or edges.
+        """
+    def renamed(self, model: str) -> Profile:
+        """The same profile, of a model of another name."""
+    def only(self, features: Sequence[tuple[str, str]]) -> Profile | None:
+        """With these features (direction and name) alone; None when there is none of them."""
+    def histogram(self, direction: Literal["input", "output"], name: str) -> Histogram | None:
+        """The counts of one feature; None when there is no such feature."""
+    def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
+        """The distances of every feature of either, as :func:`measure` has them.
+
+        ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are
+        none.
+        """
+
+@final
+class Histogram:
+    """Counts on fixed bins; see ``pilotfish.statistics.Histogram``."""
+
+    @staticmethod
+    def of_edges(edges: Sequence[float]) -> Histogram:
+        """Ranges between 2 to 65 ascending edges. Raises ValueError."""
+    @staticmethod
+    def of_values(values: Sequence[float]) -> Histogram:
+        """One bin for each of up to 64 ascending values. Raises ValueError."""
+    @staticmethod
+    def of_labels(labels: Sequence[str | bytes]) -> Histogram:
+        """One bin for each of up to 64 different texts. Raises ValueError."""
+    def add_numbers(self, values: npt.NDArray[np.float64]) -> None:
+        """Count values, one-dimensional; NaN is missing. Raises ValueError for bins of texts."""
+    def add_categories(self, values: Sequence[str | bytes | None]) -> None:
+        """Count texts; None is missing. Raises ValueError for bins of numbers."""
+    def merged(self, other: Histogram) -> Histogram:
+        """The counts of both. Raises ValueError when their bins differ."""
+    def empty(self) -> Histogram:
+        """The same bins, without counts."""
+    @property
+    def kind(self) -> Literal["numeric", "discrete", "category"]: ...
+    @property
+    def edges(self) -> list[float]: ...
+    @property
+    def values(self) -> list[float]: ...
+    @property
+    def labels(self) -> list[str]: ...
+    @property
+    def counts(self) -> npt.NDArray[np.uint64]:
+        """Of the bins."""
+    @property
+    def rows(self) -> int:
+        """Everything that was counted."""
+    def beside(self) -> dict[str, int]:
+        """Counts of what is in no bin, by name."""
+    def moments(self) -> tuple[float | None, float | None, float | None, float | None]:
+        """Mean, standard deviation, smallest and largest of the finite values."""
+    def quantile(self, share: float) -> float | None:
+        """The value below which a share of the finite values lies; None for texts."""
+    def distances(self, current: Histogram, chance: float = 0.001) -> dict[str, dict[str, float | None]]:
+        """All distances of ``current`` from this, as :func:`measure` has them.
+
+        Raises ValueError when the bins differ, or one of them is empty.
+        """
 
 @final
 class ProfileBuilder:
@@ -355,6 +445,8 @@ class Backtest:
         """The alarms that are left when there are no more rows; as :meth:`alarms`."""
     def measured(self) -> bytes:
         """The panes closed last: JSON array of ``{"feature", "direction", "drift": {...}}``."""
+    def snapshot(self, detail: bool = False) -> bytes:
+        """JSON: everything that is seen of the rows so far, as an engine's snapshot has it of a model."""
     @property
     def rows(self) -> int:
         """Rows so far."""
@@ -366,19 +458,6 @@ def describe_profile(profile: bytes, detail: bool = False) -> dict[str, Any]:
     ProfileError.
     """
 
-def merge_profiles(profiles: Sequence[bytes], model: str | None = None) -> bytes:
-    """The profile of the rows of all of them, the same bytes in any order; of a model of this name.
-
-    Raises ProfileError when they are of different models (without ``model``), features or edges.
-    """
-
-def diff_profiles(reference: bytes, current: bytes, chance: float = 0.001) -> list[dict[str, Any]]:
-    """The distances of every feature of two profiles, as :func:`measure` has them.
-
-    ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are none.
-    Raises ProfileError.
-    """
-
 def decode(method: str, direction: Literal["input", "output"], message: bytes) -> dict[str, Any]:
     """Read one message as the statistics do.
 
@@ -387,13 +466,21 @@ def decode(method: str, direction: Literal["input", "output"], message: bytes) -
     when it cannot be read.
     """
 
-def distance(name: str, reference: Sequence[int], current: Sequence[int]) -> float:
+def distance(name: str, reference: Sequence[int], current: Sequence[int], compat: str | None = None) -> float:
     """A binned distance between two vectors of counts of equal length, as exported in the snapshot.
 
     ``name`` is ``psi``, ``kullback_leibler`` (reference from current), ``kullback_leibler_reverse``,
     ``jensen_shannon``, ``hellinger``, ``total_variation``, ``l_infinity`` or ``chi_square``, or one of those
-    that take the bins to be in ascending order: ``ks``, ``cramer_von_mises``, ``anderson_darling``. Raises
-    ValueError.
+    that take the bins to be in ascending order: ``ks``, ``cramer_von_mises``, ``anderson_darling``.
+    ``compat`` is ``evidently``, ``nannyml`` or ``frouros``: as that library has it. Raises ValueError.
+    """
+
+def noise(
+    name: str, reference: Sequence[int], current: Sequence[int], chance: float = 0.001
+) -> tuple[float | None, float | None]:
+    """What undrifted samples of these sizes score on average, and exceed with the probability ``chance``.
+
+    None where no law is known. Raises ValueError.
     """
 
 def bracket(
@@ -532,3 +619,50 @@ def divergence(
     classes: int,
 ) -> tuple[float, float, float]:
     """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""
+
+@final
+class CoMoments:
+    """Means, variances and correlations."""
+
+    def __new__(cls, columns: int) -> CoMoments:
+        """Raises ValueError for more than 256."""
+    def update(self, rows: npt.NDArray[np.float64]) -> int:
+        """How many rows were passed over. Raises ValueError for other columns."""
+    def merge(self, other: CoMoments) -> None:
+        """Raises ValueError for other columns."""
+    @property
+    def rows(self) -> int: ...
+    def correlations(self) -> npt.NDArray[np.float64]: ...
+    def distance(self, live: CoMoments) -> tuple[float, float]:
+        """Frobenius norm, and what chance makes of it. Raises ValueError."""
+
+@final
+class JointDetector:
+    """E-detectors on numbers that know the joint distribution of the columns of a table."""
+
+    def __new__(
+        cls,
+        reference: npt.NDArray[np.float64],
+        columns: Sequence[str],
+        *,
+        features: int,
+        pairs: int,
+        principal: bool,
+        seed: int,
+        bins: int,
+        tolerance: float,
+        arl: float,
+        delta: float,
+        pane_rows: int,
+        clear_after: int,
+    ) -> JointDetector:
+        """Raises ConfigurationError."""
+    @property
+    def names(self) -> list[str]: ...
+    def update(self, rows: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+        """The fields of ``JointAlarm`` per alarm. Raises ValueError for other columns."""
+    def project(self, rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Raises ValueError for other columns."""
+    def distances(self) -> dict[str, Any]:
+        """The fields of ``JointDistances``."""
+    def evidence_bits(self) -> list[float]: ...

@@ -34,7 +34,8 @@ class Engine(Protocol):
 class AlarmWatch:
     """Polls the engine and publishes what is new.
 
-    ``wait`` sleeps for that many seconds, or less when it is time to stop, and says whether it is.
+    Events up to the sequence ``after`` are known already. ``wait`` sleeps for that many seconds, or less when
+    it is time to stop, and says whether it is.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class AlarmWatch:
         engine: Engine,
         publish: Sequence[Publisher],
         *,
+        after: int = 0,
         period: float = 1.0,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
@@ -50,7 +52,7 @@ class AlarmWatch:
         self._period = period
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
-        self._seen = 0
+        self._seen = after
         self._polling = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pilotfish-alarms", daemon=True)
 

@@ -1,6 +1,6 @@
 """One running sidecar: builds everything in reading order, stops everything in reverse.
 
-    engine -> certificates -> telemetry -> journal -> alarms -> reloader -> admin -> plane
+    engine -> state -> certificates -> telemetry -> journal -> alarms -> reloader -> admin -> plane
 
 The plane comes last, so that the first call finds everything in place, and goes first, so that the last call
 is still counted, journaled and exported. Starting may fail, and then says why; stopping does not: a part that
@@ -9,6 +9,7 @@ cannot be stopped must not keep the others from writing out what they hold.
 
 import asyncio
 import concurrent.futures
+import json
 import os
 import signal
 import sys
@@ -29,6 +30,7 @@ from pilotfish.journal import Journal
 from pilotfish.plane import Plane
 from pilotfish.reload import Attempt, Reloader
 from pilotfish.settings import Settings, Source
+from pilotfish.state import Keeper
 from pilotfish.telemetry import Telemetry
 
 OBSERVE_SECONDS = 1.0
@@ -138,6 +140,9 @@ class Sidecar:
         settings, engine = self.settings, self.engine
         self._later("engine", engine.close)
         port.check_free(settings.listen)
+        keeper = None if settings.state is None else Keeper(settings.state, engine)
+        if keeper is not None:
+            keeper.restore()
 
         shown = certificates.read(settings)
         self._certificates = shown
@@ -164,9 +169,14 @@ class Sidecar:
             self._later("journal", lambda: journal.close(JOURNAL_SECONDS))
             keep = _both(telemetry.keep, journal.keep)
 
-        watch = AlarmWatch(engine, [alarms.log, telemetry.alarm])
+        known = 0 if keeper is None else _alarms_so_far(engine)
+        watch = AlarmWatch(engine, [alarms.log, telemetry.alarm], after=known)
         watch.start()
         self._later("alarms", watch.stop)
+        if keeper is not None:
+            keeper.before = watch.poll  # an alarm that the file calls raised has been announced
+            keeper.start()
+            self._later("state", keeper.stop)
 
         self._reloader = Reloader(self._source, lambda: self.settings, engine, self._apply, telemetry.event)
 
@@ -240,6 +250,12 @@ def _translated() -> Iterator[None]:
         raise ConfigurationError(str(exc)) from exc
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
+
+
+def _alarms_so_far(engine: _core.Engine) -> int:
+    """Alarms that were announced before a restart."""
+    counts = json.loads(engine.snapshot(time.monotonic_ns()))["alarms"]
+    return int(counts["raised"] + counts["cleared"])
 
 
 def _plane(settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates) -> Plane:

@@ -385,7 +385,21 @@ def _pyarrow(path: Path) -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-def _kind(path: Path, field: Any, arrow: Any, is_text: bool) -> Kind:
+def arrow_kind(name: str, field: Any, is_text: bool) -> Kind:
+    """What a column of an Arrow schema holds. Raises TableError."""
+    import pyarrow
+
+    return _kind(f"the column {name!r}", field, pyarrow, is_text)
+
+
+def arrow_values(column: Any, kind: Kind) -> Numbers | Texts:
+    """A column of an Arrow batch."""
+    import pyarrow
+
+    return _values(column, kind, pyarrow)
+
+
+def _kind(path: Path | str, field: Any, arrow: Any, is_text: bool) -> Kind:
     is_a = arrow.types
     if is_a.is_null(field.type):  # every value is missing, so it is whatever is expected
         return "texts" if is_text else "numbers"

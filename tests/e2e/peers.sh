@@ -8,7 +8,7 @@ LOCKS=tests/e2e/locks
 
 current() { [[ -f .peers/$1/.made && ! $2 -nt .peers/$1/.made ]]; }
 
-for peer in mlserver buf river; do
+for peer in mlserver buf river evidently nannyml frouros datasketches; do
   if current "$peer" "$LOCKS/$peer.txt"; then continue; fi
   echo "test-peers: installing $peer"
   .venv/bin/uv venv --quiet --clear --python .venv/bin/python ".peers/$peer"

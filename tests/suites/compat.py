@@ -49,11 +49,11 @@ def value(message: bytes, number: int) -> int | bytes | None:
 
 def replaced(message: bytes, number: int, new: int | bytes) -> bytes:
     """The message with one field's value replaced."""
-    return b"".join(_written((field, new if field == number else old)) for field, old in _fields(message))
+    return b"".join(written(field, new if field == number else old) for field, old in _fields(message))
 
 
-def _written(field: Field) -> bytes:
-    number, value = field
+def written(number: int, value: int | bytes) -> bytes:
+    """One field."""
     if isinstance(value, int):
         return _varint(number << 3 | _VARINT) + _varint(value)
     return _varint(number << 3 | _BYTES) + _varint(len(value)) + value

@@ -60,6 +60,10 @@ if tool connectrpc.com/conformance/cmd/connectconformance $conformance connectco
             suite "connectrpc/conformance, server mode, $plane" connect server connect \
                 -- "$python" $behind $plane "$tools/referenceserver"
         done
+        for plane in direct native; do
+            suite "connectrpc/conformance, server mode over TLS, $plane" connect server connect_tls \
+                -- "$python" $behind $plane "$tools/referenceserver"
+        done
         suite "connectrpc/conformance, server mode, grpcio" connect server connect_grpcio \
             --known-failing "$(expected server 'not preserved')" --known-flaky "$(expected server normalised)" \
             -- "$python" $behind grpcio "$tools/referenceserver"

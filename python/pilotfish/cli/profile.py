@@ -141,13 +141,13 @@ def merge(
     ] = None,
 ) -> None:
     """Add up profiles of parts of the data that were built on the same edges (--edges-from)."""
-    from pilotfish import _core, profile
+    from pilotfish import profile
+    from pilotfish.statistics.profile import Profile
 
-    parts = [_checked(file)[0] for file in files]
-    try:
-        merged = _core.merge_profiles(parts, model)
-    except _core.ProfileError as exc:
-        raise ProfileError(str(exc)) from exc
+    parts = [Profile.load(file) for file in files]
+    if model is not None:
+        parts = [part.renamed(model) for part in parts]
+    merged = parts[0].merge(*parts[1:]).to_bytes()
     profile.write(out, merged)
     typer.echo(f"{out}: {_summary(profile.check(merged))}")
 
@@ -177,7 +177,7 @@ def diff(
     from pilotfish import _core
 
     (first, was), (second, now) = _checked(reference), _checked(current)
-    found = _core.diff_profiles(first, second)
+    found = _core.Profile(first).diff(_core.Profile(second))
     if as_json:
         _print_json(found)
         return

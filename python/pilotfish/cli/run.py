@@ -62,6 +62,10 @@ def run(
     journal: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write sampled calls into this folder.")
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep the statistics here, so that they survive a restart."),
+    ] = None,
     otlp: Annotated[
         str | None,
         typer.Option(metavar="URL", help="OpenTelemetry receiver, such as http://127.0.0.1:4317."),
@@ -82,6 +86,7 @@ def run(
         "plane": plane,
         "profile": profile,
         "journal": journal,
+        "state": state,
         "otlp": otlp,
     }
     source = settings.Source(config, os.environ, {name: _text(value) for name, value in flags.items()})

@@ -177,7 +177,7 @@ def _model(model: Snapshot, features: int) -> Table:
     shown = sorted(model["features"], key=_urgency, reverse=True)[:features]
     more = len(model["features"]) - len(shown)
     name = f"{model['model']} {model['version']}"
-    title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls"
+    title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls{_accuracy(model)}"
     windows = list(dict.fromkeys(window["window"] for feature in shown for window in feature["windows"]))
     columns = ["feature", "", "mean", "missing", "bits", "psi", "JS", "KS"]
     table = _table(title, *columns, *(f"psi {window}" for window in windows), "alarm")
@@ -197,6 +197,16 @@ def _model(model: Snapshot, features: int) -> Table:
     if more > 0:
         table.caption = f"and {more} more features (--features N)"
     return table
+
+
+def _accuracy(model: Snapshot) -> str:
+    """What the scores promise, beside what was realised on the reference."""
+    found = model.get("performance") or {"estimated": {"accuracy": None}}
+    estimated = found["estimated"]["accuracy"]
+    if estimated is None:
+        return ""
+    noise, reference = found["estimated"]["accuracy_noise"], found["reference"]["accuracy"]
+    return f", accuracy by its scores {estimated:.1%} ± {2 * noise:.1%} (reference {reference:.1%})"
 
 
 def _window(feature: Snapshot, name: str) -> Text:

@@ -38,11 +38,14 @@ class Sampling(Section):
 class TensorSettings(Section):
     """How one tensor is read."""
 
-    kind: Literal["auto", "image", "category", "ignore"] = "auto"
+    kind: Literal["auto", "image", "category", "embedding", "ignore"] = "auto"
     """`auto` goes by datatype and shape; `image` adds brightness, contrast and size; `category` counts
-    values; `ignore` leaves it out."""
+    values; `embedding` watches an input vector as a whole and not its elements; `ignore` leaves it out."""
     names: tuple[Text, ...] = Field(default=(), max_length=65_536)
     """Names of its columns, in order; without them x[0], x[1], ..."""
+    joint: Flag = False
+    """Watch how the columns of an input go together, too: random Fourier features, products of pairs,
+    and the reconstruction error of principal axes, up to 97 features more."""
 
 
 class AlarmSettings(Section):
@@ -109,6 +112,15 @@ class MonitorSettings(Section):
     """Messages that may wait to be read; beyond it they are dropped and counted."""
     queue_bytes: Bytes = Field(default=64 * 1024**2, ge=64 * 1024, le=16 * 1024**3)
     """Memory those messages may take."""
+
+
+class StateSettings(Section):
+    """Where the statistics are kept over a restart: windows, evidence, alarms, a learned profile."""
+
+    directory: Path
+    """Folder of the file, of one sidecar alone; it is made when missing."""
+    interval: Seconds = Field(default=10.0, ge=0.1, le=3600)
+    """How often it is written: so much is lost when the process is killed."""
 
 
 class JournalSettings(Section):

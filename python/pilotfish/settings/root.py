@@ -11,7 +11,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pilotfish.settings.address import ListenAddress
 from pilotfish.settings.conflicts import Conflict, conflicts
 from pilotfish.settings.engine import engine_configuration, policy_configuration
-from pilotfish.settings.observing import JournalSettings, MonitorSettings, Sampling
+from pilotfish.settings.observing import JournalSettings, MonitorSettings, Sampling, StateSettings
 from pilotfish.settings.reporting import LogSettings, TelemetrySettings
 from pilotfish.settings.routing import Method, Route, Version
 from pilotfish.settings.section import Name, Section, Text
@@ -100,6 +100,8 @@ class Settings(Section):
     """The statistics of features and predictions."""
     journal: JournalSettings | None = None
     """Where kept calls are written; null writes none."""
+    state: StateSettings | None = None
+    """Where the statistics are kept over a restart; null begins anew."""
     telemetry: TelemetrySettings = TelemetrySettings()
     """OpenTelemetry and Prometheus."""
     interceptors: tuple[Annotated[Text, AfterValidator(_interceptor)], ...] = Field(default=(), max_length=32)

@@ -21,6 +21,7 @@ FLAGS: Mapping[str, Where] = {
     "admin": ("admin",),
     "plane": ("plane",),
     "journal": ("journal", "directory"),
+    "state": ("state", "directory"),
     "otlp": ("telemetry", "otlp", "endpoint"),
     "calls": ("monitor", "learn_rows"),
 }
@@ -159,8 +160,9 @@ def _grounded(value: dict[str, Any], folder: Path) -> dict[str, Any]:
             name: _with_tls(_joined(item, "profile", folder), folder)
             for name, item in value["versions"].items()
         }
-    if isinstance(value.get("journal"), dict):
-        value["journal"] = _joined(value["journal"], "directory", folder)
+    for section in ("journal", "state"):
+        if isinstance(value.get(section), dict):
+            value[section] = _joined(value[section], "directory", folder)
     grounded: dict[str, Any] = _with_tls(value, folder)
     return grounded
 

@@ -13,6 +13,7 @@ from pilotfish.telemetry.series import AttributeValue, Collection
 
 _DISTANCES = ("psi", "jensen_shannon", "ks")
 _EVIDENCE = "edetector"
+_MEASURES = ("accuracy", "precision", "recall", "f1")
 _DEFECTS = {
     "nan": "nan",
     "pos_inf": "pos_inf",
@@ -43,10 +44,24 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
     evidence = model.get("evidence") or {}
     into.add("pilotfish.model.evidence", evidence.get("bits"), of)
     into.add("pilotfish.model.evidence_threshold", evidence.get("threshold_bits"), of)
+    _performance(model.get("performance"), of, into)
     raised = [feature["alarm"]["method"] for feature in model["features"] if feature["alarm"]]
     for method in (_EVIDENCE, *_DISTANCES):
         # Zero is exported too: an alert rule needs a series before the first alarm.
         into.add("pilotfish.drift.alert.active", raised.count(method), {**of, names.DRIFT_METHOD: method})
+
+
+def _performance(
+    found: Mapping[str, Any] | None, model: Mapping[str, AttributeValue], into: Collection
+) -> None:
+    if found is None:
+        return
+    for name, figures in (("estimate", found["estimated"]), ("reference", found["reference"])):
+        area = figures["roc_auc"] or {}
+        for measure, value in (*((it, figures[it]) for it in _MEASURES), ("roc_auc", area.get("value"))):
+            into.add(f"pilotfish.performance.{name}", value, {**model, names.PERFORMANCE_MEASURE: measure})
+    by = {**model, names.PERFORMANCE_MEASURE: "accuracy"}
+    into.add("pilotfish.performance.estimate_noise", found["estimated"]["accuracy_noise"], by)
 
 
 def _feature(feature: Mapping[str, Any], model: Mapping[str, AttributeValue], into: Collection) -> None:

@@ -30,6 +30,7 @@ def read(snapshot: Mapping[str, Any]) -> Collection:
         _shadow(shadow, into)
     _journal(snapshot["journal"], into)
     _statistics(snapshot["statistics"], into)
+    _state(snapshot["state"], into)
     read_models(snapshot["models"], into)
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["raised"], {names.ALERT_STATE: "raised"})
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["cleared"], {names.ALERT_STATE: "cleared"})
@@ -131,6 +132,13 @@ def _statistics(statistics: Mapping[str, Any], into: Collection) -> None:
     into.add(
         "pilotfish.accounting.difference", statistics["offered"] - explained, {names.LEDGER: "statistics"}
     )
+
+
+def _state(state: Mapping[str, Any], into: Collection) -> None:
+    into.add("pilotfish.state.files", state["written"], {names.OUTCOME: "written"})
+    _by_reason(into, "pilotfish.state.files", "failed", state["failed"])
+    into.add("pilotfish.state.models", state["restored"], {names.OUTCOME: "restored"})
+    _by_reason(into, "pilotfish.state.models", "lost", state["lost"])
 
 
 def _by_reason(into: Collection, metric: str, outcome: str, reasons: Mapping[str, int]) -> None:

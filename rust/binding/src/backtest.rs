@@ -102,6 +102,11 @@ impl Backtest {
         encoded(py, || self.lock().measured())
     }
 
+    #[pyo3(signature = (detail = false))]
+    fn snapshot<'py>(&self, py: Python<'py>, detail: bool) -> PyResult<Bound<'py, PyBytes>> {
+        encoded(py, || self.lock().snapshot(detail))
+    }
+
     #[getter]
     fn rows(&self) -> u64 {
         self.lock().rows()

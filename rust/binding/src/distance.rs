@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use numpy::PyReadonlyArray1;
-use pilotfish_core::distance::{Bracket, Brackets, Chance, Distance, Distances, Spread};
+use pilotfish_core::distance::{Bracket, Brackets, Chance, Distance, Distances, Library, Measured, Spread};
 use pilotfish_core::profile::Reference;
 use pilotfish_core::sketch::binning::Binning;
 use pilotfish_core::sketch::moments::Moments;
@@ -17,19 +17,58 @@ use pyo3::types::PyDict;
 type Values<'py> = PyReadonlyArray1<'py, f64>;
 
 #[pyfunction]
-pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>) -> PyResult<f64> {
+#[pyo3(signature = (name, reference, current, compat = None))]
+pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>, compat: Option<&str>) -> PyResult<f64> {
     let distance = named(name)?;
+    if let Some(library) = compat.map(library_named).transpose()? {
+        return library.between(distance, &reference, &current).ok_or_else(|| {
+            let known: Vec<_> = library.distances().iter().map(|distance| distance.name()).collect();
+            if library.distances().contains(&distance) {
+                return incomparable(&reference, &current);
+            }
+            PyValueError::new_err(format!(
+                "{} has no '{name}' of bins: write one of {}",
+                library.name(),
+                known.join(", ")
+            ))
+        });
+    }
     if distance.needs_places() {
         return Err(PyValueError::new_err(format!(
             "distance '{name}' needs values, counts are not enough: use bracket() or measure()"
         )));
     }
-    distance.between(&reference, &current).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "{} reference bins against {}: both must have the same number of bins and at least one count",
-            reference.len(),
-            current.len()
-        ))
+    distance.between(&reference, &current).ok_or_else(|| incomparable(&reference, &current))
+}
+
+/// What undrifted samples of these sizes score on average and exceed with the probability `chance`, where that depends
+/// on nothing but the counts.
+#[pyfunction]
+#[pyo3(signature = (name, reference, current, chance = 0.001))]
+pub fn noise(
+    name: &str,
+    reference: Vec<u64>,
+    current: Vec<u64>,
+    chance: f64,
+) -> PyResult<(Option<f64>, Option<f64>)> {
+    let distance = named(name)?;
+    let measured = Measured::of_counts(distance, &reference, &current, &Chance::of(chance));
+    let measured = measured.ok_or_else(|| incomparable(&reference, &current))?;
+    Ok((measured.expected, measured.noise))
+}
+
+fn incomparable(reference: &[u64], current: &[u64]) -> PyErr {
+    PyValueError::new_err(format!(
+        "{} reference bins against {}: both must have the same number of bins and at least one count",
+        reference.len(),
+        current.len()
+    ))
+}
+
+fn library_named(name: &str) -> PyResult<Library> {
+    Library::from_name(name).ok_or_else(|| {
+        let names: Vec<_> = Library::ALL.iter().map(|library| library.name()).collect();
+        PyValueError::new_err(format!("compat '{name}': write one of {}", names.join(", ")))
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pilotfish_core::call::{Nanos, Outcome, VersionId};
 use pilotfish_core::engine;
 use pilotfish_core::engine::{EngineConfig, Profiles};
+use pilotfish_core::monitor::Lost;
 use pilotfish_core::policy::PolicyConfig;
 use pilotfish_core::profile::Profile;
 use pilotfish_core::shadow::Shadow;
@@ -152,6 +153,33 @@ impl Engine {
 
     fn alarms<'py>(&self, py: Python<'py>, after: u64) -> PyResult<Bound<'py, PyBytes>> {
         json(py, || self.inner.alarms(after))
+    }
+
+    /// Encodes without the GIL; one model is locked at a time.
+    fn state<'py>(&self, py: Python<'py>, clock: &str, now_ns: Nanos) -> PyResult<Bound<'py, PyBytes>> {
+        let bytes = py
+            .detach(|| self.inner.state(clock, now_ns))
+            .map_err(|error| PyRuntimeError::new_err(format!("the state could not be encoded: {error}")))?;
+        Ok(PyBytes::new(py, &bytes))
+    }
+
+    #[pyo3(signature = (file, clock, now_ns))]
+    fn restore<'py>(
+        &self,
+        py: Python<'py>,
+        file: Option<&[u8]>,
+        clock: &str,
+        now_ns: Nanos,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, || match file {
+            Some(file) => self.inner.restore(file, clock, now_ns),
+            None => vec![self.inner.state_lost(Lost::Unreadable)],
+        })
+    }
+
+    #[pyo3(signature = (failed))]
+    fn state_written(&self, failed: Option<&str>) {
+        self.inner.state_written(failed);
     }
 
     fn learned_profile<'py>(&self, py: Python<'py>, version: &str) -> Option<Bound<'py, PyBytes>> {

@@ -7,9 +7,11 @@ mod detector;
 mod distance;
 mod engine;
 mod error;
+mod histogram;
 mod labels;
 mod message;
 mod metadata;
+mod multivariate;
 mod performance;
 mod plane;
 mod profile;
@@ -27,14 +29,16 @@ mod _core {
         certificates::{Certificates, forwarded_client_certificate},
         decision::Decision,
         detector::Detector,
-        distance::{bracket, distance, measure},
+        distance::{bracket, distance, measure, noise},
         engine::Engine,
         error::{CertificateError, ConfigurationError, ProfileError},
+        histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
+        multivariate::{CoMoments, JointDetector},
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
-        profile::{ProfileBuilder, describe_profile, diff_profiles, merge_profiles},
+        profile::{Profile, ProfileBuilder, describe_profile},
     };
 
     #[pymodule_init]

@@ -7,11 +7,11 @@ use pilotfish_core::distance::Chance;
 use pilotfish_core::profile;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
 use crate::distance::to_python;
 use crate::error::Error;
+use crate::histogram::Histogram;
 use crate::message::direction_named;
 
 #[pyclass(frozen, module = "pilotfish._core")]
@@ -86,51 +86,77 @@ impl ProfileBuilder {
     }
 }
 
+#[pyclass(frozen, module = "pilotfish._core")]
+#[derive(Debug)]
+pub struct Profile {
+    inner: profile::Profile,
+}
+
+#[pymethods]
+impl Profile {
+    #[new]
+    fn new(py: Python<'_>, data: &[u8]) -> PyResult<Profile> {
+        let inner = py.detach(|| profile::Profile::from_bytes(data)).map_err(Error::from)?;
+        Ok(Profile { inner })
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &py.detach(|| self.inner.to_bytes()))
+    }
+
+    fn describe<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        described(py, &self.inner, true)
+    }
+
+    fn merged(&self, py: Python<'_>, other: &Profile) -> PyResult<Profile> {
+        let inner = py.detach(|| self.inner.merge(&other.inner)).map_err(Error::from)?;
+        Ok(Profile { inner })
+    }
+
+    fn renamed(&self, model: &str) -> Profile {
+        Profile { inner: self.inner.clone().renamed(model) }
+    }
+
+    /// With these features alone; None when there is none of them.
+    fn only(&self, features: Vec<(String, String)>) -> Option<Profile> {
+        let chosen = |reference: &profile::Reference| {
+            features
+                .iter()
+                .any(|(direction, name)| reference.direction.name() == direction && reference.name == *name)
+        };
+        Some(Profile { inner: self.inner.only(chosen)? })
+    }
+
+    /// The counts of one feature; None when there is no such feature.
+    fn histogram(&self, direction: &str, name: &str) -> PyResult<Option<Histogram>> {
+        let reference = self.inner.get(direction_named(direction)?, name);
+        Ok(reference.map(|reference| Histogram::of_reference(reference)))
+    }
+
+    #[pyo3(signature = (current, chance = 0.001))]
+    fn diff<'py>(
+        &self,
+        py: Python<'py>,
+        current: &Profile,
+        chance: f64,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let found = py.detach(|| self.inner.diff(&current.inner, &Chance::of(chance)));
+        found.iter().map(|difference| difference_to_python(py, difference)).collect()
+    }
+}
+
 /// What a profile file holds, as a dictionary.
 #[pyfunction]
 #[pyo3(signature = (profile, detail = false))]
 pub fn describe_profile<'py>(py: Python<'py>, profile: &[u8], detail: bool) -> PyResult<Bound<'py, PyAny>> {
     let profile = profile::Profile::from_bytes(profile).map_err(Error::from)?;
+    described(py, &profile, detail)
+}
+
+fn described<'py>(py: Python<'py>, profile: &profile::Profile, detail: bool) -> PyResult<Bound<'py, PyAny>> {
     let text = serde_json::to_string(&profile.describe(detail))
         .map_err(|error| PyRuntimeError::new_err(format!("the profile could not be described: {error}")))?;
     py.import("json")?.call_method1("loads", (text,))
-}
-
-/// The profile of the rows of all of them, as the bytes of a file.
-#[pyfunction]
-#[pyo3(signature = (profiles, model = None))]
-pub fn merge_profiles<'py>(
-    py: Python<'py>,
-    profiles: Vec<PyBackedBytes>,
-    model: Option<&str>,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let merged = py.detach(|| {
-        let mut read = profiles.iter().map(|bytes| {
-            let profile = profile::Profile::from_bytes(bytes)?;
-            Ok(match model {
-                Some(model) => profile.renamed(model),
-                None => profile,
-            })
-        });
-        let first = read.next().unwrap_or(Err(profile::ProfileError::Empty))?;
-        read.try_fold(first, |sum, part| sum.merge(&part?))
-    });
-    Ok(PyBytes::new(py, &merged.map_err(Error::from)?.to_bytes()))
-}
-
-/// The distances of one profile from another, by feature, as a dictionary.
-#[pyfunction]
-#[pyo3(signature = (reference, current, chance = 0.001))]
-pub fn diff_profiles<'py>(
-    py: Python<'py>,
-    reference: &[u8],
-    current: &[u8],
-    chance: f64,
-) -> PyResult<Vec<Bound<'py, PyDict>>> {
-    let reference = profile::Profile::from_bytes(reference).map_err(Error::from)?;
-    let current = profile::Profile::from_bytes(current).map_err(Error::from)?;
-    let found = py.detach(|| reference.diff(&current, &Chance::of(chance)));
-    found.iter().map(|difference| difference_to_python(py, difference)).collect()
 }
 
 fn difference_to_python<'py>(
@@ -149,7 +175,7 @@ fn difference_to_python<'py>(
     Ok(entry)
 }
 
-fn category(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+pub fn category(value: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     if let Ok(text) = value.cast::<PyString>() {
         return Ok(text.to_str()?.as_bytes().to_vec());
     }

@@ -28,7 +28,7 @@ mod familiar;
 
 use crate::detect::{AlarmEvent, AlarmState};
 use crate::error::ConfigurationError;
-use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig};
+use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig, MonitorSnapshot};
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
 use crate::window::cascade::Horizon;
@@ -177,6 +177,11 @@ impl Backtest {
             Some(Measured { feature: feature.name, direction: feature.direction, drift: feature.drift? })
         });
         measured.collect()
+    }
+
+    /// Everything that is seen of the rows so far; with `detail` the evidence of each feature by shape.
+    pub fn snapshot(&self, detail: bool) -> MonitorSnapshot {
+        self.monitor.snapshot(detail)
     }
 
     /// The features that can raise an alarm, if they are seen.

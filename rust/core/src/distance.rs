@@ -17,6 +17,7 @@ pub mod anderson_darling;
 pub mod bracket;
 pub mod chance;
 pub mod chi_square;
+pub mod compat;
 pub mod cramer_von_mises;
 pub mod energy;
 pub mod hellinger;
@@ -32,6 +33,7 @@ pub mod wasserstein;
 
 pub use bracket::{Bracket, Brackets};
 pub use chance::{Chance, Sizes};
+pub use compat::Library;
 pub use measured::{Distances, Measured};
 pub use spread::Spread;
 

@@ -12,15 +12,16 @@ use serde::Deserialize;
 
 use crate::call::{Nanos, Outcome, Role, VersionId};
 use crate::error::ConfigurationError;
-use crate::fleet::{Fleet, NumberedEvent, Observation, Watched};
-use crate::ledger::{JournalAccount, StatisticsAccount};
+use crate::fleet::{AlarmCounts, Fleet, NumberedEvent, Observation, Watched};
+use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
 use crate::lock::lock;
-use crate::monitor::MonitorConfig;
+use crate::monitor::{Lost, MonitorConfig, Resumption};
 use crate::policy::{Policy, PolicyConfig, PolicyReader, Ruling};
 use crate::profile::Profile;
 use crate::route::{Metadata, Route, RouteConfig};
 use crate::sample::{Reason, SamplingConfig};
 use crate::snapshot::{RouteSnapshot, ShadowSnapshot, Snapshot, WeightSnapshot};
+use crate::state::{Left, State};
 use crate::traffic::Traffic;
 use crate::version::{Register, VersionConfig};
 
@@ -61,6 +62,7 @@ pub struct Engine {
     journal: Mutex<JournalAccount>,
     statistics: Mutex<StatisticsAccount>,
     fleet: Mutex<Fleet>,
+    state: Mutex<StateAccount>,
 }
 
 // === impl EngineConfig ===
@@ -97,6 +99,7 @@ impl Engine {
             journal: Mutex::default(),
             statistics: Mutex::default(),
             fleet: Mutex::new(fleet),
+            state: Mutex::default(),
         })
     }
 
@@ -199,10 +202,53 @@ impl Engine {
             shadows: policy.routes().iter().filter_map(|route| shadow_snapshot(&policy, route)).collect(),
             journal: lock(&self.journal).clone(),
             statistics,
+            state: lock(&self.state).clone(),
             models,
             alarms,
             series_overflow,
         }
+    }
+
+    /// Everything that must survive a restart, as a file; `clock` names the clock of `now`. One model is copied at a
+    /// time, so that the observer never waits for all of them.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn state(&self, clock: &str, now: Nanos) -> Result<Vec<u8>, String> {
+        let (keys, alarms) = {
+            let fleet = lock(&self.fleet);
+            (fleet.keys(), fleet.alarms())
+        };
+        let monitors = keys.iter().filter_map(|key| lock(&self.fleet).stored(key)).collect();
+        let AlarmCounts { raised, cleared, .. } = alarms;
+        State { clock: clock.into(), at: now, raised, cleared, monitors }.to_bytes()
+    }
+
+    /// Goes on where a state file stopped; what of it was lost, and why. Never fails: what cannot be taken up begins
+    /// anew, and is counted.
+    pub fn restore(&self, file: &[u8], clock: &str, now: Nanos) -> Vec<Left> {
+        let state = match State::from_bytes(file) {
+            Ok(state) => state,
+            Err(lost) => return vec![self.state_lost(lost)],
+        };
+        let at = Resumption { then: state.at, now, gap: state.gap(clock, now) };
+        let entries = state.monitors.len();
+        let left = lock(&self.fleet).resume(state, at);
+        let mut account = lock(&self.state);
+        account.restored += (entries - left.len()) as u64;
+        left.iter().for_each(|left| account.lost(left.reason));
+        left
+    }
+
+    /// The whole state file is lost.
+    pub fn state_lost(&self, lost: Lost) -> Left {
+        lock(&self.state).lost(lost.name());
+        Left { model: String::new(), version: String::new(), reason: lost.name(), says: lost.to_string() }
+    }
+
+    /// The state file was written, or could not be.
+    pub fn state_written(&self, failed: Option<&str>) {
+        lock(&self.state).written(failed);
     }
 
     /// Alarm events with a sequence above `after`, oldest first.

@@ -22,6 +22,8 @@ pub struct TensorConfig {
     pub kind: TensorKind,
     /// Names of the columns, in order; columns beyond them are called by their number.
     pub names: Vec<String>,
+    /// Whether it is watched how the columns of an input go together.
+    pub joint: bool,
 }
 
 /// How a tensor is to be read.
@@ -35,12 +37,14 @@ pub enum TensorKind {
     Image,
     /// Numbers are codes of categories.
     Category,
+    /// A row is a vector whose single elements mean nothing: only how they go together is watched.
+    Embedding,
     /// Not at all.
     Ignore,
 }
 
 /// A feature that is to be.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
     pub name: String,
     /// What is expected of its values; a profile may know better.
@@ -86,7 +90,7 @@ impl Reading {
     /// How to read `tensor` where there is `room`.
     pub fn of(direction: Direction, tensor: &Tensor<'_>, config: &TensorConfig, room: Room) -> Reading {
         match (config.kind, tensor.datatype) {
-            (TensorKind::Ignore, _) => Reading::Nothing,
+            (TensorKind::Ignore | TensorKind::Embedding, _) => Reading::Nothing,
             (TensorKind::Image, Datatype::Bytes) => Reading::encoded_images(tensor, config, room),
             (_, Datatype::Bytes) => Reading::strings(tensor, config, room),
             _ => Reading::numbers(direction, tensor, config, room),
@@ -196,7 +200,7 @@ mod tests {
     }
 
     fn of_kind(kind: TensorKind) -> TensorConfig {
-        TensorConfig { kind, names: vec![] }
+        TensorConfig { kind, ..TensorConfig::default() }
     }
 
     #[test]
@@ -211,7 +215,11 @@ mod tests {
 
     #[test]
     fn configured_names_come_first() {
-        let config = TensorConfig { kind: TensorKind::Auto, names: vec!["age".into(), "income".into()] };
+        let config = TensorConfig {
+            kind: TensorKind::Auto,
+            names: vec!["age".into(), "income".into()],
+            ..TensorConfig::default()
+        };
         assert_eq!(read(Direction::Input, &floats(&[1, 3]), &config, 99), ["age", "income", "x[2]"]);
     }
 

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use crate::call::{Nanos, VersionId};
 use crate::detect::{AlarmEvent, AlarmState};
-use crate::monitor::{Monitor, MonitorConfig, MonitorSnapshot};
+use crate::monitor::{Lost, Monitor, MonitorConfig, MonitorSnapshot, Resumption};
 use crate::profile::Profile;
+use crate::state::{Entry, Left, State};
 use crate::tensor::{Direction, Tensor};
 
 /// Model × version pairs that are watched; the name of a model is a stranger's to choose.
@@ -127,13 +128,52 @@ impl Fleet {
         }
     }
 
-    pub fn models(&self, detail: bool) -> Vec<ModelSnapshot> {
+    pub fn models(&mut self, detail: bool) -> Vec<ModelSnapshot> {
+        self.monitors.values_mut().for_each(Monitor::settle);
         let snapshot = |((model, version), monitor): (&(String, VersionId), &Monitor)| ModelSnapshot {
             model: model.clone(),
             version: self.name(*version),
             monitor: monitor.snapshot(detail),
         };
         self.monitors.iter().map(snapshot).collect()
+    }
+
+    /// Models and versions that are watched.
+    pub fn keys(&self) -> Vec<(String, VersionId)> {
+        self.monitors.keys().cloned().collect()
+    }
+
+    /// What one of them must not forget; `None` while it is learning.
+    pub fn stored(&mut self, key: &(String, VersionId)) -> Option<Entry> {
+        let monitor = self.monitors.get_mut(key)?.stored()?;
+        Some(Entry { model: key.0.clone(), version: self.name(key.1), monitor })
+    }
+
+    /// Goes on where `state` stopped. What is watched already stays as it is; what cannot be taken up is named.
+    pub fn resume(&mut self, state: State, at: Resumption) -> Vec<Left> {
+        (self.raised, self.cleared) = (self.raised + state.raised, self.cleared + state.cleared);
+        let mut left = Vec::new();
+        for entry in state.monitors {
+            let (model, version) = (entry.model.clone(), entry.version.clone());
+            if let Err(lost) = self.take_up(entry, at) {
+                left.push(Left { model, version, reason: lost.name(), says: lost.to_string() });
+            }
+        }
+        left
+    }
+
+    fn take_up(&mut self, entry: Entry, at: Resumption) -> Result<(), Lost> {
+        let Entry { model, version, monitor } = entry;
+        let named = self.watched.iter().find(|(_, watched)| *watched.name == *version);
+        let (&version, watched) = named.ok_or(Lost::UnknownVersion)?;
+        if self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
+            return Err(Lost::Damaged);
+        }
+        let profile = watched.profile_for(&model);
+        let mut monitor = Monitor::resumed(Arc::clone(&self.config), profile, monitor, at)?;
+        monitor.set_model(&model);
+        self.monitors.entry((model, version)).or_insert(monitor);
+        Ok(())
     }
 
     /// Messages of models that are not watched: too many, never answered, or of a version no longer in force.
@@ -163,9 +203,7 @@ impl Fleet {
             if !answered || self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
                 return None;
             }
-            // A profile made for a named model says nothing about another one.
-            let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
-            let profile = watched.profile.as_ref().filter(fits).cloned();
+            let profile = watched.profile_for(model);
             let mut monitor = Monitor::new(Arc::clone(&self.config), profile);
             monitor.set_model(model);
             self.monitors.insert(key.clone(), monitor);
@@ -194,6 +232,12 @@ impl Fleet {
 // === impl Watched ===
 
 impl Watched {
+    /// A profile made for a named model says nothing about another one.
+    fn profile_for(&self, model: &str) -> Option<Arc<Profile>> {
+        let fits = |profile: &&Arc<Profile>| profile.model().is_empty() || profile.model() == model;
+        self.profile.as_ref().filter(fits).cloned()
+    }
+
     fn hash(&self) -> Option<&str> {
         self.profile.as_ref().map(|profile| profile.hash())
     }

@@ -37,8 +37,38 @@ pub struct StatisticsAccount {
     pub defects: BTreeMap<&'static str, u64>,
 }
 
-// === impl JournalAccount ===
+/// What became of the state of the statistics: written now and then, read once at the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StateAccount {
+    pub written: u64,
+    /// Could not be written, by reason.
+    pub failed: BTreeMap<String, u64>,
+    /// Models that went on where they had stopped.
+    pub restored: u64,
+    /// Models, or the whole file, that began anew, by reason.
+    pub lost: BTreeMap<&'static str, u64>,
+}
 
+// === impl StateAccount ===
+
+impl StateAccount {
+    /// The state was written (`None`), or could not be for a reason.
+    pub fn written(&mut self, failed: Option<&str>) {
+        match failed {
+            None => self.written += 1,
+            Some(reason) => {
+                let room = self.failed.len() < MOST_REASONS || self.failed.contains_key(reason);
+                *self.failed.entry(if room { reason } else { "other" }.into()).or_default() += 1;
+            }
+        }
+    }
+
+    pub fn lost(&mut self, reason: &'static str) {
+        *self.lost.entry(reason).or_default() += 1;
+    }
+}
+
+// === impl JournalAccount ===
 impl JournalAccount {
     /// A call ended; it is kept for `reason` or sampled out.
     pub fn ended(&mut self, reason: Option<Reason>) {

@@ -26,9 +26,12 @@
 mod clock;
 mod comparison;
 mod config;
+mod joint;
 mod layout;
 mod roster;
+mod scores;
 mod snapshot;
+mod stored;
 mod suspicion;
 mod watch;
 
@@ -36,17 +39,21 @@ pub use crate::feature::{TensorConfig, TensorKind};
 pub use config::{AlarmConfig, DetectorKind, MonitorConfig};
 pub use snapshot::{
     BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
-    MonitorSnapshot, MonitorState, ProfileSnapshot, WindowSnapshot,
+    MonitorSnapshot, MonitorState, PerformanceSnapshot, ProfileSnapshot, WindowSnapshot,
 };
 
-use crate::detect::discovery::{Discovery, discover};
+pub use stored::{Lost, Resumption, Stored};
+
+use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
 use crate::profile::Profile;
 use crate::tensor::{Direction, Tensor};
 use clock::Clock;
 use comparison::Closing;
+use joint::JointWatches;
 use roster::{Roster, Start};
+use scores::ScoreWatch;
 use snapshot::Shown;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -63,6 +70,8 @@ const NOISY_PANES: f64 = 0.001;
 #[derive(Debug)]
 pub struct Monitor {
     config: Arc<MonitorConfig>,
+    /// The same, with the names of what is computed from whole rows.
+    named: Arc<MonitorConfig>,
     /// Name for a profile that is learned.
     model: String,
     profile: Option<Arc<Profile>>,
@@ -70,6 +79,8 @@ pub struct Monitor {
     inputs: Clock,
     outputs: Clock,
     roster: Roster,
+    joints: JointWatches,
+    scores: Option<ScoreWatch>,
     /// What the evidence came to when a pane was closed last, and the length of that pane.
     discovery: Option<(Discovery, f64)>,
     /// Evidence of all features: kept so that closing a pane allocates nothing.
@@ -93,8 +104,13 @@ impl Monitor {
     /// A monitor that has seen nothing. `config` is expected to pass [`MonitorConfig::check`].
     pub fn new(config: Arc<MonitorConfig>, profile: Option<Arc<Profile>>) -> Monitor {
         let learns = profile.is_none() && config.learn_rows > 0;
+        let joints = JointWatches::new(&config, profile.as_deref());
+        let scores = profile.as_ref().and_then(|known| ScoreWatch::of(known, config.window_panes as usize));
         Monitor {
+            named: naming(&config, &joints),
             config,
+            joints,
+            scores,
             model: String::new(),
             profile,
             phase: if learns { Phase::Learning } else { Phase::Watching },
@@ -182,17 +198,37 @@ impl Monitor {
         part: Range<usize>,
     ) {
         let start = Start {
-            config: &self.config,
+            config: &self.named,
             profile: self.profile.as_deref(),
             is_learning: self.phase == Phase::Learning,
         };
         for tensor in tensors {
-            if tensor.rows() == rows && !tensor.is_empty() {
-                self.roster.observe(direction, tensor, part.clone(), start);
+            let part = if tensor.rows() == rows && !tensor.is_empty() {
+                part.clone()
             } else if part.start == 0 {
-                self.roster.observe(direction, tensor, 0..tensor.rows(), start);
+                0..tensor.rows()
+            } else {
+                continue;
+            };
+            match direction {
+                Direction::Input if !self.joints.is_empty() && !tensor.is_empty() => {
+                    if let Some(numbers) = self.joints.observe(tensor, part.clone()) {
+                        self.roster.observe(direction, &numbers, 0..part.len(), start);
+                    }
+                }
+                Direction::Output => {
+                    self.scores.iter_mut().for_each(|scores| scores.observe(tensor, part.clone()));
+                }
+                Direction::Input => {}
             }
+            self.roster.observe(direction, tensor, part, start);
         }
+    }
+
+    /// Counts the rows that wait to be counted together: a snapshot then need not look at each of them.
+    pub fn settle(&mut self) {
+        self.roster.drain(Direction::Input);
+        self.roster.drain(Direction::Output);
     }
 
     /// Alarms raised and cleared since this was last called, oldest first.
@@ -232,6 +268,7 @@ impl Monitor {
             missing,
             panes: clock.panes,
             evidence: self.evidence(),
+            performance: self.scores.as_ref().and_then(ScoreWatch::snapshot),
             features,
         }
     }
@@ -290,6 +327,9 @@ impl Monitor {
 
     fn close_pane(&mut self, direction: Direction, now: u64) {
         self.roster.drain(direction);
+        if direction == Direction::Output {
+            self.scores.iter_mut().for_each(ScoreWatch::close);
+        }
         let calls = self.inputs.calls;
         let clock = self.clock_mut(direction);
         let (start, end) = (clock.start, Mark { row: clock.rows, call: calls });
@@ -311,9 +351,7 @@ impl Monitor {
             return;
         }
         // Only now, with the evidence of all features, is it known how much of it flags one.
-        self.evidence.clear();
-        self.evidence.extend(self.roster.features().iter().filter_map(Watch::evidence));
-        let discovery = discover(&mut self.evidence, config.alarm.level());
+        let discovery = self.roster.weigh(&mut self.evidence, config.alarm.level());
         self.discovery = Some((discovery, stake));
         for feature in self.roster.of_direction(direction) {
             if let Some(change) = feature.judge(discovery.level, &closing) {
@@ -331,11 +369,16 @@ impl Monitor {
     }
 
     fn finish_learning(&mut self, now: u64) {
-        self.roster.drain(Direction::Input);
-        self.roster.drain(Direction::Output);
-        let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned).collect();
+        self.settle();
+        let (joints, of_numbers) = self.joints.learned();
+        let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned);
+        let references = references.chain(of_numbers).collect();
         self.phase = Phase::Learned;
-        self.profile = Profile::new(&self.model, references).ok().map(Arc::new);
+        let profile = Profile::new(&self.model, references).and_then(|profile| {
+            if joints.maps.is_empty() { Ok(profile) } else { profile.with_section(&joints) }
+        });
+        self.profile = profile.ok().map(Arc::new);
+        self.named = naming(&self.config, &self.joints);
         let features = self.profile.as_ref().map_or(0, |profile| profile.references().len());
         for feature in self.roster.features_mut() {
             let reference =
@@ -346,6 +389,16 @@ impl Monitor {
         self.inputs.restart(calls, now);
         self.outputs.restart(calls, now);
     }
+}
+
+/// The configuration with the names of what is computed from whole rows.
+fn naming(config: &Arc<MonitorConfig>, joints: &JointWatches) -> Arc<MonitorConfig> {
+    if joints.is_empty() {
+        return Arc::clone(config);
+    }
+    let mut named = MonitorConfig::clone(config);
+    named.tensors.extend(joints.tensors());
+    Arc::new(named)
 }
 
 fn event(

@@ -156,6 +156,12 @@ impl Profile {
         self.rows
     }
 
+    /// The same profile with these features alone, without sections; `None` when there are none of them.
+    pub fn only(&self, chosen: impl Fn(&Reference) -> bool) -> Option<Profile> {
+        let references = self.references.iter().filter(|reference| chosen(reference));
+        Profile::new(&self.model, references.map(|reference| (**reference).clone()).collect()).ok()
+    }
+
     /// All features, in order of direction and name.
     pub fn references(&self) -> &[Arc<Reference>] {
         &self.references

@@ -17,15 +17,18 @@ pub mod exact;
 pub mod exponential;
 pub mod frequent;
 pub mod moments;
+pub mod real;
 pub mod screen;
 
 /// Values handed over at a time: enough to keep one feature's counters in the fastest cache while they are used.
-pub const BLOCK: usize = 64;
+pub const BLOCK: usize = 256;
+
+use real::Real;
 
 /// A summary of finite numbers that can be merged.
 pub trait Sketch {
     /// Adds values, all of them finite; [`screen::screen`] separates those that are not.
-    fn update(&mut self, finite: &[f64]);
+    fn update<R: Real>(&mut self, finite: &[R]);
 
     /// Adds everything that `other` has seen.
     fn merge(&mut self, other: &Self);

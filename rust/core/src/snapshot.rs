@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::call::Role;
 use crate::fleet::{AlarmCounts, ModelSnapshot};
-use crate::ledger::{JournalAccount, StatisticsAccount};
+use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
 use crate::shadow::ShadowAccount;
 use crate::tally::DecisionCounts;
 use crate::traffic::TrafficSnapshot;
@@ -25,6 +25,7 @@ pub struct Snapshot {
     pub shadows: Vec<ShadowSnapshot>,
     pub journal: JournalAccount,
     pub statistics: StatisticsAccount,
+    pub state: StateAccount,
     pub models: Vec<ModelSnapshot>,
     pub alarms: AlarmCounts,
     /// Messages of models that are not watched, because they are too many, were never answered, or because their

@@ -3,6 +3,7 @@
 //! It is the value that `wire` produces and the statistics consume, so that neither knows the other. Nothing is
 //! copied: numbers stay in the little-endian, row-major, unaligned bytes they arrived in whenever the message allows.
 
+use crate::sketch::real::Real;
 use half::{bf16, f16};
 use serde::{Deserialize, Serialize};
 
@@ -198,14 +199,24 @@ impl<'a> Tensor<'a> {
 
     /// Reads the elements from `start` on into `out`, as many as it holds, in row-major order. Elements beyond the end,
     /// and those of a tensor of strings, leave `out` as it was. 64-bit integers above 2^53 round to the nearest float.
-    pub fn read(&self, start: usize, out: &mut [f64]) {
+    pub fn read<R: Real>(&self, start: usize, out: &mut [R]) {
         match &self.data {
             Data::Raw(raw) => read_raw(self.datatype, raw, start, out),
             Data::Owned(raw) => read_raw(self.datatype, raw, start, out),
-            Data::Signed(values) => fill(out, values.iter().skip(start).map(|&value| value as f64)),
-            Data::Unsigned(values) => fill(out, values.iter().skip(start).map(|&value| value as f64)),
+            Data::Signed(values) => {
+                fill(out, values.iter().skip(start).map(|&value| R::nearest(value as f64)));
+            }
+            Data::Unsigned(values) => {
+                fill(out, values.iter().skip(start).map(|&value| R::nearest(value as f64)));
+            }
             Data::Bytes(_) => {}
         }
+    }
+
+    /// Whether short floats hold every element exactly.
+    pub fn is_short(&self) -> bool {
+        let is_raw = matches!(self.data, Data::Raw(_) | Data::Owned(_));
+        is_raw && (self.datatype == Datatype::Fp32 || self.datatype.width().is_some_and(|width| width <= 2))
     }
 
     /// Calls `visit(index, value)` for every element of a numeric tensor, as [`Tensor::read`] gives them.
@@ -222,19 +233,19 @@ impl<'a> Tensor<'a> {
     }
 }
 
-fn fill(out: &mut [f64], values: impl Iterator<Item = f64>) {
+fn fill<R: Real>(out: &mut [R], values: impl Iterator<Item = R>) {
     for (slot, value) in out.iter_mut().zip(values) {
         *slot = value;
     }
 }
 
-fn read_raw(datatype: Datatype, raw: &[u8], start: usize, out: &mut [f64]) {
+fn read_raw<R: Real>(datatype: Datatype, raw: &[u8], start: usize, out: &mut [R]) {
     macro_rules! each {
         ($width:literal, $convert:expr) => {{
             let (elements, _) = raw.as_chunks::<$width>();
             let wanted = elements.get(start..).unwrap_or_default();
             for (slot, bytes) in out.iter_mut().zip(wanted) {
-                *slot = $convert(*bytes);
+                *slot = R::nearest($convert(*bytes));
             }
         }};
     }
@@ -322,7 +333,7 @@ mod tests {
             let mut whole = Vec::new();
             tensor.for_each(|_, value| whole.push(value.to_bits()));
             for start in 0..length {
-                let mut out = vec![0.0; length - start];
+                let mut out = vec![0.0f64; length - start];
                 tensor.read(start, &mut out);
                 assert_eq!(out.iter().map(|v| v.to_bits()).collect::<Vec<_>>(), whole[start..], "{name}");
             }

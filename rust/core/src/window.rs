@@ -45,6 +45,22 @@ impl<S: Subtract + Clone> Window<S> {
         &self.sum
     }
 
+    /// The closed panes, oldest first.
+    pub fn closed(&self) -> impl Iterator<Item = &S> {
+        self.closed.iter()
+    }
+
+    /// Goes on with closed panes, oldest first, of which as many are kept as there is room for, and an open one.
+    pub fn resume(&mut self, closed: impl IntoIterator<Item = S>, open: S) {
+        self.sum.clear();
+        self.closed.clear();
+        for pane in closed {
+            self.open = pane;
+            self.close();
+        }
+        self.open = open;
+    }
+
     /// Closes the open pane and opens an empty one. Allocates only until the ring is full.
     pub fn close(&mut self) {
         let mut next = if self.closed.len() < self.size { None } else { self.closed.pop_front() };

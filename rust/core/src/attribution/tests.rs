@@ -1,3 +1,5 @@
+//! Which part a change is found in, and that the parts add up.
+
 use super::detector::{Attribution, Part, Watched};
 use super::*;
 use crate::detect::AlarmState;

@@ -7,8 +7,10 @@
 //! (Dandapanthula and Ramdas, "Multiple testing in multi-stream sequential change detection", arXiv 2501.04130; Wang
 //! and Ramdas, "False discovery rate control with e-values", JRSS-B 2022.)
 
+use serde::{Deserialize, Serialize};
+
 /// What the evidence of all features adds up to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Discovery {
     /// Evidence at which a feature is flagged; with nothing flagged, what the first one would need.
     pub level: f64,

@@ -168,7 +168,9 @@ impl EDetector {
 
     /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
     pub fn resumed(plan: Arc<Plan>, state: State) -> Option<EDetector> {
-        (state.capital.len() == plan.bets.len()).then(|| EDetector::with(plan, state))
+        let fits = state.capital.len() == plan.bets.len() && state.history.has_cells(plan.bets.cells());
+        let sound = state.capital.iter().all(|capital| (0.0..=CAPITAL_MAX).contains(capital));
+        (fits && sound).then(|| EDetector::with(plan, state))
     }
 
     pub fn state(&self) -> &State {

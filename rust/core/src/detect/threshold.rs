@@ -12,6 +12,7 @@
 //! customary threshold, and an alarm that chance can raise teaches people to ignore alarms.
 
 use super::{Alarm, AlarmState, Change, Detector, Evidence, Mark};
+use serde::{Deserialize, Serialize};
 
 /// When to raise and when to clear.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,6 +35,16 @@ pub struct Threshold {
     state: State,
 }
 
+/// What a threshold has seen: plain data, for a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    raised: bool,
+    /// Panes in a row: breaches while quiet, calm ones while raised.
+    streak: u32,
+    since: Mark,
+    score: f64,
+}
+
 #[derive(Clone, Debug)]
 enum State {
     /// No alarm; so many panes in a row have breached, the first of which began at the mark.
@@ -47,6 +58,45 @@ enum State {
 impl Threshold {
     pub fn new(method: &'static str, limits: Limits) -> Threshold {
         Threshold { method, limits, state: State::quiet() }
+    }
+
+    pub fn stored(&self) -> Stored {
+        match &self.state {
+            State::Quiet { breaches, since } => {
+                Stored { raised: false, streak: *breaches, since: *since, score: 0.0 }
+            }
+            State::Raised { calm, since, alarm } => {
+                Stored { raised: true, streak: *calm, since: *since, score: alarm.score }
+            }
+        }
+    }
+
+    /// Goes on with what was stored.
+    pub fn resume(&mut self, stored: Stored) {
+        let Stored { raised, streak, since, score } = stored;
+        self.state = if raised {
+            State::Raised { calm: streak, since, alarm: self.raised(score, since) }
+        } else {
+            State::Quiet { breaches: streak, since }
+        };
+    }
+
+    /// Adds what another worker has seen: a breach of one is a breach.
+    pub fn merge(&mut self, other: Stored) {
+        let mine = self.stored();
+        if (other.raised, other.streak) > (mine.raised, mine.streak) {
+            self.resume(other);
+        }
+    }
+
+    fn raised(&self, score: f64, since: Mark) -> Alarm {
+        Alarm {
+            method: self.method,
+            score,
+            threshold: self.limits.threshold,
+            since_row: since.row,
+            shape: None,
+        }
     }
 
     fn change(&self, state: AlarmState, evidence: &Evidence<'_>, since: Mark) -> Change {
@@ -70,13 +120,7 @@ impl Threshold {
             self.state = State::Quiet { breaches: breaches + 1, since };
             return None;
         }
-        let alarm = Alarm {
-            method: self.method,
-            score: evidence.score,
-            threshold: self.limits.threshold,
-            since_row: since.row,
-            shape: None,
-        };
+        let alarm = self.raised(evidence.score, since);
         self.state = State::Raised { calm: 0, since, alarm };
         Some(self.change(AlarmState::Raised, evidence, since))
     }

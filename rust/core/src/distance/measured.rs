@@ -29,6 +29,28 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Distances([Option<Measured>; Distance::ALL.len()]);
 
+// === impl Measured ===
+
+impl Measured {
+    /// One distance of two vectors of counts over the same cells, in ascending order where it needs one. `None` when there
+    /// is none, or counts are not enough.
+    pub fn of_counts(
+        distance: Distance,
+        reference: &[u64],
+        current: &[u64],
+        chance: &Chance,
+    ) -> Option<Measured> {
+        let sizes = Sizes::of(reference, current)?;
+        let mut found = Distances([None; Distance::ALL.len()]);
+        if distance.needs_order() {
+            found.add_of_order(reference, current, &sizes, chance);
+        } else {
+            found.add_of_cells(reference, current, &sizes, chance);
+        }
+        found.get(distance).copied()
+    }
+}
+
 // === impl Distances ===
 
 impl Distances {

@@ -5,25 +5,39 @@
 //! makes the cost per value the same for 16 features and for thousands.
 
 use crate::sketch::BLOCK;
+use crate::sketch::real::{Real, widened};
+use crate::tensor::Tensor;
+use std::ops::Range;
 
-/// Most values that wait: 2 MiB, a tenth of what the counters of so many features take.
-const VALUES_MAX: usize = 262_144;
+/// Most values that wait, a small part of what the counters of so many features take.
+const VALUES_MAX: usize = 2 << 20;
 
 /// Fewest rows that are worth waiting for.
 const ROWS_MIN: usize = 8;
 
 /// Columns walked at a time: those that share a cache line.
-const GROUP: usize = 8;
+const GROUP: usize = 16;
 
 /// A block of rows, one column per feature.
 #[derive(Clone, Debug)]
 pub struct Stage {
     /// The feature of each column.
     slots: Vec<u32>,
-    /// Row-major.
-    values: Vec<f64>,
+    values: Values,
     filled: usize,
     rows: usize,
+}
+
+/// Row-major. Short floats as long as they hold everything that comes.
+#[derive(Clone, Debug)]
+enum Values {
+    Short(Vec<f32>),
+    Long(Vec<f64>),
+}
+
+/// Whatever the values of a column are counted in.
+pub trait Count {
+    fn count<R: Real>(&mut self, values: &[R]);
 }
 
 // === impl Stage ===
@@ -32,7 +46,7 @@ impl Stage {
     /// An empty stage, whose columns belong to the features `slots`.
     pub fn new(slots: Vec<u32>) -> Stage {
         let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, BLOCK);
-        Stage { values: vec![0.0; rows * slots.len()], slots, filled: 0, rows }
+        Stage { values: Values::Short(Vec::new()), slots, filled: 0, rows }
     }
 
     /// The feature of each column.
@@ -41,7 +55,7 @@ impl Stage {
     }
 
     /// How many rows may be added before it must be drained.
-    pub fn room(&self) -> usize {
+    fn room(&self) -> usize {
         self.rows - self.filled
     }
 
@@ -49,28 +63,85 @@ impl Stage {
         self.filled == 0 || self.slots.is_empty()
     }
 
-    /// Adds `rows` rows (at most [`Stage::room`]) and hands them out, row-major, to be written.
-    pub fn add(&mut self, rows: usize) -> &mut [f64] {
-        let start = self.filled;
-        self.filled = (start + rows).min(self.rows);
-        let width = self.slots.len();
-        &mut self.values[start * width..self.filled * width]
+    /// Adds rows of a tensor with one element per column; counts those that wait when there is no more room.
+    pub fn read<C: Count>(&mut self, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [C]) {
+        let columns = tensor.columns();
+        while !rows.is_empty() {
+            let taken = rows.len().min(self.rows);
+            if tensor.is_short() && self.is_short() {
+                tensor.read(rows.start * columns, self.add_short(taken, features));
+            } else {
+                tensor.read(rows.start * columns, self.add(taken, features));
+            }
+            rows.start += taken;
+        }
     }
 
-    /// Shows every feature its waiting values, in order, and forgets them.
-    pub fn drain(&mut self, visit: impl FnMut(usize, &[f64])) {
-        self.visit(visit);
+    fn is_short(&self) -> bool {
+        matches!(self.values, Values::Short(_))
+    }
+
+    /// Adds `rows` rows (as many as there may be of short ones) and hands them out, row-major, to be written.
+    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
+        let whole = self.rows * self.slots.len();
+        if self.is_short() {
+            self.drain(features);
+            self.values = Values::Long(vec![0.0; whole]);
+        }
+        let range = self.range_for(rows, features);
+        match &mut self.values {
+            Values::Long(values) => &mut values[range],
+            Values::Short(_) => &mut [],
+        }
+    }
+
+    fn add_short<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f32] {
+        let (whole, range) = (self.rows * self.slots.len(), self.range_for(rows, features));
+        match &mut self.values {
+            Values::Short(values) => {
+                values.resize(whole, 0.0);
+                &mut values[range]
+            }
+            Values::Long(_) => &mut [],
+        }
+    }
+
+    /// Where the next `rows` rows go, which are counted as filled; those that wait are counted when there is no room.
+    fn range_for<C: Count>(&mut self, rows: usize, features: &mut [C]) -> Range<usize> {
+        if self.room() < rows {
+            self.drain(features);
+        }
+        let (start, width) = (self.filled, self.slots.len());
+        self.filled = (start + rows).min(self.rows);
+        start * width..self.filled * width
+    }
+
+    /// Counts the waiting values of every feature, in order, and forgets them.
+    pub fn drain<C: Count>(&mut self, features: &mut [C]) {
+        match &self.values {
+            Values::Short(values) => self.columns(values, |slot, column| features[slot].count(column)),
+            Values::Long(values) => self.columns(values, |slot, column| features[slot].count(column)),
+        }
         self.filled = 0;
     }
 
     /// Shows every feature its waiting values, in order.
     pub fn visit(&self, mut visit: impl FnMut(usize, &[f64])) {
+        match &self.values {
+            Values::Short(values) => {
+                self.columns(values, |slot, column| widened(column, |values| visit(slot, values)));
+            }
+            Values::Long(values) => self.columns(values, visit),
+        }
+    }
+
+    fn columns<R: Real>(&self, values: &[R], mut visit: impl FnMut(usize, &[R])) {
         if self.is_empty() {
             return;
         }
         let width = self.slots.len();
-        let rows = &self.values[..self.filled * width];
-        let mut columns = [[0.0; BLOCK]; GROUP];
+        let rows = &values[..self.filled * width];
+        let mut columns = [[R::INFINITY; BLOCK]; GROUP];
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
             for (position, row) in rows.chunks_exact(width).enumerate() {
                 let cells = &row[group * GROUP..][..slots.len()];
@@ -88,35 +159,68 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::{Data, Datatype};
+
+    /// What was counted of a feature.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Seen(Vec<f64>);
+
+    impl Count for Seen {
+        fn count<R: Real>(&mut self, values: &[R]) {
+            self.0.extend(values.iter().map(|value| value.wide()));
+        }
+    }
+
+    fn table(rows: usize, columns: usize) -> Vec<u8> {
+        (0..rows * columns).flat_map(|i| (i as f32).to_le_bytes()).collect()
+    }
+
+    fn read(stage: &mut Stage, bytes: &[u8], columns: usize, features: &mut [Seen]) {
+        let rows = bytes.len() / columns / 4;
+        let tensor = Tensor::new("x", Datatype::Fp32, vec![rows, columns], Data::Raw(bytes)).unwrap();
+        stage.read(&tensor, 0..rows, features);
+    }
+
+    fn expected(rows: usize, columns: usize, column: usize) -> Vec<f64> {
+        (0..rows).map(|row| (row * columns + column) as f64).collect()
+    }
 
     #[test]
     fn rows_go_in_and_columns_come_out() {
-        let mut stage = Stage::new((10..21).collect());
-        for row in 0..5 {
-            for (column, value) in stage.add(1).iter_mut().enumerate() {
-                *value = f64::from(row) * 100.0 + column as f64;
+        let (mut stage, mut features) = (Stage::new((2..23).collect()), vec![Seen::default(); 23]);
+        for rows in [1, 3, 700] {
+            let bytes = table(rows, 21);
+            read(&mut stage, &bytes, 21, &mut features);
+            stage.drain(&mut features);
+            for (column, feature) in features.iter_mut().skip(2).enumerate() {
+                assert_eq!(std::mem::take(feature).0, expected(rows, 21, column));
             }
-        }
-        let mut seen = Vec::new();
-        stage.drain(|slot, values| seen.push((slot, values.to_vec())));
-        assert_eq!(seen.len(), 11);
-        for (column, (slot, values)) in seen.into_iter().enumerate() {
-            let expected: Vec<f64> = (0..5).map(|row| f64::from(row) * 100.0 + column as f64).collect();
-            assert_eq!((slot, values), (column + 10, expected));
         }
         assert!(stage.is_empty() && stage.room() == BLOCK);
     }
 
     #[test]
+    fn what_is_too_long_for_short_floats_makes_the_stage_long_and_loses_nothing() {
+        let (mut stage, mut features) = (Stage::new(vec![0]), vec![Seen::default()]);
+        read(&mut stage, &table(2, 1), 1, &mut features);
+        let bytes = 0.1f64.to_le_bytes();
+        let long = Tensor::new("x", Datatype::Fp64, vec![1], Data::Raw(&bytes)).unwrap();
+        stage.read(&long, 0..1, &mut features);
+        read(&mut stage, &table(2, 1), 1, &mut features);
+        stage.drain(&mut features);
+        assert_eq!(features[0].0, [0.0, 1.0, 0.1, 0.0, 1.0]);
+    }
+
+    #[test]
     fn wide_rows_wait_in_smaller_blocks() {
-        assert_eq!(Stage::new(vec![0; 8_192]).room(), 32);
-        assert_eq!(Stage::new(vec![0; 100_000]).room(), ROWS_MIN);
+        assert_eq!(Stage::new(vec![0; 8_192]).room(), 256);
+        assert_eq!(Stage::new(vec![0; 1_000_000]).room(), ROWS_MIN);
     }
 
     #[test]
     fn looking_does_not_take_anything_away() {
-        let mut stage = Stage::new(vec![0]);
-        stage.add(2).copy_from_slice(&[1.0, 2.0]);
+        let (mut stage, mut features) = (Stage::new(vec![0]), vec![Seen::default()]);
+        stage.add(2, &mut features).copy_from_slice(&[1.0, 2.0]);
         for _ in 0..2 {
             stage.visit(|_, values| assert_eq!(values, [1.0, 2.0]));
         }

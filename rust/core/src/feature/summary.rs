@@ -5,9 +5,10 @@ use crate::sketch::binning::Kind;
 use crate::sketch::moments::Moments;
 use crate::sketch::screen::screen;
 use crate::sketch::{BLOCK, Sketch};
+use serde::{Deserialize, Serialize};
 
 /// What is computed from a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Summary {
     Nothing,
     /// Mean ("brightness") and standard deviation ("contrast") of the elements, and how many there are ("size").

@@ -6,9 +6,10 @@ use super::config::MonitorConfig;
 use crate::detect::Mark;
 use crate::window::calendar::{Calendar, Passed};
 use crate::window::cascade::Horizon;
+use serde::{Deserialize, Serialize};
 
 /// Traffic of one direction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Clock {
     pub calls: u64,
     pub rows: u64,
@@ -66,6 +67,33 @@ impl Clock {
         }
         let (unit, position) = config.window_rows.map_or((MINUTE_NS, now), |rows| (rows, self.rows));
         self.calendar.get_or_insert_with(|| Calendar::new(unit, position)).advance(position)
+    }
+
+    /// Adds the traffic of another worker. The pane that is open in both is one pane.
+    pub fn merge(&mut self, other: &Clock) {
+        let least = |mine: u64, theirs: u64| if self.batches == 0 { theirs } else { mine.min(theirs) };
+        if other.batches > 0 {
+            self.batch_min = least(self.batch_min, other.batch_min);
+        }
+        self.batch_max = self.batch_max.max(other.batch_max);
+        self.calls += other.calls;
+        self.rows += other.rows;
+        self.batches += other.batches;
+        self.panes += other.panes;
+        self.start = Mark { row: self.start.row + other.start.row, call: self.start.call + other.start.call };
+        self.opened_ns = self.opened_ns.into_iter().chain(other.opened_ns).min();
+        self.calendar = self.calendar.or(other.calendar);
+    }
+
+    /// Goes on where it was at `then`, after a pause of `gap` nanoseconds; a window of rows knows no pause.
+    #[must_use]
+    pub fn resumed(self, config: &MonitorConfig, then: u64, now: u64, gap: u64) -> Clock {
+        let age = |opened: u64| then.saturating_sub(opened).saturating_add(gap);
+        let calendar = self.calendar.map(|calendar| match config.window_rows {
+            Some(_) => calendar,
+            None => calendar.resumed(then, now, gap),
+        });
+        Clock { opened_ns: self.opened_ns.map(|opened| now.saturating_sub(age(opened))), calendar, ..self }
     }
 
     /// How long the open pane has been filling, in seconds.

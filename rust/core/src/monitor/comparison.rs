@@ -3,17 +3,18 @@
 use super::NOISY_PANES;
 use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
 use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
-use super::suspicion::Suspicion;
-use crate::detect::threshold::{Limits, Threshold};
+use super::suspicion::{self, Suspicion};
+use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
 use crate::profile::Reference;
 use crate::sketch::Sketch;
 use crate::sketch::binning::{self, Kind};
-use crate::sketch::bins::Bins;
+use crate::sketch::bins::{Bins, Packed};
 use crate::window::Window;
 use crate::window::calendar::Passed;
-use crate::window::cascade::Cascade;
+use crate::window::cascade::{self, Cascade};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The window of a feature, the reference it is compared with, and the detectors that judge the difference.
@@ -33,6 +34,19 @@ pub struct Comparison {
     detectors: Vec<(Distance, Threshold)>,
     /// The e-detector, where that is what raises alarms.
     suspicion: Option<Suspicion>,
+}
+
+/// A comparison at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    open: Packed,
+    /// Oldest first.
+    closed: Vec<Packed>,
+    past: Packed,
+    cascade: cascade::Stored,
+    chance: Option<f64>,
+    detectors: Vec<threshold::Stored>,
+    suspicion: Option<suspicion::Stored>,
 }
 
 /// What closing a pane needs to know beyond the counts.
@@ -64,6 +78,65 @@ impl Comparison {
             chance: None,
             lead: config.alarm.thresholds().next().map_or(Distance::Psi, |(distance, _)| distance),
             detectors: config.alarm.detectors(),
+        }
+    }
+
+    pub fn stored(&self) -> Stored {
+        let packed = |bins: &Bins| Packed::of(bins, true);
+        Stored {
+            open: packed(self.window.open()),
+            closed: self.window.closed().map(packed).collect(),
+            past: packed(&self.past),
+            cascade: self.cascade.stored(),
+            chance: self.chance.map(|chance| chance.probability()),
+            detectors: self.detectors.iter().map(|(_, detector)| detector.stored()).collect(),
+            suspicion: self.suspicion.as_ref().map(Suspicion::stored),
+        }
+    }
+
+    /// Goes on with what was stored; false when that belongs to another reference or other detectors.
+    pub fn resume(&mut self, stored: Stored) -> bool {
+        let unpacked = |packed: &Packed| {
+            let mut bins = Bins::new(Arc::clone(self.reference.bins.binning()));
+            bins.merge_packed(packed);
+            bins
+        };
+        let closed: Vec<Bins> = stored.closed.iter().map(unpacked).collect();
+        (self.past, self.chance) = (unpacked(&stored.past), stored.chance.map(Chance::of));
+        self.window.resume(closed, unpacked(&stored.open));
+        let same = stored.detectors.len() == self.detectors.len();
+        for ((_, detector), stored) in self.detectors.iter_mut().zip(stored.detectors) {
+            detector.resume(stored);
+        }
+        let suspected = match (&mut self.suspicion, stored.suspicion) {
+            (Some(suspicion), Some(stored)) => suspicion.resume(stored),
+            (None, None) => true,
+            _ => false,
+        };
+        same && suspected && self.cascade.resume(stored.cascade)
+    }
+
+    /// Adds the counts of another worker that was compared with the same reference, pane by pane and slice by slice,
+    /// the latest beside the latest.
+    pub fn merge(&mut self, other: &Comparison) {
+        let size = self.window.closed().count().max(other.window.closed().count());
+        let empty = Bins::new(Arc::clone(self.reference.bins.binning()));
+        let mut panes = vec![empty; size];
+        for window in [&self.window, &other.window] {
+            let skipped = size - window.closed().count();
+            panes.iter_mut().skip(skipped).zip(window.closed()).for_each(|(sum, pane)| sum.merge(pane));
+        }
+        let mut open = self.window.open().clone();
+        open.merge(other.window.open());
+        self.window.resume(panes, open);
+        self.past.merge(&other.past);
+        self.cascade.merge(&other.cascade);
+        self.chance = self.chance.or(other.chance);
+        for ((_, mine), (_, theirs)) in self.detectors.iter_mut().zip(&other.detectors) {
+            mine.merge(theirs.stored());
+        }
+        if let (Some(mine), Some(theirs)) = (&mut self.suspicion, &other.suspicion) {
+            mine.merge(theirs);
         }
     }
 

@@ -5,6 +5,7 @@ use crate::feature::stage::Stage;
 use crate::feature::summary::{Row, Summary};
 use crate::sketch::BLOCK;
 use crate::tensor::{Data, Datatype, Direction, Tensor};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// A tensor of one name and width, and the features its elements belong to.
@@ -40,6 +41,41 @@ pub enum Route {
     },
 }
 
+/// A layout at rest: the same with the features of each stage, and no rows in it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    direction: Direction,
+    name: String,
+    columns: Option<usize>,
+    strings: bool,
+    route: StoredRoute,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum StoredRoute {
+    Nothing,
+    Columns { slots: Vec<u32>, summary: Summary },
+    Pooled { all: u32, slots: Vec<u32>, summary: Summary },
+    Strings { categories: Vec<u32>, lengths: Vec<u32> },
+}
+
+// === impl Stored ===
+
+impl Stored {
+    /// The same for features that have other numbers now.
+    #[must_use]
+    pub fn renumbered(mut self, number: impl Fn(u32) -> u32) -> Stored {
+        let lists: [&mut [u32]; 2] = match &mut self.route {
+            StoredRoute::Nothing => [&mut [], &mut []],
+            StoredRoute::Columns { slots, .. } => [slots, &mut []],
+            StoredRoute::Pooled { all, slots, .. } => [std::slice::from_mut(all), slots],
+            StoredRoute::Strings { categories, lengths } => [categories, lengths],
+        };
+        lists.into_iter().flatten().for_each(|slot| *slot = number(*slot));
+        self
+    }
+}
+
 // === impl Layout ===
 
 impl Layout {
@@ -52,6 +88,52 @@ impl Layout {
             strings: tensor.datatype == Datatype::Bytes,
             route,
         }
+    }
+
+    /// Whether it is for the same tensors as another one.
+    pub fn is_like(&self, other: &Stored) -> bool {
+        (self.direction, self.columns, self.strings) == (other.direction, other.columns, other.strings)
+            && self.name == other.name
+    }
+
+    /// The layout without the rows that wait.
+    pub fn stored(&self) -> Stored {
+        let route = match &self.route {
+            Route::Nothing => StoredRoute::Nothing,
+            Route::Columns { stage, summary } => {
+                StoredRoute::Columns { slots: stage.slots().to_vec(), summary: *summary }
+            }
+            Route::Pooled { all, stage, summary } => {
+                StoredRoute::Pooled { all: *all, slots: stage.slots().to_vec(), summary: *summary }
+            }
+            Route::Strings { categories, lengths } => {
+                StoredRoute::Strings { categories: categories.clone(), lengths: lengths.clone() }
+            }
+        };
+        let Layout { direction, name, columns, strings, .. } = self;
+        Stored { direction: *direction, name: name.clone(), columns: *columns, strings: *strings, route }
+    }
+
+    /// A stored layout of so many features; `None` when it does not fit them.
+    pub fn resumed(stored: Stored, features: usize) -> Option<Layout> {
+        let Stored { direction, name, columns, strings, route } = stored;
+        let exist = |slots: &[u32]| slots.iter().all(|&slot| (slot as usize) < features);
+        let route = match route {
+            StoredRoute::Nothing => Route::Nothing,
+            StoredRoute::Columns { slots, summary } => {
+                let fits = columns.and_then(|columns| columns.checked_add(summary.width()));
+                let stage = (exist(&slots) && fits == Some(slots.len())).then(|| Stage::new(slots))?;
+                Route::Columns { stage, summary }
+            }
+            StoredRoute::Pooled { all, slots, summary } => {
+                let fits = exist(&[all]) && exist(&slots) && slots.len() == summary.width();
+                Route::Pooled { all, stage: fits.then(|| Stage::new(slots))?, summary }
+            }
+            StoredRoute::Strings { categories, lengths } => {
+                (exist(&categories) && exist(&lengths)).then_some(Route::Strings { categories, lengths })?
+            }
+        };
+        Some(Layout { direction, name, columns, strings, route })
     }
 
     /// Whether the elements of `tensor` belong here.
@@ -71,13 +153,13 @@ impl Layout {
     pub fn observe(&mut self, tensor: &Tensor<'_>, rows: Range<usize>, features: &mut [Watch]) {
         match &mut self.route {
             Route::Nothing => {}
-            Route::Columns { stage, summary: Summary::Nothing } => stage_rows(stage, tensor, rows, features),
+            Route::Columns { stage, summary: Summary::Nothing } => stage.read(tensor, rows, features),
             Route::Columns { stage, summary } => rows.for_each(|row| {
                 stage_row(stage, *summary, tensor, row, features);
             }),
             Route::Pooled { all, stage, summary } => rows.for_each(|row| {
                 let summarised = pool_row(*all as usize, *summary, tensor, row, features);
-                summarised.finish(room_for(stage, 1, features));
+                summarised.finish(stage.add(1, features));
             }),
             Route::Strings { categories, lengths } => {
                 let Data::Bytes(elements) = &tensor.data else { return };
@@ -113,7 +195,7 @@ impl Layout {
         if self.direction == direction
             && let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &mut self.route
         {
-            stage.drain(|slot, values| features[slot].update(values));
+            stage.drain(features);
         }
     }
 
@@ -125,29 +207,9 @@ impl Layout {
     }
 }
 
-/// Room for so many rows in the stage, which is drained first when it has none. `rows` is at most the stage's size.
-fn room_for<'a>(stage: &'a mut Stage, rows: usize, features: &mut [Watch]) -> &'a mut [f64] {
-    if stage.room() < rows {
-        stage.drain(|slot, values| features[slot].update(values));
-    }
-    stage.add(rows)
-}
-
-fn stage_rows(stage: &mut Stage, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [Watch]) {
-    let columns = tensor.columns();
-    while !rows.is_empty() {
-        if stage.room() == 0 {
-            stage.drain(|slot, values| features[slot].update(values));
-        }
-        let taken = rows.len().min(stage.room());
-        tensor.read(rows.start * columns, stage.add(taken));
-        rows.start += taken;
-    }
-}
-
 fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
     let columns = tensor.columns();
-    let (elements, derived) = room_for(stage, 1, features).split_at_mut(columns);
+    let (elements, derived) = stage.add(1, features).split_at_mut(columns);
     tensor.read(row * columns, elements);
     let mut summarised = Row::new(summary);
     summarised.update(elements);

@@ -1,14 +1,16 @@
 //! The features of a model, and the way from a tensor to them.
 
 use super::config::MonitorConfig;
-use super::layout::{Layout, Route};
+use super::layout::{self, Layout, Route};
 use super::snapshot::{FeatureSnapshot, Shown};
-use super::watch::Watch;
+use super::watch::{self, Watch};
+use crate::detect::discovery::{Discovery, discover};
 use crate::feature::stage::Stage;
 use crate::feature::{Reading, Room, Spec, TensorConfig};
 use crate::profile::{Column, Labels, Numbers, Plan, Profile};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -37,6 +39,14 @@ pub struct Roster {
     missing: u64,
 }
 
+/// A roster at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    features: Vec<watch::Stored>,
+    layouts: Vec<layout::Stored>,
+    missing: u64,
+}
+
 /// How a feature begins that has not been seen before.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
@@ -54,6 +64,62 @@ impl Roster {
 
     pub fn features_mut(&mut self) -> &mut [Watch] {
         &mut self.features
+    }
+
+    /// What the evidence of all features adds up to; `evidence` is memory that is used again.
+    pub fn weigh(&self, evidence: &mut Vec<f64>, level: f64) -> Discovery {
+        evidence.clear();
+        evidence.extend(self.features.iter().filter_map(Watch::evidence));
+        discover(evidence, level)
+    }
+
+    /// Adds the features of another roster, of which no rows wait: those of one name are one feature.
+    pub fn merge(&mut self, other: Roster) {
+        let layouts: Vec<layout::Stored> = other.layouts.iter().map(Layout::stored).collect();
+        let mut numbers = Vec::with_capacity(other.features.len());
+        for feature in other.features {
+            let key = (feature.direction(), feature.name().to_owned());
+            let number = *self.numbers.entry(key).or_insert(self.features.len() as u32);
+            numbers.push(number);
+            match self.features.get_mut(number as usize) {
+                Some(mine) => mine.merge(&feature),
+                None => self.features.push(feature),
+            }
+        }
+        for layout in layouts {
+            if !self.layouts.iter().any(|mine| mine.is_like(&layout)) {
+                let layout = layout.renumbered(|slot| numbers.get(slot as usize).copied().unwrap_or(slot));
+                self.layouts.extend(Layout::resumed(layout, self.features.len()));
+            }
+        }
+        self.missing += other.missing;
+    }
+
+    /// All features and layouts, of which no rows wait any more.
+    pub fn stored(&self) -> Stored {
+        Stored {
+            features: self.features.iter().map(Watch::stored).collect(),
+            layouts: self.layouts.iter().map(Layout::stored).collect(),
+            missing: self.missing,
+        }
+    }
+
+    /// A stored roster, compared with `profile`; `None` when it does not hold together.
+    pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Roster> {
+        let most = config.max_features as usize;
+        if stored.features.len() > most || stored.layouts.len() > most {
+            return None;
+        }
+        let resumed = |stored: watch::Stored| Watch::resumed(stored, profile, config);
+        let features = stored.features.into_iter().map(resumed).collect::<Option<Vec<Watch>>>()?;
+        let key = |(number, feature): (usize, &Watch)| {
+            ((feature.direction(), feature.name().to_owned()), number as u32)
+        };
+        let numbers: BTreeMap<_, _> = features.iter().enumerate().map(key).collect();
+        let layout = |stored| Layout::resumed(stored, features.len());
+        let layouts = stored.layouts.into_iter().map(layout).collect::<Option<Vec<Layout>>>()?;
+        let distinct = numbers.len() == features.len();
+        distinct.then_some(Roster { features, numbers, layouts, cursor: 0, missing: stored.missing })
     }
 
     /// Those of one direction.

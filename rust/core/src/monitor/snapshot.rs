@@ -2,6 +2,7 @@
 
 use crate::detect::Alarm;
 use crate::distance::Distances;
+use crate::performance::Performance;
 use crate::sketch::binning::Kind;
 use crate::sketch::exponential::ExponentialSnapshot;
 use crate::tensor::Direction;
@@ -32,6 +33,8 @@ pub struct MonitorSnapshot {
     pub panes: u64,
     /// What the evidence of all features adds up to; none before the first pane, and with thresholds.
     pub evidence: Option<ModelEvidence>,
+    /// What the scores promise; none where the profile knows no scores, and before the first pane.
+    pub performance: Option<PerformanceSnapshot>,
     /// In order of direction and name.
     pub features: Vec<FeatureSnapshot>,
 }
@@ -44,6 +47,19 @@ pub struct ModelEvidence {
     pub alarm: bool,
     /// Features with enough evidence of their own, by the e-detector Benjamini-Hochberg rule.
     pub flagged: Vec<String>,
+}
+
+/// How well the model is expected to do, by its scores alone; blind to labels that no longer follow the scores.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PerformanceSnapshot {
+    /// The tensor that holds the scores.
+    pub output: String,
+    /// How old the labels of the reference were when they were read.
+    pub label_age_s: Option<u64>,
+    /// In the closed panes that are kept.
+    pub estimated: Performance,
+    /// Realised on the reference.
+    pub reference: Performance,
 }
 
 /// Evidence that a feature has changed, in bits, in units of the latest pane; at least 0.

@@ -3,9 +3,10 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, bits};
+use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, State, bits};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
@@ -14,8 +15,17 @@ const WORDS_FROM_BITS: f64 = 1.0;
 /// How much speaks for a change of a feature, and of what kind.
 #[derive(Debug)]
 pub struct Suspicion {
+    plan: Arc<Plan>,
     detector: EDetector,
     /// Evidence at which the feature is flagged, and the length of the latest pane.
+    level: f64,
+    stake: f64,
+}
+
+/// A suspicion at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    detector: State,
     level: f64,
     stake: f64,
 }
@@ -27,7 +37,32 @@ impl Suspicion {
         let delta = alarm.delta / features.max(1) as f64;
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
         let plan = plan.with_live_time(reference.live_autocorrelation_time());
-        Suspicion { detector: EDetector::new(Arc::new(plan)), level: alarm.level(), stake: 0.0 }
+        let plan = Arc::new(plan);
+        let detector = EDetector::new(Arc::clone(&plan));
+        Suspicion { plan, detector, level: alarm.level(), stake: 0.0 }
+    }
+
+    pub fn stored(&self) -> Stored {
+        Stored { detector: self.detector.state().clone(), level: self.level, stake: self.stake }
+    }
+
+    /// The mean of two detectors: as certain as each of them, whatever their rows had to do with each other.
+    pub fn merge(&mut self, other: &Suspicion) {
+        let mean = self.detector.state().mean(other.detector.state());
+        if let Some(detector) = mean.and_then(|state| EDetector::resumed(Arc::clone(&self.plan), state)) {
+            self.detector = detector;
+        }
+        self.stake = self.stake.max(other.stake);
+        self.level = self.level.max(other.level);
+    }
+
+    /// Goes on with what was stored; false when that belongs to another reference.
+    pub fn resume(&mut self, stored: Stored) -> bool {
+        let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
+            return false;
+        };
+        (self.detector, self.level, self.stake) = (detector, stored.level, stored.stake);
+        true
     }
 
     pub fn update(&mut self, counts: &[u64], closing: &Closing<'_>) {

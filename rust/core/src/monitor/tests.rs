@@ -1,5 +1,9 @@
 //! Whole messages in, numbers and alarms out.
 
+mod joint;
+mod merge;
+mod restart;
+mod scores;
 mod windows;
 
 use super::*;
@@ -564,7 +568,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
     let plain = serde_json::to_value(monitor.snapshot(false)).unwrap();
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&plain), "batch calls evidence features missing panes profile rows state");
+    assert_eq!(keys(&plain), "batch calls evidence features missing panes performance profile rows state");
     let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf over pos_inf std under unseen windows";
     assert_eq!(keys(&plain["features"][0]), feature);
     assert_eq!(

@@ -1,20 +1,23 @@
 //! One feature being watched: its totals, and its panes against the reference.
 
-use super::comparison::{Closing, Comparison};
+use super::comparison::{self, Closing, Comparison};
 use super::config::MonitorConfig;
 use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
 use crate::detect::Change;
 use crate::feature::Spec;
-use crate::profile::{Column, Reference};
+use crate::feature::stage::Count;
+use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
 use crate::sketch::moments::Moments;
-use crate::sketch::screen::{Specials, screen};
+use crate::sketch::real::{Real, widened};
+use crate::sketch::screen::{Specials, all_finite, screen};
 use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
 use crate::window::calendar::Passed;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// A feature of a monitor.
@@ -39,6 +42,18 @@ enum Stage {
     Compared(Box<Comparison>),
     /// There is no reference: only the totals are kept.
     Unprofiled,
+}
+
+/// A feature at rest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    spec: Spec,
+    direction: Direction,
+    moments: Moments,
+    buckets: Buckets,
+    specials: Specials,
+    labels: u64,
+    comparison: Option<comparison::Stored>,
 }
 
 // === impl Watch ===
@@ -83,6 +98,48 @@ impl Watch {
         });
     }
 
+    /// Adds what another worker has seen of the same feature, compared with the same reference.
+    pub fn merge(&mut self, other: &Watch) {
+        self.moments.merge(&other.moments);
+        self.buckets.merge(&other.buckets);
+        self.specials.merge(&other.specials);
+        self.labels += other.labels;
+        if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
+            mine.merge(theirs);
+        }
+    }
+
+    pub fn stored(&self) -> Stored {
+        let comparison = match &self.stage {
+            Stage::Compared(comparison) => Some(comparison.stored()),
+            Stage::Learning(_) | Stage::Unprofiled => None,
+        };
+        Stored {
+            spec: self.spec.clone(),
+            direction: self.direction,
+            moments: self.moments.clone(),
+            buckets: self.buckets.clone(),
+            specials: self.specials,
+            labels: self.labels,
+            comparison,
+        }
+    }
+
+    /// A stored feature, compared with `profile`; `None` when it does not belong to it.
+    pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
+        let Stored { spec, direction, moments, buckets, specials, labels, comparison } = stored;
+        let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
+        let mut feature = Watch { moments, buckets, specials, labels, ..Watch::unprofiled(spec, direction) };
+        let features = profile.map_or(0, |profile| profile.references().len());
+        feature.compare_with(reference.as_ref(), config, features);
+        let goes_on = match (&mut feature.stage, comparison) {
+            (Stage::Compared(mine), Some(stored)) => mine.resume(stored),
+            (Stage::Unprofiled, None) => true,
+            _ => false,
+        };
+        (goes_on && feature.buckets.is_sound()).then_some(feature)
+    }
+
     /// Ends learning; what was learned, if anything.
     pub fn learned(&mut self) -> Option<Reference> {
         match std::mem::replace(&mut self.stage, Stage::Unprofiled) {
@@ -117,21 +174,27 @@ impl Watch {
         matches!(&self.stage, Stage::Compared(comparison) if comparison.alarm().is_some())
     }
 
-    /// Counts numbers, at most [`BLOCK`] at a time.
-    #[inline]
-    pub fn update(&mut self, values: &[f64]) {
-        let mut scratch = [0.0; BLOCK];
-        let (finite, specials) = screen(values, &mut scratch);
-        if finite.len() < values.len() {
-            self.add_specials(&specials);
+    /// Counts numbers.
+    pub fn update<R: Real>(&mut self, values: &[R]) {
+        if all_finite(values) {
+            return self.add_finite(values);
         }
+        let mut scratch = [R::INFINITY; BLOCK];
+        for block in values.chunks(BLOCK) {
+            let (finite, specials) = screen(block, &mut scratch);
+            self.add_specials(&specials);
+            self.add_finite(finite);
+        }
+    }
+
+    fn add_finite<R: Real>(&mut self, finite: &[R]) {
         self.moments.update(finite);
         self.buckets.update(finite);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.open_mut().update(finite),
             Stage::Learning(column) => {
                 if let Column::Numbers(numbers) = column.as_mut() {
-                    numbers.update(finite);
+                    widened(finite, |block| numbers.update(block));
                 }
             }
             Stage::Unprofiled => {}
@@ -263,6 +326,12 @@ impl Watch {
             bins,
             histogram,
         }
+    }
+}
+
+impl Count for Watch {
+    fn count<R: Real>(&mut self, values: &[R]) {
+        self.update(values);
     }
 }
 

@@ -1,3 +1,5 @@
+//! What is expected without labels, and what is realised with them.
+
 //! Estimates of accuracy against ones computed from the labels.
 
 use super::scores::edge;

@@ -146,7 +146,7 @@ mod tests {
         let values: Vec<f64> = (0..70_000).map(|i| f64::from(i * 7919 % 10_007)).collect();
         let (mut whole, mut chunked) = (ProfileBuilder::new("m", 32), ProfileBuilder::new("m", 32));
         whole.add_column_f64("x", IN, &values).unwrap();
-        for chunk in values.chunks(640) {
+        for chunk in values.chunks(3 * BLOCK) {
             chunked.add_column_f64("x", IN, chunk).unwrap();
         }
         assert_eq!(whole.finish().unwrap().to_bytes(), chunked.finish().unwrap().to_bytes());

@@ -15,6 +15,7 @@
 //! that earlier versions are still read. The file's own version stays.
 
 use super::ProfileError;
+use crate::multivariate::joint::Joints;
 use crate::performance::reference::Scores;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ struct Stored {
 type Merge = fn(&Stored, &Stored) -> Result<Stored, ProfileError>;
 
 /// The sections that can be merged.
-const KNOWN: &[(&str, Merge)] = &[(Scores::NAME, merge::<Scores>)];
+const KNOWN: &[(&str, Merge)] = &[(Joints::NAME, merge::<Joints>), (Scores::NAME, merge::<Scores>)];
 
 // === impl Sections ===
 

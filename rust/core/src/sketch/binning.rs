@@ -3,6 +3,11 @@
 //! Bins drawn anew from each comparison (as many tools do) make scores incomparable and counts unmergeable. Fixed
 //! bins make every count an integer that adds, subtracts and merges; what falls outside them has cells of its own.
 
+mod tally;
+
+pub use tally::Tally;
+
+use super::real::{at_least, at_most};
 use serde::{Deserialize, Serialize};
 
 /// The most bins a feature can have.
@@ -30,9 +35,9 @@ const QUANTA: f64 = (1u64 << 36) as f64;
 /// Where the distance of a value outside the bins stops growing: a sum that reached it is only known from below.
 pub const OUTSIDE_MAX: u64 = 1 << 60;
 
-/// 2^52: adding it leaves the nearest whole number in the lowest 52 bits of a float.
+/// 2^52: adding it leaves the nearest whole number in the lowest bits of a float, of which a place has these.
 const WHOLE: f64 = (1u64 << 52) as f64;
-const WHOLE_BITS: u64 = (1 << 52) - 1;
+const PLACE_BITS: u64 = (1 << 37) - 1;
 
 /// What the bins of a feature stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,20 +60,13 @@ pub struct Binning {
     lower: [f64; BINS_MAX],
     /// Upper end of the last bin, which belongs to it.
     high: f64,
+    /// The same bounds for short floats, which fall on the same side of them.
+    short_lower: [f32; BINS_MAX],
+    short_high: f32,
     /// Quanta per unit of distance; 0 where places cannot be measured.
     scale: f64,
     /// Values of the categories, sorted.
     labels: Vec<Box<[u8]>>,
-}
-
-/// Where values are counted: one counter per cell, and the sums of their places, in quanta.
-#[derive(Debug)]
-pub struct Tally<'a> {
-    pub counts: &'a mut [u64],
-    /// Distances from the lowest edge, modulo 2^64: as long as `counts` (numeric bins), or empty. Beside the bins zero.
-    pub sums: &'a mut [u64],
-    /// Distances of the values under and over all bins from the outermost edges.
-    pub tails: &'a mut [u128; 2],
 }
 
 // === impl Kind ===
@@ -114,6 +112,8 @@ impl Binning {
             bins: labels.len(),
             lower: [f64::INFINITY; BINS_MAX],
             high: f64::NEG_INFINITY,
+            short_lower: [f32::INFINITY; BINS_MAX],
+            short_high: f32::NEG_INFINITY,
             scale: 0.0,
             labels,
         })
@@ -129,6 +129,8 @@ impl Binning {
             bins: lower.len(),
             lower: padded,
             high,
+            short_lower: padded.map(at_least),
+            short_high: at_most(high),
             scale: scale.filter(|_| range.is_finite()).unwrap_or(0.0),
             labels: Vec::new(),
         })
@@ -206,102 +208,7 @@ impl Binning {
     /// The place of a value between the lowest and the highest edge, in quanta from the lowest one: monotonic.
     #[inline]
     pub fn place(&self, value: f64) -> u64 {
-        ((value - self.lower[0]) * self.scale + WHOLE).to_bits() & WHOLE_BITS
-    }
-
-    /// Counts finite values into `cells`, which has [`Binning::cells`] counters, without their places.
-    pub fn count(&self, finite: &[f64], cells: &mut [u64]) {
-        let mut sums = [0; CELLS_MAX];
-        self.tally(finite, &mut Tally { counts: cells, sums: &mut sums, tails: &mut [0; 2] });
-    }
-
-    /// Counts finite values, and adds up their places.
-    #[inline]
-    pub fn tally(&self, finite: &[f64], into: &mut Tally<'_>) {
-        match (self.kind, self.bins) {
-            (Kind::Category, _) | (_, 0) => into.counts[UNSEEN] += finite.len() as u64,
-            (Kind::Numeric, ..=8) => self.tally_by::<3, false>(finite, into),
-            (Kind::Numeric, ..=16) => self.tally_by::<4, false>(finite, into),
-            (Kind::Numeric, ..=32) => self.tally_by::<5, false>(finite, into),
-            (Kind::Numeric, _) => self.tally_by::<6, false>(finite, into),
-            (Kind::Discrete, ..=4) => self.tally_by::<2, true>(finite, into),
-            (Kind::Discrete, ..=16) => self.tally_by::<4, true>(finite, into),
-            (Kind::Discrete, _) => self.tally_by::<6, true>(finite, into),
-        }
-    }
-
-    /// Several searches at once, so that the loads of one hide behind those of the others.
-    #[inline]
-    fn tally_by<const STEPS: u32, const EXACT: bool>(&self, finite: &[f64], into: &mut Tally<'_>) {
-        const LANES: usize = 8;
-        let (chunks, rest) = finite.as_chunks::<LANES>();
-        for chunk in chunks {
-            self.add::<STEPS, EXACT, LANES>(chunk, into);
-        }
-        for value in rest {
-            self.add::<STEPS, EXACT, 1>(&[*value], into);
-        }
-    }
-
-    #[inline]
-    fn add<const STEPS: u32, const EXACT: bool, const LANES: usize>(
-        &self,
-        values: &[f64; LANES],
-        into: &mut Tally<'_>,
-    ) {
-        let cells = self.find::<STEPS, EXACT, LANES>(values);
-        let outside = |value: f64| (value < self.lower[0]) | (value > self.high);
-        if EXACT {
-            cells.iter().for_each(|&cell| into.counts[cell] += 1);
-        } else {
-            let places = values.map(|value| if outside(value) { 0 } else { self.place(value) });
-            let sums = &mut into.sums[..into.counts.len()];
-            for (&cell, place) in cells.iter().zip(places) {
-                into.counts[cell] += 1;
-                sums[cell] = sums[cell].wrapping_add(place);
-            }
-        }
-        if values.iter().fold(false, |any, &value| any | outside(value)) {
-            self.add_outside(values, into);
-        }
-    }
-
-    #[cold]
-    fn add_outside(&self, values: &[f64], into: &mut Tally<'_>) {
-        let quanta = |distance: f64| u128::from(((distance * self.scale + 0.5) as u64).min(OUTSIDE_MAX));
-        for &value in values {
-            if value < self.lower[0] {
-                into.tails[0] += quanta(self.lower[0] - value);
-            } else if value > self.high {
-                into.tails[1] += quanta(value - self.high);
-            }
-        }
-    }
-
-    /// Binary search without a branch, over `2^STEPS` lower ends.
-    #[inline]
-    fn find<const STEPS: u32, const EXACT: bool, const LANES: usize>(
-        &self,
-        values: &[f64; LANES],
-    ) -> [usize; LANES] {
-        let mut bins = [0usize; LANES];
-        for step in (0..STEPS).rev() {
-            for lane in 0..LANES {
-                let next = bins[lane] + (1 << step);
-                bins[lane] += usize::from(self.lower[next % BINS_MAX] <= values[lane]) << step;
-            }
-        }
-        let mut cells = [0usize; LANES];
-        for lane in 0..LANES {
-            let (bin, value) = (bins[lane] % BINS_MAX, values[lane]);
-            let mut cell = FIRST + bin;
-            if EXACT {
-                cell = if self.lower[bin] == value { cell } else { UNSEEN };
-            }
-            cell = if value > self.high { self.over() } else { cell };
-            cells[lane] = if value < self.lower[0] { UNDER } else { cell };
-        }
-        cells
+        ((value - self.lower[0]) * self.scale + WHOLE).to_bits() & PLACE_BITS
     }
 }
 

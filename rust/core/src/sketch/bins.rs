@@ -8,6 +8,7 @@ mod packed;
 pub use packed::Packed;
 
 use super::binning::{self, Binning, Kind, Tally};
+use super::real::Real;
 use super::screen::Specials;
 use super::{Sketch, Subtract};
 use std::sync::Arc;
@@ -166,8 +167,7 @@ impl Bins {
 }
 
 impl Sketch for Bins {
-    #[inline]
-    fn update(&mut self, finite: &[f64]) {
+    fn update<R: Real>(&mut self, finite: &[R]) {
         let mut tally = Tally { counts: &mut self.cells, sums: &mut self.sums, tails: &mut self.tails };
         self.binning.tally(finite, &mut tally);
     }
@@ -255,6 +255,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_floats_are_counted_as_long_ones(values in prop::collection::vec(-12f32..12.0, 0..300)) {
+            let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
+            let mut narrow = empty();
+            narrow.update(&values);
+            prop_assert_eq!(narrow, counted(&wide));
+        }
+
         #[test]
         fn any_split_merges_to_the_same_counts_and_subtracting_undoes_it(
             values in prop::collection::vec(-12f64..12.0, 0..300), cut in 0usize..300,

@@ -6,6 +6,7 @@
 
 use super::Sketch;
 use super::moments::Moments;
+use super::real::Real;
 use serde::{Deserialize, Serialize};
 
 /// Exponent of the smallest float: every float is a multiple of 2^-1074.
@@ -118,9 +119,9 @@ impl Exact {
 }
 
 impl Sketch for Exact {
-    fn update(&mut self, finite: &[f64]) {
+    fn update<R: Real>(&mut self, finite: &[R]) {
         self.count += finite.len() as u64;
-        for &value in finite {
+        for value in finite.iter().map(|value| value.wide()) {
             self.add(value);
             let value = value + 0.0; // -0.0 becomes 0.0: which of two equal extremes comes first must not show
             self.min = self.min.min(value);

@@ -17,9 +17,10 @@
 mod boundaries;
 mod buckets;
 
-pub use buckets::{BUCKETS, Buckets};
+pub use buckets::{BUCKETS, Bucketed, Buckets};
 
 use super::Sketch;
+use super::real::Real;
 use serde::Serialize;
 
 /// A histogram with the sum and the extremes that OpenTelemetry sends with it.
@@ -83,9 +84,9 @@ impl ExponentialHistogram {
 }
 
 impl Sketch for ExponentialHistogram {
-    fn update(&mut self, finite: &[f64]) {
+    fn update<R: Real>(&mut self, finite: &[R]) {
         self.buckets.update(finite);
-        for &value in finite {
+        for value in finite.iter().map(|value| value.wide()) {
             self.sum += value;
             self.min = self.min.min(value);
             self.max = self.max.max(value);

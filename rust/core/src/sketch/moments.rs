@@ -5,6 +5,8 @@
 //! variances" (1979), so that a large mean does not swallow a small variance as the sum of squares would.
 
 use super::Sketch;
+use super::real::Real;
+use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// Moments of the finite values seen so far.
@@ -23,7 +25,7 @@ pub struct Moments {
 }
 
 /// Sums with independent partial results, so that the additions overlap; the order is fixed, and so is the result.
-const LANES: usize = 8;
+const LANES: usize = 16;
 
 // === impl Moments ===
 
@@ -67,14 +69,14 @@ impl Moments {
     }
 
     /// Summarises one block on its own.
-    #[inline]
-    fn of(values: &[f64]) -> Moments {
+    #[inline(always)]
+    fn of<R: Real>(values: &[R]) -> Moments {
         let count = values.len() as u64;
         let sum = lanes(values, |value| value);
         let mean = if sum.is_finite() {
             sum / count as f64
         } else {
-            values.iter().map(|value| value / count as f64).sum()
+            values.iter().map(|value| value.wide() / count as f64).sum()
         };
         let (min, max) = extremes(values);
         let mean = mean.clamp(min, max);
@@ -104,9 +106,10 @@ impl Moments {
 
 impl Sketch for Moments {
     #[inline]
-    fn update(&mut self, finite: &[f64]) {
+    fn update<R: Real>(&mut self, finite: &[R]) {
         if !finite.is_empty() {
-            self.combine(&Moments::of(finite));
+            let block = dispatch!(Level::new(), _simd => Moments::of(finite));
+            self.combine(&block);
         }
     }
 
@@ -117,34 +120,34 @@ impl Sketch for Moments {
     }
 }
 
-#[inline]
-fn lanes(values: &[f64], term: impl Fn(f64) -> f64) -> f64 {
+#[inline(always)]
+fn lanes<R: Real>(values: &[R], term: impl Fn(f64) -> f64) -> f64 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut partial = [0.0; LANES];
     for chunk in chunks {
         for lane in 0..LANES {
-            partial[lane] += term(chunk[lane]);
+            partial[lane] += term(chunk[lane].wide());
         }
     }
     for (sum, &value) in partial.iter_mut().zip(rest) {
-        *sum += term(value);
+        *sum += term(value.wide());
     }
     partial.iter().sum()
 }
 
-#[inline]
-fn extremes(values: &[f64]) -> (f64, f64) {
+#[inline(always)]
+fn extremes<R: Real>(values: &[R]) -> (f64, f64) {
     let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut low = [f64::INFINITY; LANES];
-    let mut high = [f64::NEG_INFINITY; LANES];
+    let mut low = [R::INFINITY; LANES];
+    let mut high = [R::NEG_INFINITY; LANES];
     for chunk in chunks {
         for lane in 0..LANES {
             low[lane] = if chunk[lane] < low[lane] { chunk[lane] } else { low[lane] };
             high[lane] = if chunk[lane] > high[lane] { chunk[lane] } else { high[lane] };
         }
     }
-    let least = low.iter().chain(rest).copied().fold(f64::INFINITY, f64::min);
-    let most = high.iter().chain(rest).copied().fold(f64::NEG_INFINITY, f64::max);
+    let least = low.iter().chain(rest).fold(f64::INFINITY, |least, value| least.min(value.wide()));
+    let most = high.iter().chain(rest).fold(f64::NEG_INFINITY, |most, value| most.max(value.wide()));
     (least, most)
 }
 
@@ -222,6 +225,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn short_floats_have_the_moments_of_long_ones(values in prop::collection::vec(-1e6f32..1e6, 0..300)) {
+            let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
+            let mut narrow = Moments::default();
+            values.chunks(super::super::BLOCK).for_each(|block| narrow.update(block));
+            prop_assert_eq!(narrow, moments(&wide));
+        }
+
         #[test]
         fn any_split_merges_to_the_moments_of_the_whole(
             values in prop::collection::vec(-1e6f64..1e6, 1..400), cut in 0usize..400,

@@ -4,6 +4,8 @@
 //! first sign of a broken sensor.
 
 use super::BLOCK;
+use super::real::{CHUNK, Real};
+use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// How many values were not finite numbers, by what they were. The four are disjoint.
@@ -17,21 +19,39 @@ pub struct Specials {
     pub pos_inf: u64,
 }
 
+/// Whether all of them are finite.
+pub fn all_finite<R: Real>(values: &[R]) -> bool {
+    dispatch!(Level::new(), _simd => {
+        let (chunks, rest) = values.as_chunks::<CHUNK>();
+        let mut others = [false; CHUNK];
+        for chunk in chunks {
+            for lane in 0..CHUNK {
+                others[lane] |= !is_finite(chunk[lane]);
+            }
+        }
+        !others.contains(&true) && rest.iter().all(|&value| is_finite(value))
+    })
+}
+
+#[inline(always)]
+fn is_finite<R: Real>(value: R) -> bool {
+    value.magnitude() <= R::MOST
+}
+
 /// Copies the finite ones of `values` (at most [`BLOCK`]) to `scratch` when there are others; returns them in order,
 /// with the count of the others.
-#[inline]
-pub fn screen<'a>(values: &'a [f64], scratch: &'a mut [f64; BLOCK]) -> (&'a [f64], Specials) {
-    if values.iter().fold(true, |finite, value| finite & value.is_finite()) {
+pub fn screen<'a, R: Real>(values: &'a [R], scratch: &'a mut [R; BLOCK]) -> (&'a [R], Specials) {
+    if all_finite(values) {
         return (values, Specials::default());
     }
     let mut specials = Specials::default();
     let mut kept = 0;
     for &value in values {
-        if value.is_finite() && kept < BLOCK {
+        if is_finite(value) && kept < BLOCK {
             scratch[kept] = value;
             kept += 1;
         } else {
-            specials.count(value);
+            specials.count(value.wide());
         }
     }
     (&scratch[..kept], specials)

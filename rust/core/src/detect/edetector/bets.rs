@@ -55,7 +55,7 @@ pub struct Bets {
     rows_per_count: f64,
     /// How many bets are on shapes; those on shares follow.
     on_shapes: usize,
-    /// Logarithms of the factors of bets on shapes: a row of them per cell, filled up with zeros to whole lanes.
+    /// Logarithms of the factors of bets on shapes: by block of bets, then by cell; the last block filled up with zeros.
     factors: Vec<f32>,
     shares: ShareBets,
     /// The cells of each share.
@@ -134,7 +134,7 @@ impl Bets {
             }
         }
         shares.fill_up();
-        let (on_shapes, factors) = (rows.len(), by_cell(&rows, cells));
+        let (on_shapes, factors) = (rows.len(), by_block(&rows, cells));
         Bets { cells, rows_per_count: 1.0, on_shapes, factors, shares, groups, shapes, weights }
     }
 
@@ -149,12 +149,17 @@ impl Bets {
             cells,
             rows_per_count,
             on_shapes: rows.len(),
-            factors: by_cell(&rows, cells),
+            factors: by_block(&rows, cells),
             shares: ShareBets::default(),
             groups: Arc::default(),
             shapes: bets.iter().map(|(shape, ..)| *shape).collect(),
             weights: weights.collect(),
         }
+    }
+
+    /// How many cells a pane's counts have.
+    pub fn cells(&self) -> usize {
+        self.cells
     }
 
     /// How many bets there are.
@@ -231,8 +236,8 @@ impl Bets {
         let rows_per_count = self.rows_per_count;
         floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64 * rows_per_count);
         let counts = &floats[..self.cells];
-        for first in (0..self.on_shapes).step_by(LANES) {
-            visit(first, &growth::products(&self.factors, first, counts));
+        for (block, factors) in self.factors.chunks_exact(self.cells.max(1) * LANES).enumerate() {
+            visit(block * LANES, &growth::products(factors, counts));
         }
         let total: f64 = counts.iter().sum();
         let mut held = [0.0; SHARES_MAX];
@@ -259,9 +264,9 @@ impl Bets {
 
     /// Logarithm of the factor of one bet.
     pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
-        let width = self.on_shapes.next_multiple_of(LANES);
         let Some(share) = bet.checked_sub(self.on_shapes) else {
-            let factors = self.factors.iter().skip(bet).step_by(width);
+            let first = bet / LANES * LANES * self.cells + bet % LANES;
+            let factors = self.factors.iter().skip(first).step_by(LANES);
             let won: f64 = factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
             return won * self.rows_per_count;
         };
@@ -295,13 +300,13 @@ impl ShareBets {
     }
 }
 
-/// Rows of logarithms, one per bet, as one row per cell; filled up with zeros to whole lanes.
-fn by_cell(rows: &[impl AsRef<[f64]>], cells: usize) -> Vec<f32> {
-    let width = rows.len().next_multiple_of(LANES);
-    let mut factors = vec![0.0; width * cells];
+/// Rows of logarithms, one per bet, by block of bets and then by cell; the last block filled up with zeros.
+fn by_block(rows: &[impl AsRef<[f64]>], cells: usize) -> Vec<f32> {
+    let mut factors = vec![0.0; rows.len().next_multiple_of(LANES) * cells];
     for (bet, row) in rows.iter().enumerate() {
+        let first = bet / LANES * LANES * cells + bet % LANES;
         let logs = row.as_ref().iter().take(cells).enumerate();
-        logs.for_each(|(cell, &log)| factors[cell * width + bet] = rounded_down(log));
+        logs.for_each(|(cell, &log)| factors[first + cell * LANES] = rounded_down(log));
     }
     factors
 }

@@ -69,6 +69,11 @@ impl History {
         }
     }
 
+    /// Whether all of it was counted in so many cells.
+    pub fn has_cells(&self, cells: usize) -> bool {
+        self.segments.iter().all(|segment| segment.counts.len() == cells && segment.panes > 0)
+    }
+
     pub fn clear(&mut self) {
         self.spare.0.extend(self.segments.drain(..).map(|segment| segment.counts));
     }

@@ -12,16 +12,16 @@ pub const LANES: usize = 16;
 /// Partial sums that do not wait for each other.
 const SUMS: usize = 8;
 
-/// Sums over the cells of factor × count, for the block of columns that begins at `first`. `factors` has one row per
-/// count, of whole blocks.
+/// Sums over the cells of factor × count, for a block of bets. Cells without values are left out.
 #[inline(always)]
-pub fn products(factors: &[f32], first: usize, counts: &[f64]) -> [f64; LANES] {
-    let width = factors.len() / counts.len().max(1);
+pub fn products(factors: &[f32], counts: &[f64]) -> [f64; LANES] {
+    let (rows, _) = factors.as_chunks::<LANES>();
     let mut sums = [0.0; LANES];
-    for (row, &count) in factors.chunks_exact(width.max(1)).zip(counts) {
-        let Some(factors) = row.get(first..).and_then(|row| row.first_chunk::<LANES>()) else { continue };
-        for lane in 0..LANES {
-            sums[lane] += f64::from(factors[lane]) * count;
+    for (factors, &count) in rows.iter().zip(counts) {
+        if count > 0.0 {
+            for lane in 0..LANES {
+                sums[lane] += f64::from(factors[lane]) * count;
+            }
         }
     }
     sums

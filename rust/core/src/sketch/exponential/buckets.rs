@@ -6,6 +6,9 @@
 use super::boundaries::FLOORS;
 use super::{BucketRange, ExponentialSnapshot};
 use crate::sketch::Sketch;
+use crate::sketch::real::{CHUNK, Real, chunks};
+use fearless_simd::{Level, dispatch};
+use serde::{Deserialize, Serialize};
 
 /// Most buckets per sign: OpenTelemetry's default.
 pub const BUCKETS: usize = 160;
@@ -17,22 +20,26 @@ const SCALE_MAX: i32 = 8;
 /// Cell of zero, behind the positive and the negative buckets.
 const ZERO: usize = 2 * BUCKETS;
 
-const SIGN: u64 = 1 << 63;
 const MANTISSA_BITS: u32 = 52;
-const MANTISSA: u64 = (1 << MANTISSA_BITS) - 1;
-const EXPONENT_BIAS: i32 = 1023;
+const EXPONENT_BIAS: u64 = 1023;
 
 /// Twice as many linear slots as buckets per doubling, so that a slot holds at most one boundary.
 const SLOT_BITS: u32 = 9;
 
-/// For each linear slot of the mantissa, the bucket in which it begins.
-const SLOTS: [u8; 1 << SLOT_BITS] = slots();
+/// Linear slots of the mantissa.
+const SLOTS: usize = 1 << SLOT_BITS;
 
-/// Lower ends by bucket; behind the last one, what no mantissa reaches.
-const ENDS: [u64; FLOORS.len() + 1] = ends();
+/// Floats whose buckets are found from their bits.
+pub trait Bucketed: Sized {
+    /// The buckets at the finest scale; of zeros, subnormal floats and the smallest normal one, anything.
+    fn finest(values: &[Self; CHUNK]) -> [i32; CHUNK];
+
+    /// Whether it is one of those.
+    fn is_tiny(&self) -> bool;
+}
 
 /// Counts by bucket.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Buckets {
     count: u64,
     /// How far the scale has fallen from [`SCALE_MAX`].
@@ -43,56 +50,87 @@ pub struct Buckets {
     cells: Vec<u64>,
 }
 
-const fn slots() -> [u8; 1 << SLOT_BITS] {
-    let mut slots = [0; 1 << SLOT_BITS];
-    let mut bucket = 0;
-    let mut slot = 0;
-    while slot < slots.len() {
-        let start = (slot as u64) << (MANTISSA_BITS - SLOT_BITS);
-        while bucket + 1 < FLOORS.len() && FLOORS[bucket + 1] <= start {
-            bucket += 1;
-        }
-        slots[slot] = bucket as u8;
-        slot += 1;
-    }
-    slots
+/// The lower end of a bucket among mantissas of so many bits; behind the last bucket, what no mantissa reaches.
+const fn end(bucket: usize, mantissa_bits: u32) -> u64 {
+    if bucket < FLOORS.len() { FLOORS[bucket] >> (MANTISSA_BITS - mantissa_bits) } else { 1 << mantissa_bits }
 }
 
-const fn ends() -> [u64; FLOORS.len() + 1] {
-    let mut ends = [u64::MAX; FLOORS.len() + 1];
-    let mut bucket = 0;
-    while bucket < FLOORS.len() {
-        ends[bucket] = FLOORS[bucket];
-        bucket += 1;
-    }
-    ends
-}
-
-/// Bucket at the finest scale of the float that follows `before`, given by its bits and normal.
+/// One type of float. A slot holds at most one lower end of a bucket; its entry is made so that adding a mantissa of the
+/// slot carries into the bits above the mantissa exactly from that end on, and those bits then hold the bucket.
 ///
-/// Going one float back turns "above the lower end, up to and including the upper" into a plain comparison.
-#[inline]
-fn index_after(before: u64) -> i32 {
-    let exponent = (before >> MANTISSA_BITS) as i32 - EXPONENT_BIAS;
-    let mantissa = before & MANTISSA;
-    let start = SLOTS[(mantissa >> (MANTISSA_BITS - SLOT_BITS)) as usize] as usize;
-    let bucket = start + usize::from(mantissa >= ENDS[start + 1]);
-    (exponent << SCALE_MAX) + bucket as i32
+/// Going one float back first turns "above the lower end, up to and including the upper" into a plain comparison.
+macro_rules! bucketed {
+    ($float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident) => {
+        const $entries: [$bits; SLOTS] = {
+            let mut entries = [0; SLOTS];
+            let mut bucket = 0;
+            let mut slot = 0;
+            while slot < SLOTS {
+                let start = (slot as $bits) << ($mantissa_bits - SLOT_BITS);
+                while bucket + 1 < FLOORS.len() && end(bucket + 1, $mantissa_bits) as $bits <= start {
+                    bucket += 1;
+                }
+                let room = (1 << $mantissa_bits) - end(bucket + 1, $mantissa_bits) as $bits;
+                entries[slot] = ((bucket as $bits) << $mantissa_bits) + room;
+                slot += 1;
+            }
+            entries
+        };
+
+        impl Bucketed for $float {
+            #[inline(always)]
+            fn finest(values: &[$float; CHUNK]) -> [i32; CHUNK] {
+                let mut octaves = [0; CHUNK];
+                let mut slots = [0; CHUNK];
+                let mut mantissas = [0; CHUNK];
+                for lane in 0..CHUNK {
+                    let before = (values[lane].to_bits() & !(1 << ($bits::BITS - 1))).wrapping_sub(1);
+                    octaves[lane] = ((before >> $mantissa_bits) as i32 - $bias) << SCALE_MAX;
+                    slots[lane] = before >> ($mantissa_bits - SLOT_BITS);
+                    mantissas[lane] = before & ((1 << $mantissa_bits) - 1);
+                }
+                let mut found = [0; CHUNK];
+                for lane in 0..CHUNK {
+                    let bucket = ($entries[slots[lane] as usize % SLOTS] + mantissas[lane]) >> $mantissa_bits;
+                    found[lane] = octaves[lane] + bucket as i32;
+                }
+                found
+            }
+
+            #[inline(always)]
+            fn is_tiny(&self) -> bool {
+                self.abs() <= $float::MIN_POSITIVE
+            }
+        }
+    };
 }
+
+bucketed!(f32, u32, 23, 127, SHORT_ENTRIES);
+bucketed!(f64, u64, 52, 1023, LONG_ENTRIES);
 
 /// Bucket at the finest scale of any magnitude above zero, subnormal ones included.
 fn index_of(magnitude: f64) -> i32 {
-    if magnitude > f64::MIN_POSITIVE {
-        return index_after(magnitude.to_bits() - 1);
+    let [index, ..] = f64::finest(&[magnitude; CHUNK]);
+    if !magnitude.is_tiny() {
+        return index;
     }
-    let scaled =
-        magnitude * f64::from_bits(u64::from(MANTISSA_BITS + EXPONENT_BIAS as u32 + 2) << MANTISSA_BITS);
-    index_after(scaled.to_bits() - 1) - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
+    let scaled = magnitude * f64::from_bits((MANTISSA_BITS as u64 + EXPONENT_BIAS + 2) << MANTISSA_BITS);
+    let [index, ..] = f64::finest(&[scaled; CHUNK]);
+    index - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
 }
 
 // === impl Buckets ===
 
 impl Buckets {
+    /// Whether all of it is in its place: what was stored may not have been.
+    pub fn is_sound(&self) -> bool {
+        const FIRST: i32 = -1_200 << SCALE_MAX;
+        (self.cells.is_empty() || self.cells.len() == ZERO + 1)
+            && self.shift <= 16
+            && self.base.iter().all(|base| (FIRST..=-FIRST).contains(base))
+            && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
@@ -135,6 +173,41 @@ impl Buckets {
         let first = side.iter().position(|&count| count > 0)? as i32;
         let last = side.iter().rposition(|&count| count > 0)? as i32;
         Some((self.base[sign] + first, self.base[sign] + last))
+    }
+
+    /// Counts values whose buckets at the finest scale were `found`; `tiny` ones among them have none there.
+    #[inline(always)]
+    fn add<R: Real>(&mut self, values: &[R], found: &[i32; CHUNK], tiny: bool) {
+        let mut next = 0;
+        while next < values.len() {
+            next += self.count_known(&values[next..], &found[next..], tiny);
+            if let Some(&value) = values.get(next) {
+                self.make_room(usize::from(value.is_negative()), index_of(value.magnitude().wide()), 1);
+                next += 1;
+            }
+        }
+    }
+
+    /// Counts values up to the first one for which there is no bucket yet; how many that are.
+    #[inline(always)]
+    fn count_known<R: Real>(&mut self, values: &[R], found: &[i32], tiny: bool) -> usize {
+        let (shift, base) = (self.shift, self.base);
+        let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return 0 };
+        for (position, (value, index)) in values.iter().zip(found).enumerate() {
+            let sign = usize::from(value.is_negative());
+            let bucket = (index >> shift).wrapping_sub(base[sign]) as u32 as usize;
+            if tiny && value.is_tiny() {
+                if value.magnitude().wide() > 0.0 {
+                    return position;
+                }
+                cells[ZERO] += 1;
+            } else if bucket < BUCKETS {
+                cells[sign * BUCKETS + bucket] += 1;
+            } else {
+                return position;
+            }
+        }
+        values.len()
     }
 
     /// Adds `times` to a bucket given at the finest scale, making room for it first.
@@ -189,28 +262,18 @@ impl Buckets {
 }
 
 impl Sketch for Buckets {
-    #[inline]
-    fn update(&mut self, finite: &[f64]) {
+    fn update<R: Real>(&mut self, finite: &[R]) {
         self.count += finite.len() as u64;
         if self.cells.is_empty() {
             self.cells = vec![0; ZERO + 1];
         }
-        for &value in finite {
-            let bits = value.to_bits();
-            let magnitude = bits & !SIGN;
-            let sign = (bits >> 63) as usize;
-            let is_zero = magnitude == 0;
-            // Zero borrows the bits of 1.0 for the arithmetic, whose result it then ignores: cheaper than a branch.
-            let before = if is_zero { 1.0f64.to_bits() } else { magnitude } - 1;
-            let index = index_after(before) >> self.shift;
-            let bucket = index.wrapping_sub(self.base[sign]) as u32 as usize;
-            let cell = if is_zero { ZERO } else { sign * BUCKETS + bucket };
-            if is_zero | ((bucket < BUCKETS) & (before > MANTISSA)) {
-                self.cells[cell] += 1;
-            } else {
-                self.make_room(sign, index_of(value.abs()), 1);
-            }
-        }
+        dispatch!(Level::new(), _simd => {
+            chunks(finite, #[inline(always)] |values, taken| {
+                let found = R::finest(values);
+                let tiny = values.iter().fold(false, |any, value| any | value.is_tiny());
+                self.add(&values[..taken.min(CHUNK)], &found, tiny);
+            });
+        });
     }
 
     fn merge(&mut self, other: &Buckets) {
@@ -303,6 +366,16 @@ mod tests {
         ]
     }
 
+    fn short_value() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            4 => -100.0f32..100.0,
+            2 => (-148i32..128).prop_map(|exponent| 2f32.powi(exponent)),
+            1 => Just(0.0),
+            1 => Just(-0.0),
+            2 => any::<f32>().prop_filter("finite", |value| value.is_finite()),
+        ]
+    }
+
     proptest! {
         #[test]
         fn every_value_lies_in_its_bucket(values in prop::collection::vec(any_value(), 1..200)) {
@@ -326,6 +399,14 @@ mod tests {
             let exact = value.log2() * f64::from(scale).exp2();
             prop_assume!((exact - exact.round()).abs() > 1e-9);
             prop_assert_eq!(index_of(value) >> (8 - scale), by_logarithm(value, scale));
+        }
+
+        #[test]
+        fn short_floats_lie_in_the_buckets_of_long_ones(values in prop::collection::vec(short_value(), 1..200)) {
+            let wide: Vec<f64> = values.iter().copied().map(f64::from).collect();
+            let mut narrow = Buckets::default();
+            narrow.update(&values);
+            prop_assert_eq!(seen(&narrow), seen(&buckets(&wide)));
         }
 
         #[test]
