@@ -274,6 +274,12 @@ class Engine:
         """
     def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
         """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        """The same in pieces, so that reading it need not hold the interpreter for long.
+
+        First the snapshot with the features of its models left out; then objects ``{"model", "features"}``,
+        each with at most so many ``features`` of the model at that place of ``models``, in order.
+        """
     def alarms(self, after: int) -> bytes:
         """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
     def state(self, clock: str, now_ns: int) -> bytes:
@@ -316,6 +322,8 @@ class Profile:
         """With these features (direction and name) alone; None when there is none of them."""
     def histogram(self, direction: Literal["input", "output"], name: str) -> Histogram | None:
         """The counts of one feature; None when there is no such feature."""
+    def distinct(self, direction: Literal["input", "output"], name: str) -> bytes | None:
+        """The sketch of its different values (DataSketches, ``hll_sketch``); None when there is none."""
     def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
         """The distances of every feature of either, as :func:`measure` has them.
 
@@ -493,8 +501,8 @@ def bracket(
     """Between which bounds a distance of two samples lies, from nothing but their counts and sums in bins.
 
     ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
-    ``edges`` are 2 to 65 ends of bins, or with ``discrete`` up to 64 values of one bin each. Raises
-    ValueError.
+    ``edges`` are 2 to 257 ends of bins, or with ``discrete`` up to 64 values of one bin each; values that are
+    not finite are left out. Raises ValueError.
     """
 
 def measure(
