@@ -5,6 +5,7 @@
   + ConfigurationError    one or more settings cannot be used; what was in force stays
     + RestartNeeded       they can, but not without a restart
   + ProfileError          a profile file is missing, damaged, or of another format
+  + StateError            a state file is missing, damaged, or does not add up with others
   + TableError            a data file cannot be read as columns of numbers and texts
   + AddressInUse          a port is taken by another process
   + AdminUnreachable      the admin port of a running sidecar does not answer
@@ -46,6 +47,10 @@ class RestartNeeded(ConfigurationError):  # noqa: N818 - says what is the case
 
 class ProfileError(PilotfishError):
     """A profile file is missing, damaged, or of another format."""
+
+
+class StateError(PilotfishError):
+    """A state file is missing, damaged, or does not add up with others."""
 
 
 class TableError(PilotfishError):
