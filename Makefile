@@ -9,7 +9,7 @@ RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml
 DEMO_ARGS ?=
 BENCH_ARGS ?= --quick
 
-.PHONY: help demo test check test-peers conformance bench bench-tools build tools clean
+.PHONY: help demo test check test-peers conformance bench bench-tools quality build tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,7 +60,13 @@ bench-tools: build ## what the benchmarks compare with: Debian packages (as root
 
 bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--rounds 5" for the whole table)
 	$(BIN)/python -m bench.peers $(BENCH_ARGS)
+	$(BIN)/python -m bench.disturbance
 	$(BIN)/python -m bench.statistics
+	cargo run --release --quiet --package pilotfish-core --example per_feature
+
+quality: build ## what the statistics promise, at length: false alarms and delays, and 100,000 brackets beside scipy
+	cargo run --quiet --release -p pilotfish-core --example quality 1e9
+	$(BIN)/python -m bench.brackets
 
 clean: ## remove everything that was built
 	rm -rf target $(VENV) .peers $(EXTENSION)

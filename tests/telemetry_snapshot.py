@@ -233,3 +233,14 @@ class FakeEngine:
                 held.pop("bins")
                 held.pop("histogram")
         return json.dumps(state).encode()
+
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        state = json.loads(self.snapshot(now_ns, detail))
+        pieces: list[dict[str, Any]] = []
+        for place, model in enumerate(state["models"]):
+            held, model["features"] = model["features"], []
+            pieces += [
+                {"model": place, "features": held[start : start + features]}
+                for start in range(0, len(held), features)
+            ]
+        return [json.dumps(piece).encode() for piece in (state, *pieces)]

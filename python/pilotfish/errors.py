@@ -4,6 +4,7 @@
   + UsageError            the command line asks for something that cannot be done
   + ConfigurationError    one or more settings cannot be used; nothing was started
   + ProfileError          a profile file is missing, damaged, or of another format
+  + StateError            a state file is missing, damaged, or does not add up with others
   + TableError            a data file cannot be read as columns of numbers and texts
   + AddressInUse          a port is taken by another process
   + AdminUnreachable      the admin port of a running sidecar does not answer
@@ -41,6 +42,10 @@ class ConfigurationError(PilotfishError):
 
 class ProfileError(PilotfishError):
     """A profile file is missing, damaged, or of another format."""
+
+
+class StateError(PilotfishError):
+    """A state file is missing, damaged, or does not add up with others."""
 
 
 class TableError(PilotfishError):

@@ -24,8 +24,8 @@ def report(snapshot: Snapshot, features: int) -> Iterator[RenderableType]:
     yield _routes(snapshot)
     if snapshot["shadows"]:
         yield _shadows(snapshot)
-    for model in snapshot["models"]:
-        yield _model(model, features)
+    for held in snapshot["models"]:
+        yield model(held, features)
     yield _accounting(snapshot)
 
 
@@ -144,11 +144,12 @@ def _shadows(snapshot: Snapshot) -> Table:
     return table
 
 
-def _model(model: Snapshot, features: int) -> Table:
-    shown = sorted(model["features"], key=_urgency, reverse=True)[:features]
-    more = len(model["features"]) - len(shown)
-    name = f"{model['model']} {model['version']}"
-    title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls{_accuracy(model)}"
+def model(held: Snapshot, features: int) -> Table:
+    """One version: at most so many features, the most drifted first."""
+    shown = sorted(held["features"], key=_urgency, reverse=True)[:features]
+    more = len(held["features"]) - len(shown)
+    name = f"{held['model']} {held['version']}"
+    title = f"{name}: {held['state']}, {held['rows']} rows in {held['calls']} calls{_accuracy(held)}"
     windows = list(dict.fromkeys(window["window"] for feature in shown for window in feature["windows"]))
     columns = ["feature", "", "mean", "missing", "bits", "psi", "JS", "KS"]
     table = _table(title, *columns, *(f"psi {window}" for window in windows), "alarm")

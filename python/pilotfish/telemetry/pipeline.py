@@ -23,7 +23,7 @@ from pilotfish.telemetry.names import OUTCOME, PROCESS_SCOPE, SCHEMA_URL, SIGNAL
 from pilotfish.telemetry.process import Process
 from pilotfish.telemetry.prometheus import exposition
 from pilotfish.telemetry.reader import SnapshotReader
-from pilotfish.telemetry.readings import read, read_certificates
+from pilotfish.telemetry.readings import joined, read, read_certificates
 from pilotfish.telemetry.resource import resource
 from pilotfish.telemetry.series import Collection
 from pilotfish.telemetry.stopping import Part, stop_together
@@ -36,6 +36,8 @@ SHUTDOWN_SECONDS = 3.0
 _log = structlog.get_logger("pilotfish.telemetry")
 _QUEUE_SIZE = 2048  # the SDK's defaults
 _BATCH_SIZE = 512
+_PIECE_FEATURES = 64
+"""Features whose JSON is read at once: a millisecond or so in which no other Python thread runs."""
 
 
 class Snapshots(Protocol):
@@ -43,6 +45,9 @@ class Snapshots(Protocol):
 
     def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
         """All numbers as JSON."""
+
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        """The same in pieces: see ``_core.Engine``."""
 
 
 class Certificates(Protocol):
@@ -149,7 +154,7 @@ class Telemetry:
         return in_time
 
     def _collect(self, detail: bool) -> Collection:
-        snapshot = json.loads(self._engine.snapshot(time.monotonic_ns(), detail))
+        snapshot = joined(self._engine.snapshot_pieces(time.monotonic_ns(), detail, _PIECE_FEATURES))
         collection = read(snapshot, self._upstreams)
         if self._certificates is not None:
             read_certificates(json.loads(self._certificates.states()), time.time(), collection)

@@ -3,6 +3,7 @@
 The core counts everything since its start, so every value here is cumulative or a present state.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,15 @@ from pilotfish.telemetry.upstreams import Upstreams
 
 _SHADOW_OUTCOMES = ("ok", "error", "timeout", "dropped")
 _COMPARISONS = ("match", "mismatch", "undecodable", "status_mismatch")
+
+
+def joined(pieces: Sequence[bytes]) -> dict[str, Any]:
+    """The snapshot of ``Engine.snapshot_pieces``; other threads may run between two pieces."""
+    first, *others = pieces
+    snapshot: dict[str, Any] = json.loads(first)
+    for piece in map(json.loads, others):
+        snapshot["models"][piece["model"]]["features"].extend(piece["features"])
+    return snapshot
 
 
 def read(snapshot: Mapping[str, Any], upstreams: Upstreams) -> Collection:

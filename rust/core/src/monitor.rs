@@ -33,6 +33,7 @@ mod scores;
 mod snapshot;
 mod stored;
 mod suspicion;
+mod texts;
 mod watch;
 
 pub use crate::feature::{TensorConfig, TensorKind};
@@ -43,6 +44,7 @@ pub use snapshot::{
 };
 
 pub use stored::{Lost, Resumption, Stored};
+pub use texts::TextsSnapshot;
 
 use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};

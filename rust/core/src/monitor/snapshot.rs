@@ -1,5 +1,6 @@
 //! What a monitor shows of itself: plain data, ready to be serialised.
 
+use super::texts::TextsSnapshot;
 use crate::detect::Alarm;
 use crate::distance::Distances;
 use crate::performance::Performance;
@@ -139,6 +140,12 @@ pub struct FeatureSnapshot {
     /// Only with detail, where it is null for a feature without numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Option<ExponentialSnapshot>>,
+    /// Different strings, to a few percent; left out for a feature without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cardinality: Option<u64>,
+    /// Only with detail, of a feature with strings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextsSnapshot>,
 }
 
 /// Distances of a pane from the reference, each with what chance alone exceeds in less than one pane of a thousand,

@@ -1,5 +1,6 @@
 //! Whole messages in, numbers and alarms out.
 
+mod bad_input;
 mod joint;
 mod merge;
 mod restart;

@@ -4,6 +4,7 @@ use super::comparison::{self, Closing, Comparison};
 use super::config::MonitorConfig;
 use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
+use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::feature::Spec;
 use crate::feature::stage::Count;
@@ -29,8 +30,7 @@ pub struct Watch {
     moments: Moments,
     buckets: Buckets,
     specials: Specials,
-    /// Strings seen.
-    labels: u64,
+    texts: Texts,
     stage: Stage,
 }
 
@@ -52,7 +52,7 @@ pub struct Stored {
     moments: Moments,
     buckets: Buckets,
     specials: Specials,
-    labels: u64,
+    texts: texts::Stored,
     comparison: Option<comparison::Stored>,
 }
 
@@ -76,7 +76,7 @@ impl Watch {
             moments: Moments::default(),
             buckets: Buckets::default(),
             specials: Specials::default(),
-            labels: 0,
+            texts: Texts::default(),
             stage,
         }
     }
@@ -103,7 +103,7 @@ impl Watch {
         self.moments.merge(&other.moments);
         self.buckets.merge(&other.buckets);
         self.specials.merge(&other.specials);
-        self.labels += other.labels;
+        self.texts.merge(&other.texts);
         if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
             mine.merge(theirs);
         }
@@ -120,16 +120,17 @@ impl Watch {
             moments: self.moments.clone(),
             buckets: self.buckets.clone(),
             specials: self.specials,
-            labels: self.labels,
+            texts: self.texts.stored(),
             comparison,
         }
     }
 
     /// A stored feature, compared with `profile`; `None` when it does not belong to it.
     pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
-        let Stored { spec, direction, moments, buckets, specials, labels, comparison } = stored;
+        let Stored { spec, direction, moments, buckets, specials, texts, comparison } = stored;
+        let texts = Texts::resumed(&texts)?;
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
-        let mut feature = Watch { moments, buckets, specials, labels, ..Watch::unprofiled(spec, direction) };
+        let mut feature = Watch { moments, buckets, specials, texts, ..Watch::unprofiled(spec, direction) };
         let features = profile.map_or(0, |profile| profile.references().len());
         feature.compare_with(reference.as_ref(), config, features);
         let goes_on = match (&mut feature.stage, comparison) {
@@ -218,7 +219,7 @@ impl Watch {
 
     /// Counts one string, which is not empty.
     pub fn add_label(&mut self, label: &[u8]) {
-        self.labels += 1;
+        self.texts.add(label);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.open_mut().add_label(label, 1),
             Stage::Learning(column) => {
@@ -289,6 +290,7 @@ impl Watch {
         let evidence = comparison.and_then(|comparison| comparison.suspicion()?.snapshot(detail));
         FeatureSnapshot {
             windows,
+            texts: detail.then(|| self.texts.snapshot()).flatten(),
             ..self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
         }
     }
@@ -307,7 +309,7 @@ impl Watch {
             name: self.spec.name.clone(),
             direction: self.direction,
             kind: comparison.map_or(self.spec.kind, Comparison::kind),
-            count: moments.count() + specials.total() + self.labels,
+            count: moments.count() + specials.total() + self.texts.count(),
             missing: specials.missing + specials.nan,
             nan: specials.nan,
             pos_inf: specials.pos_inf,
@@ -325,6 +327,8 @@ impl Watch {
             alarm: comparison.and_then(Comparison::alarm),
             bins,
             histogram,
+            cardinality: self.texts.cardinality(),
+            texts: None,
         }
     }
 }
