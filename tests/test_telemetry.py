@@ -21,6 +21,7 @@ from pilotfish.telemetry import Telemetry
 from pilotfish.telemetry.names import registry
 from pilotfish.testing.collector import Collector
 from pilotfish.testing.otlp import Buckets, Point
+from pilotfish.testing.plane import running
 
 NEVER = 3600.0  # an interval that no test lives to see: the export at shutdown is the only one
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -48,8 +49,9 @@ def exported(collector: Collector, engine: Any = None, **changes: Any) -> Teleme
     telemetry = Telemetry(
         settings(collector.grpc_endpoint, **changes),
         engine or FakeEngine(),
-        upstreams={"v1": "127.0.0.1:8001", "v2": "unix:/run/v2.sock"},
         certificates=FakeCertificates(),
+        reloads=lambda: {None: 4, "invalid": 1},
+        counters=lambda: {name: index for index, name in enumerate(registry().plane_counters, 1)},
     )
     telemetry.start()
     assert telemetry.shutdown(10.0)
@@ -681,6 +683,16 @@ def _real_engine() -> _core.Engine:
         "queue": {"messages": 4096, "bytes": 1 << 26},
     }
     return _core.Engine(json.dumps(configuration), {}, time.monotonic_ns())
+
+
+async def test_every_counter_of_the_native_plane_is_exported() -> None:
+    async with running(plane="native", versions={"v1": {"upstream": "127.0.0.1:1"}}) as plane:
+        counters = plane.plane.counters()
+    assert counters
+    assert counters.keys() - registry().plane_counters.keys() == set(), "name them in registry.yaml"
+    for part in registry().plane_counters.values():
+        if part is not None:
+            assert part.attributes.keys() == registry().metrics[part.metric].attributes.keys()
 
 
 def test_what_the_real_engine_says_is_exported_as_registered(
