@@ -30,14 +30,17 @@ __all__ = [
     "ProfileBuilder",
     "ProfileError",
     "ScoreTable",
+    "StateError",
     "__version__",
     "bracket",
     "decode",
     "describe_profile",
+    "describe_state",
     "distance",
     "divergence",
     "forwarded_client_certificate",
     "measure",
+    "merge_states",
     "noise",
     "performance_of_classes",
     "profile_scores",
@@ -56,6 +59,9 @@ class CertificateError(ValueError):
 
 class ConfigurationError(ValueError):
     """The engine's configuration cannot be used; the message names the value and the remedy."""
+
+class StateError(ValueError):
+    """A state file cannot be read, or not be added to others; the message names the file and the remedy."""
 
 class ProfileError(ValueError):
     """A profile cannot be read or built: truncated, altered, of a newer format, or without rows."""
@@ -627,6 +633,16 @@ def divergence(
     classes: int,
 ) -> tuple[float, float, float]:
     """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""
+
+def merge_states(files: Sequence[tuple[str, bytes]], profiles: Sequence[bytes]) -> bytes:
+    """Add up the state files of several sidecars, each with its name for messages.
+
+    Counts, windows and histograms are those of one pass over everything; the order of the files changes no
+    byte. ``profiles`` are those the sidecars were given. Raises StateError or ProfileError.
+    """
+
+def describe_state(name: str, file: bytes, profiles: Sequence[bytes], detail: bool = False) -> bytes:
+    """What a state file holds, as JSON: the ``models`` of a snapshot. Raises StateError or ProfileError."""
 
 @final
 class CoMoments:

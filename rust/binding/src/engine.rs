@@ -174,9 +174,7 @@ impl Engine {
 
     /// Encodes without the GIL; one model is locked at a time.
     fn state<'py>(&self, py: Python<'py>, clock: &str, now_ns: Nanos) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py
-            .detach(|| self.inner.state(clock, now_ns))
-            .map_err(|error| PyRuntimeError::new_err(format!("the state could not be encoded: {error}")))?;
+        let bytes = py.detach(|| self.inner.state(clock, now_ns)).map_err(Error::from)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -246,7 +244,7 @@ fn read(profiles: BTreeMap<String, PyBackedBytes>) -> Result<Profiles, Error> {
 }
 
 /// Gathers and encodes without the GIL, so that no call waits for a reader.
-fn json<'py, T: Serialize>(
+pub(crate) fn json<'py, T: Serialize>(
     py: Python<'py>,
     gather: impl FnOnce() -> T + Send,
 ) -> PyResult<Bound<'py, PyBytes>> {
