@@ -144,6 +144,11 @@ def snapshot() -> dict[str, Any]:
         "version": "0.1.0",
         "plane": "grpcio",
         "uptime_seconds": 12.5,
+        "generation": 3,
+        "versions": [
+            {"version": "v1", "upstream": "127.0.0.1:8001", "in_force": True},
+            {"version": "v2", "upstream": "unix:/run/v2.sock", "in_force": True},
+        ],
         "calls": {
             "total": 12,
             "active": 2,

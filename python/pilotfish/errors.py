@@ -2,7 +2,8 @@
 
 * PilotfishError
   + UsageError            the command line asks for something that cannot be done
-  + ConfigurationError    one or more settings cannot be used; nothing was started
+  + ConfigurationError    one or more settings cannot be used; what was in force stays
+    + RestartNeeded       they can, but not without a restart
   + ProfileError          a profile file is missing, damaged, or of another format
   + StateError            a state file is missing, damaged, or does not add up with others
   + TableError            a data file cannot be read as columns of numbers and texts
@@ -38,6 +39,10 @@ class ConfigurationError(PilotfishError):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems: Sequence[str] = problems
+
+
+class RestartNeeded(ConfigurationError):  # noqa: N818 - says what is the case
+    """Settings differ from those in force that cannot change while the sidecar runs."""
 
 
 class ProfileError(PilotfishError):
