@@ -1,4 +1,5 @@
 //! What a feature takes in memory when all its windows are full, counted byte by byte at the allocator.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test of one number, which it prints")]
 
 use pilotfish_core::monitor::{Monitor, MonitorConfig};
 use pilotfish_core::profile::{Profile, ProfileBuilder};
