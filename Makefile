@@ -8,8 +8,9 @@ EXTENSION := python/pilotfish/_core.abi3.so
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 DEMO_ARGS ?=
 BENCH_ARGS ?= --quick
+SOAK_ARGS ?=
 
-.PHONY: help demo test check test-peers conformance bench bench-tools build tools clean
+.PHONY: help demo test check test-peers conformance bench bench-tools quality soak build tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,7 +61,16 @@ bench-tools: build ## what the benchmarks compare with: Debian packages (as root
 
 bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--rounds 5" for the whole table)
 	$(BIN)/python -m bench.peers $(BENCH_ARGS)
+	$(BIN)/python -m bench.disturbance
 	$(BIN)/python -m bench.statistics
+	cargo run --release --quiet --package pilotfish-core --example per_feature
+
+quality: build ## what the statistics promise, at length: false alarms and delays, and 100,000 brackets beside scipy
+	cargo run --quiet --release -p pilotfish-core --example quality 1e9
+	$(BIN)/python -m bench.brackets
+
+soak: build ## a million calls, 10^5 cancels, 10^4 reloads: what is lost, and how memory grows (SOAK_ARGS="--calls 100000")
+	$(BIN)/python -m bench.soak $(SOAK_ARGS)
 
 clean: ## remove everything that was built
 	rm -rf target $(VENV) .peers $(EXTENSION)

@@ -41,6 +41,7 @@ class Run:
 
     p50: float
     p99: float
+    p999: float
     rate: float
 
 
@@ -59,7 +60,8 @@ def run(port: int, body: Path, calls: int, shape: Shape, core: int, reply_bytes:
         )
         check(done, calls, reply_bytes)
         times = sorted(int(line.split("\t")[2]) for line in Path(log.name).read_text().splitlines())
-    return Run(p50=quantile(times, 0.50), p99=quantile(times, 0.99), rate=rate(done.stdout))
+    p50, p99, p999 = (quantile(times, share) for share in (0.50, 0.99, 0.999))
+    return Run(p50=p50, p99=p99, p999=p999, rate=rate(done.stdout))
 
 
 def command(port: int, body: Path, calls: int, shape: Shape, core: int, log: str) -> list[str]:

@@ -23,7 +23,8 @@ from bench.stand import Stand, end, free_port, standing
 
 NEEDED = {"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "taskset": "util-linux"}
 WARM_UP = 500  # calls before the first measurement of a payload; lets a monitor learn its reference
-QUICK = {"payloads": ["4KiB"], "calls": 2000, "rounds": 3}
+LARGE_VALUES = 4096  # in a request, from which on fewer calls are made
+QUICK = {"payloads": ["row", "4KiB"], "calls": 2000, "rounds": 3}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,16 +51,18 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="one payload, three rounds: under two minutes; other options still win",
+        help="two payloads, three rounds: some three minutes; other options still win",
     )
     parser.add_argument(
         "--shapes",
         nargs="+",
         type=load.Shape.parse,
-        default=[load.Shape(1, 1), load.Shape(4, 8)],
+        default=[load.Shape(1, 1), load.Shape(4, 8), load.Shape(32, 8)],
         metavar="cNmM",
     )
-    parser.add_argument("--payloads", nargs="+", choices=PAYLOADS, default=["100B", "4KiB", "64KiB"])
+    parser.add_argument(
+        "--payloads", nargs="+", choices=PAYLOADS, default=["100B", "row", "4KiB", "64KiB", "1MiB"]
+    )
     parser.add_argument("--calls", type=int, default=3000, help="in one measurement (default %(default)s)")
     parser.add_argument(
         "--rounds", type=int, default=3, help="measurements of each peer (default %(default)s)"
@@ -123,14 +126,19 @@ def take(
         return
     try:
         if warming:
-            stand.measure(body, WARM_UP, load.Shape(4, 8), options.core)
+            stand.measure(body, calls_with(payload, WARM_UP), load.Shape(4, 8), options.core)
             return
         for shape in options.shapes:
             results.samples[Cell(payload, shape), stand.name].append(
-                stand.measure(body, options.calls, shape, options.core)
+                stand.measure(body, calls_with(payload, options.calls), shape, options.core)
             )
     except (load.LoadError, ProcessLookupError) as error:
         results.skipped[stand.name] = f"failed with {payload}: {' '.join(str(error).split())}"
+
+
+def calls_with(payload: str, calls: int) -> int:
+    """Fewer calls with a large payload: what is measured then is bytes."""
+    return max(256, calls // max(1, PAYLOADS[payload].values // LARGE_VALUES))
 
 
 def finish(results: Results, stand: Stand) -> None:
@@ -152,6 +160,8 @@ def print_report(results: Results, options: argparse.Namespace, peers: Sequence[
     print(f"\nversions:\n  origin and load: {reported('nghttpd', '--version')()}")
     for peer in peers:
         print(f"  {peer.name}: {peer.version() if peer.name not in results.skipped else 'skipped'}")
+    for line in results.watching(options.payloads, options.shapes):
+        print(line)
     for peer, counted in results.observed.items():
         print(f"{peer}: {counted}")
     for peer, reason in results.skipped.items():
@@ -164,7 +174,7 @@ def caption(name: str, options: argparse.Namespace) -> str:
     request = (
         f"{name}: ModelInfer with raw FP32 [{payload.rows}, {payload.columns}], {size} bytes on the wire"
     )
-    taken = f"median of {options.rounds} rounds of {options.calls} calls"
+    taken = f"median of {options.rounds} rounds of {calls_with(name, options.calls)} calls"
     meaning = "CPU is of the proxy alone; latencies of the first row as they are, below as added to it."
     return f"{request}; {taken}.\n{meaning}"
 

@@ -15,6 +15,7 @@ from bench.stand import Sample
 
 DIRECT = "direct (no proxy)"
 REFERENCES = ("grpcio aio", "HAProxy")
+WATCHED, UNWATCHED = "pilotfish native, monitor on", "pilotfish native, monitor off"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,18 @@ class Results:
         return statistics.median(
             getattr(proxied, percentile) - getattr(direct, percentile) for proxied, direct in pairs
         )
+
+    def watching(self, payloads: Sequence[str], shapes: Sequence[Shape]) -> list[str]:
+        """What watching costs: the native plane with the monitor on against off and against HAProxy."""
+        lines = []
+        for cell in (Cell(payload, shape) for payload in payloads for shape in shapes):
+            on, off, haproxy = (self.processor(cell, peer) for peer in (WATCHED, UNWATCHED, "HAProxy"))
+            if on and off:
+                lines.append(
+                    f"{cell.payload} {cell.shape}: monitor on / off {table.ratio(on, off)}, "
+                    f"on / HAProxy {table.ratio(on, haproxy)}"
+                )
+        return lines
 
     def drawn(self, payload: str, shapes: Sequence[Shape], peers: Sequence[str], markdown: bool) -> str:
         """The table of one payload: a row for every peer, those that were skipped included."""

@@ -31,6 +31,7 @@ class Sample:
     cpu: float
     p50: float
     p99: float
+    p999: float
     rate: float
 
 
@@ -48,7 +49,7 @@ class Stand:
         before = processor.settled_ns(self.pid) if self.pid else 0
         run = load.run(self.port, body, calls, shape, core, len(framed(reply())))
         spent = processor.settled_ns(self.pid) - before if self.pid else 0
-        return Sample(cpu=spent / calls / 1000, p50=run.p50, p99=run.p99, rate=run.rate)
+        return Sample(cpu=spent / calls / 1000, p50=run.p50, p99=run.p99, p999=run.p999, rate=run.rate)
 
     def memory_mb(self) -> float:
         """Resident memory now."""

@@ -144,6 +144,11 @@ def snapshot() -> dict[str, Any]:
         "version": "0.1.0",
         "plane": "grpcio",
         "uptime_seconds": 12.5,
+        "generation": 3,
+        "versions": [
+            {"version": "v1", "upstream": "127.0.0.1:8001", "in_force": True},
+            {"version": "v2", "upstream": "unix:/run/v2.sock", "in_force": True},
+        ],
         "calls": {
             "total": 12,
             "active": 2,
@@ -233,3 +238,14 @@ class FakeEngine:
                 held.pop("bins")
                 held.pop("histogram")
         return json.dumps(state).encode()
+
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        state = json.loads(self.snapshot(now_ns, detail))
+        pieces: list[dict[str, Any]] = []
+        for place, model in enumerate(state["models"]):
+            held, model["features"] = model["features"], []
+            pieces += [
+                {"model": place, "features": held[start : start + features]}
+                for start in range(0, len(held), features)
+            ]
+        return [json.dumps(piece).encode() for piece in (state, *pieces)]

@@ -3,6 +3,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import structlog.testing
 
 from pilotfish.admin import Admin, Health, server
 from pilotfish.errors import AddressInUse, ConfigurationError
+from pilotfish.reload import Attempt
 from pilotfish.settings import Settings
 
 SNAPSHOT = b'{"version":"0.1.0"}'
@@ -36,15 +38,46 @@ class Telemetry:
         return METRICS
 
 
+def done(result: Any) -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
+
+
 class Sidecar:
     """An admin address with what it is told about."""
 
     def __init__(self, address: str = "127.0.0.1:0", **settings: Any) -> None:
         versions = {"v1": {"upstream": "127.0.0.1:8001"}, "v2": {"upstream": "127.0.0.1:8002"}}
         self.settings = Settings.model_validate({"versions": versions, **settings})
-        self.health = Health(listening=True, draining=False, upstreams={"v1": "ready", "v2": "unreachable"})
-        self.admin = Admin(address, Engine(), Telemetry(), self.settings, lambda: self.health)
+        self.state = Health(listening=True, draining=False, upstreams={"v1": "ready", "v2": "unreachable"})
+        self.reloading = True
+        self.attempt = Attempt("request", 1.5)
+        self.drained = 0
+        metrics = Telemetry() if self.settings.telemetry.prometheus else None
+        self.admin = Admin(address, Engine(), metrics, self)
         self.address = self.admin.start()
+
+    # === what the pages ask ===
+
+    def health(self) -> Health:
+        return self.state
+
+    def counters(self) -> dict[str, int]:
+        return {"connections_open": 2}
+
+    def configuration(self) -> dict[str, Any]:
+        problems = list(self.attempt.problems)
+        return {"generation": 3, "last_reload": {"problems": problems}, "settings": self.settings.effective()}
+
+    def request_reload(self) -> "Future[Attempt] | None":
+        return done(self.attempt) if self.reloading else None
+
+    def request_drain(self) -> "Future[None]":
+        self.drained += 1
+        return done(None)
+
+    # === what the tests ask ===
 
     def request(
         self, path: str, method: str = "GET", body: bytes | None = None, **headers: str
@@ -75,9 +108,9 @@ def shared() -> Iterator[Sidecar]:
 
 @pytest.fixture
 def sidecar(shared: Sidecar) -> Iterator[Sidecar]:
-    healthy = shared.health
+    healthy = shared.state
     yield shared
-    shared.health = healthy
+    shared.state = healthy
 
 
 def test_port_0_is_answered_with_the_real_one(sidecar: Sidecar) -> None:
@@ -86,7 +119,7 @@ def test_port_0_is_answered_with_the_real_one(sidecar: Sidecar) -> None:
 
 
 def test_both_probes_are_well_while_the_model_is_not(sidecar: Sidecar) -> None:
-    sidecar.health = replace(sidecar.health, upstreams={"v1": "unreachable"})
+    sidecar.state = replace(sidecar.state, upstreams={"v1": "unreachable"})
     for path in ("/healthz", "/readyz"):
         status, body = sidecar.json(path)
         assert (status, body["status"], body["reasons"]) == (200, "ok", [])
@@ -94,7 +127,7 @@ def test_both_probes_are_well_while_the_model_is_not(sidecar: Sidecar) -> None:
 
 
 def test_draining_is_life_but_takes_no_calls(sidecar: Sidecar) -> None:
-    sidecar.health = replace(sidecar.health, listening=False, draining=True)
+    sidecar.state = replace(sidecar.state, listening=False, draining=True)
     assert sidecar.json("/healthz")[0] == 200
     status, body = sidecar.json("/readyz")
     assert status == 503
@@ -102,7 +135,7 @@ def test_draining_is_life_but_takes_no_calls(sidecar: Sidecar) -> None:
 
 
 def test_before_it_listens_it_is_neither_alive_nor_ready(sidecar: Sidecar) -> None:
-    sidecar.health = replace(sidecar.health, listening=False)
+    sidecar.state = replace(sidecar.state, listening=False)
     assert [sidecar.json(path)[0] for path in ("/healthz", "/readyz")] == [503, 503]
     assert sidecar.json("/readyz")[1]["reasons"] == ["not listening yet"]
 
@@ -147,8 +180,9 @@ def test_the_configuration_in_force_is_shown_without_secrets() -> None:
     try:
         status, body = sidecar.json("/api/v1/config")
         assert status == 200
-        assert body == sidecar.settings.effective()
-        assert body["monitor"]["pane_rows"] == 1000
+        assert body["settings"] == sidecar.settings.effective()
+        assert body["generation"] == 3
+        assert body["settings"]["monitor"]["pane_rows"] == 1000
         assert "hunter2" not in json.dumps(body)
     finally:
         sidecar.admin.stop()
@@ -182,7 +216,40 @@ def test_a_page_that_is_not_there_leads_to_those_that_are(sidecar: Sidecar) -> N
 def test_nothing_can_be_changed(sidecar: Sidecar, method: str) -> None:
     status, headers, body = sidecar.request("/api/v1/config", method)
     assert (status, headers["allow"]) == (405, "GET, HEAD")
-    assert "only GET and HEAD" in json.loads(body)["error"]["message"]
+    assert "only GET, HEAD is" in json.loads(body)["error"]["message"]
+
+
+def test_a_reload_is_asked_for_with_post(sidecar: Sidecar) -> None:
+    status, _, body = sidecar.request("/api/v1/config/reload", "POST")
+    assert (status, json.loads(body)) == (200, {"generation": 3, "last_reload": {"problems": []}})
+    sidecar.attempt = Attempt("request", 1.5, "invalid", ("a.yaml:1: listen: ...",))
+    status, _, body = sidecar.request("/api/v1/config/reload", "POST")
+    sidecar.attempt = Attempt("request", 1.5)
+    assert (status, json.loads(body)["last_reload"]) == (422, {"problems": ["a.yaml:1: listen: ..."]})
+    assert sidecar.request("/api/v1/config/reload")[0] == 405
+
+
+def test_a_reload_that_is_switched_off_says_so(sidecar: Sidecar) -> None:
+    sidecar.reloading = False
+    status, _, body = sidecar.request("/api/v1/config/reload", "POST")
+    sidecar.reloading = True
+    assert status == 409
+    assert "set reload: signal" in json.loads(body)["error"]["message"]
+
+
+def test_draining_is_asked_for_with_post_and_never_by_a_web_page(sidecar: Sidecar) -> None:
+    before = sidecar.drained
+    for page in ({"Origin": "http://evil.example"}, {"Origin": "null"}):
+        assert sidecar.request("/drain", "POST", **page)[0] == 403
+    assert sidecar.request("/drain")[0] == 405
+    assert sidecar.drained == before
+    status, _, body = sidecar.request("/drain", "POST")
+    assert (status, json.loads(body), sidecar.drained) == (200, {"drained": True}, before + 1)
+
+
+def test_the_planes_own_counters_are_shown(sidecar: Sidecar) -> None:
+    upstreams = {"v1": "ready", "v2": "unreachable"}
+    assert sidecar.json("/api/v1/plane")[1] == {"upstreams": upstreams, "counters": {"connections_open": 2}}
 
 
 def test_head_answers_like_get_without_a_body(sidecar: Sidecar) -> None:

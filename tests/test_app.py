@@ -1,34 +1,22 @@
 """The life of a sidecar: how its parts start and stop, and how the process behaves."""
 
-import json
-import os
-import queue
 import signal
 import socket
-import subprocess
-import sys
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator
-from concurrent import futures
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from running import PATIENCE, REQUEST, RESPONSE, Model, Process, dial, get, model, run, start
 
 from pilotfish import app, port, profile
 from pilotfish.errors import AddressInUse, ConfigurationError
-from pilotfish.settings import Settings, load
-from pilotfish.testing.model import MODEL_INFER, infer_request, infer_response
+from pilotfish.settings import Source
+from pilotfish.testing.model import infer_request
 
-PATIENCE = 60.0
-"""Seconds after which a process that does not do what is awaited has failed; nothing waits for that long."""
-
-REQUEST = infer_request("digits", {"x": np.zeros((2, 3), np.float32)})
-RESPONSE = infer_response("digits", {"y": np.zeros(2, np.int64)})
+__all__ = ["model", "start"]  # fixtures
 
 
 # === parts ===
@@ -67,6 +55,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
         def keep(self, _: object) -> None: ...
         def alarm(self, _: object) -> None: ...
+        def event(self, *_: object) -> None: ...
         def shutdown(self, deadline: float) -> bool:
             return bool(note("telemetry stop", True))
 
@@ -89,14 +78,14 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Recorder:
 
     class Admin:
         def __init__(self, *arguments: Any) -> None:
-            self.health = arguments[-1]
+            self.sidecar = arguments[-1]
 
         def start(self) -> str:
-            assert not self.health().listening
+            assert not self.sidecar.health().listening
             return str(note("admin start", "127.0.0.1:2"))
 
         def stop(self) -> None:
-            assert self.health().draining
+            assert self.sidecar.health().draining
             note("admin stop")
 
     class Plane:
@@ -118,17 +107,15 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     return recorder
 
 
-def settings(**environ: str) -> Settings:
+def sidecar_of(**environ: str) -> app.Sidecar:
     names = {f"PILOTFISH_{name}": value for name, value in environ.items()}
-    return load(
-        None,
-        {"PILOTFISH_LISTEN": "127.0.0.1:0", "PILOTFISH_ADMIN": "127.0.0.1:0", **names},
-        {"upstream": "a:1"},
-    )
+    addresses = {"PILOTFISH_LISTEN": "127.0.0.1:0", "PILOTFISH_ADMIN": "127.0.0.1:0"}
+    source = Source(None, addresses | names, {"upstream": "a:1"})
+    return app.Sidecar(source.load(), source)
 
 
 async def test_parts_start_in_reading_order_and_stop_in_reverse(parts: Recorder) -> None:
-    sidecar = app.Sidecar(settings(JOURNAL__DIRECTORY="calls"))
+    sidecar = sidecar_of(JOURNAL__DIRECTORY="calls")
     await sidecar.start()
     assert (sidecar.listen, sidecar.admin) == ("127.0.0.1:1", "127.0.0.1:2")
     assert sidecar.health().listening
@@ -142,14 +129,14 @@ async def test_parts_start_in_reading_order_and_stop_in_reverse(parts: Recorder)
 
 async def test_what_has_started_is_stopped_when_a_later_part_cannot_start(parts: Recorder) -> None:
     parts.failing.add("plane start")
-    sidecar = app.Sidecar(settings())
+    sidecar = sidecar_of()
     with pytest.raises(RuntimeError, match="plane start failed"):
         await sidecar.start()
     assert parts.log[-5:] == ["plane start", "admin stop", "alarms stop", "telemetry stop", "engine close"]
 
 
 async def test_a_part_that_cannot_be_stopped_does_not_keep_the_others_from_it(parts: Recorder) -> None:
-    sidecar = app.Sidecar(settings(JOURNAL__DIRECTORY="calls"))
+    sidecar = sidecar_of(JOURNAL__DIRECTORY="calls")
     await sidecar.start()
     parts.failing |= {"plane drain 1", "admin stop", "journal stop", "telemetry stop"}
     await sidecar.stop(1.0)
@@ -157,7 +144,7 @@ async def test_a_part_that_cannot_be_stopped_does_not_keep_the_others_from_it(pa
 
 
 async def test_stopping_twice_stops_once(parts: Recorder) -> None:
-    sidecar = app.Sidecar(settings())
+    sidecar = sidecar_of()
     await sidecar.start()
     await sidecar.stop(0.0)
     stopped = parts.log.count("telemetry stop")
@@ -167,7 +154,7 @@ async def test_stopping_twice_stops_once(parts: Recorder) -> None:
 
 async def test_nothing_starts_when_the_address_for_clients_is_taken(parts: Recorder) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        sidecar = app.Sidecar(settings(LISTEN=f"127.0.0.1:{taken.getsockname()[1]}"))
+        sidecar = sidecar_of(LISTEN=f"127.0.0.1:{taken.getsockname()[1]}")
         with pytest.raises(AddressInUse):
             await sidecar.start()
     assert parts.log == ["engine close"]
@@ -209,121 +196,6 @@ def test_a_unix_socket_is_taken_while_somebody_answers_on_it(tmp_path: Path) -> 
 
 
 # === the process ===
-
-
-class Model(grpc.GenericRpcHandler):
-    """A model server in threads. While `gate` is closed, calls wait inside of it."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.gate.set()
-        self.inside = threading.Semaphore(0)
-
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        return grpc.unary_unary_rpc_method_handler(self._answer)
-
-    def _answer(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        self.inside.release()
-        assert self.gate.wait(PATIENCE)
-        return RESPONSE
-
-
-@pytest.fixture
-def model() -> Iterator[tuple[Model, str]]:
-    handler = Model()
-    server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[handler])
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    yield handler, address
-    handler.gate.set()
-    server.stop(0).wait(PATIENCE)
-
-
-class Process:
-    """``pilotfish`` as a process; its log lines are read as they come."""
-
-    def __init__(self, *arguments: str) -> None:
-        environ = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PILOTFISH_", "OTEL_"))
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "pilotfish", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environ,
-        )
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def event(self, name: str) -> dict[str, Any]:
-        """The next log line with this event."""
-        while (line := self._lines.get(timeout=PATIENCE)) is not None:
-            if line.startswith("{") and json.loads(line)["event"] == name:
-                found: dict[str, Any] = json.loads(line)
-                return found
-        raise AssertionError(f"ended without logging {name!r}")
-
-    def rest(self) -> str:
-        """Everything else it writes to standard error, until it ends."""
-        lines = []
-        while (line := self._lines.get(timeout=PATIENCE)) is not None:
-            lines.append(line)
-        return "".join(lines)
-
-    def signal(self, number: int) -> None:
-        self.process.send_signal(number)
-
-    def wait(self) -> int:
-        return self.process.wait(PATIENCE)
-
-    def output(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.read()
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Process]]:
-    started: list[Process] = []
-
-    def start(*arguments: str) -> Process:
-        started.append(Process(*arguments))
-        return started[-1]
-
-    yield start
-    for process in started:
-        process.close()
-
-
-@contextmanager
-def dial(address: str) -> Iterator[Any]:
-    with grpc.insecure_channel(address) as channel:
-        yield channel.unary_unary(MODEL_INFER)
-
-
-def run(start: Callable[..., Process], upstream: str, *more: str) -> tuple[Process, dict[str, Any]]:
-    process = start("run", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *more)
-    return process, process.event("running")
-
-
-def get(address: str, path: str) -> Any:
-    with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE) as answer:
-        return json.loads(answer.read())
 
 
 def test_run_needs_only_an_upstream(start: Callable[..., Process], model: tuple[Model, str]) -> None:

@@ -1,13 +1,22 @@
 """Files of certificates: what is refused before anything starts, and what is told while it runs."""
 
+import asyncio
 import json
+import signal
+import ssl
+import tempfile
 import time
+import urllib.request
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
-from authority import ENCRYPTED, Authority
+from authority import ENCRYPTED, Authority, Pair
+from conformance.http2 import Backend
 from structlog.testing import capture_logs
+from test_app import PATIENCE, Process
 from typer.testing import CliRunner
 
 from pilotfish import _core, certificates
@@ -228,3 +237,54 @@ def test_other_sections_are_applied_as_a_whole_or_not_at_all(folder: Path, autho
     with pytest.raises(_core.CertificateError):
         held.apply(bad, now)
     assert held.states() == before
+
+
+async def test_a_running_sidecar_takes_a_new_certificate_and_keeps_a_bad_one_out(tmp_path: Path) -> None:
+    authority = Authority()
+    renewed = authority.pair()
+    mount(authority.pair(), tmp_path)
+    backend = Backend()
+    backend.port = await backend.start()
+    (tmp_path / "tls.yaml").write_text(
+        f"""{{listen: "127.0.0.1:0", admin: "127.0.0.1:0", certificate_interval: 100ms,
+        tls: {{certificate: mounted/tls.crt, key: mounted/tls.key}},
+        versions: {{v1: {{upstream: "127.0.0.1:{backend.port}"}}}}}}"""
+    )
+    with closing(Process("run", "--config", str(tmp_path / "tls.yaml"))) as process:
+        running = await asyncio.to_thread(process.event, "running")
+        host, _, port = running["listen"].rpartition(":")
+
+        def shown() -> str:
+            return ssl.get_server_certificate((host, int(port)))
+
+        credentials = grpc.ssl_channel_credentials(authority.pem)
+        async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
+            call = channel.unary_unary("/test.Any/Call")
+            assert await call(b"x") == b"x"
+            mount(renewed, tmp_path)
+            await asyncio.to_thread(process.event, "certificate.renewed")
+            assert await asyncio.to_thread(shown) == renewed.certificate.decode()
+            mount(Pair(authority.pair().certificate, authority.pair().key), tmp_path)
+            refused = await asyncio.to_thread(process.event, "certificate.refused")
+            assert "is not the key of the certificate" in refused["reason"]
+            assert await asyncio.to_thread(shown) == renewed.certificate.decode()
+            assert await call(b"x") == b"x"
+        page = await asyncio.to_thread(metrics, running["admin"])
+        assert 'pilotfish_certificate_remaining_seconds{pilotfish_certificate_side="listener"}' in page
+        assert 'pilotfish_certificate_side="listener",pilotfish_outcome="refused"} 1' in page
+        process.signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait) == 0
+    await backend.stop()
+
+
+def mount(pair: Pair, folder: Path) -> None:
+    """Exchange all files at once, as Kubernetes does."""
+    new = Path(tempfile.mkdtemp(dir=folder))
+    pair.write(new)
+    (folder / "next").symlink_to(new)
+    (folder / "next").rename(folder / "mounted")
+
+
+def metrics(address: str) -> str:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=PATIENCE) as answer:
+        return str(answer.read().decode())

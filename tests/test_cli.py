@@ -173,6 +173,25 @@ def test_run_with_a_profile_that_is_not_there_says_how_to_make_one(tmp_path: Pat
 # === status ===
 
 
+def page(value: object) -> tuple[int, bytes]:
+    return 200, json.dumps(value).encode()
+
+
+PLANE = page(
+    {
+        "upstreams": {"v1": "ready", "v2": "unreachable"},
+        "counters": {"connections_open": 3, "connections_accepted": 40, "calls_lost": 2, "calls_expired": 0},
+    }
+)
+CONFIGURATION = page(
+    {
+        "generation": 7,
+        "reloads": {"applied": 6, "rejected": {"invalid": 1, "restart_needed": 0}},
+        "last_reload": {"applied": False, "problems": ["p.yaml:3: sampling.share_ppm: got -3"]},
+    }
+)
+
+
 @pytest.fixture
 def serve() -> Iterator[list[tuple[int, bytes]]]:
     """An HTTP server that gives one answer; its address is the second item of the list."""
@@ -180,7 +199,8 @@ def serve() -> Iterator[list[tuple[int, bytes]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            code, body = answer[0] if self.path == "/api/v1/snapshot" else (404, b"")
+            pages = {"/api/v1/snapshot": answer[0], "/api/v1/plane": PLANE, "/api/v1/config": CONFIGURATION}
+            code, body = pages.get(self.path, (404, b""))
             self.send_response(code)
             self.end_headers()
             self.wfile.write(body)
@@ -211,6 +231,10 @@ def test_status_shows_calls_shares_drift_and_alarms(serve: list[tuple[int, bytes
         "alarms",
         "Accounting",
         "Shadows",
+        "v2 unreachable",
+        "3 client connections of 40 since the start; calls lost 2",
+        "generation 7, 6 reloads, 1 rejected; the last was rejected:",
+        "p.yaml:3: sampling.share_ppm: got -3",
     ):
         assert shown in result.stdout
 

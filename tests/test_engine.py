@@ -182,3 +182,17 @@ def test_readers_and_calls_on_many_threads_agree_in_the_end() -> None:
     account = state["statistics"]
     assert account["offered"] == account["decoded"] + sum(account["dropped"].values()) == 8_000
     assert state["calls"]["active"] == 0
+
+
+def test_a_snapshot_in_pieces_is_the_same_snapshot() -> None:
+    of = engine()
+    for row in np.random.default_rng(1).normal(size=(5, 7)):
+        call(of, request(row[None, :]))
+    whole = snapshot(of, detail=True)
+    first, *others = map(json.loads, of.snapshot_pieces(NOW, True, 3))
+    assert [len(piece["features"]) for piece in others] == [3, 3, 1]
+    assert first["models"][0].pop("features") == []
+    assert [feature for piece in others for feature in piece["features"]] == whole["models"][0].pop(
+        "features"
+    )
+    assert first == whole

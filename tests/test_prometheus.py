@@ -16,7 +16,14 @@ from pilotfish.telemetry.series import Collection
 
 
 def page(engine: FakeEngine | None = None) -> str:
-    telemetry = Telemetry(TelemetrySettings(), engine or FakeEngine(), certificates=FakeCertificates())
+    counters = dict.fromkeys(registry().plane_counters, 1)
+    telemetry = Telemetry(
+        TelemetrySettings(),
+        engine or FakeEngine(),
+        certificates=FakeCertificates(),
+        reloads=lambda: {None: 1},
+        counters=lambda: counters,
+    )
     return telemetry.prometheus().decode()
 
 

@@ -94,6 +94,24 @@ class Frame:
         return self._held[name]
 
 
+class Nullable:
+    """A column as pandas has it for integers with holes."""
+
+    def __init__(self, items: list[Any]) -> None:
+        self._items = items
+
+    def __iter__(self) -> Any:
+        return iter(self._items)
+
+    def isna(self) -> list[bool]:
+        return [item is NotImplemented for item in self._items]
+
+
+def test_missing_values_of_a_data_frame_are_missing() -> None:
+    found = Profile.build({"n": Nullable([1, NotImplemented, 3]), "t": Nullable(["a", NotImplemented, "b"])})
+    assert (found["n"].missing, found["n"].mean, found["t"].missing) == (1, 2.0, 1)
+
+
 def test_an_array_is_the_columns_of_a_tensor() -> None:
     values = random().normal(size=(1_000, 2))
     assert [one.name for one in Profile.build(values, tensor="x").features] == ["x[0]", "x[1]"]

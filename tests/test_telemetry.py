@@ -21,6 +21,7 @@ from pilotfish.telemetry import Telemetry
 from pilotfish.telemetry.names import registry
 from pilotfish.testing.collector import Collector
 from pilotfish.testing.otlp import Buckets, Point
+from pilotfish.testing.plane import running
 
 NEVER = 3600.0  # an interval that no test lives to see: the export at shutdown is the only one
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -48,8 +49,9 @@ def exported(collector: Collector, engine: Any = None, **changes: Any) -> Teleme
     telemetry = Telemetry(
         settings(collector.grpc_endpoint, **changes),
         engine or FakeEngine(),
-        upstreams={"v1": "127.0.0.1:8001", "v2": "unix:/run/v2.sock"},
         certificates=FakeCertificates(),
+        reloads=lambda: {None: 4, "invalid": 1},
+        counters=lambda: {name: index for index, name in enumerate(registry().plane_counters, 1)},
     )
     telemetry.start()
     assert telemetry.shutdown(10.0)
@@ -227,7 +229,7 @@ def test_a_distance_that_is_not_known_has_no_point(collector: Collector) -> None
         for point in collector.points
         if point.name == "pilotfish.drift.alert.active"
     }
-    assert active == {"edetector": 0, "psi": 1, "jensen_shannon": 0, "ks": 0}
+    assert active == {"edetector": 0, "psi": 1, "jensen_shannon": 0, "ks": 0, "schema": 0}
 
 
 def test_a_window_has_scores_a_noise_floor_and_a_size_under_its_name(collector: Collector) -> None:
@@ -559,8 +561,13 @@ def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Col
     telemetry.alarm(alarm | {"state": "cleared", "score": 0.1, "change_row": None})
     dated = {"change_from_row": 4400, "change_to_row": 4600}
     telemetry.alarm(alarm | dated | {"method": "edetector", "noise": None, "shape": "location up"})
+    telemetry.alarm(alarm | {"method": "schema", "noise": None, "shape": "absent"})
     assert telemetry.shutdown(10.0)
-    raised, cleared, evident = collector.logs
+    raised, cleared, evident, gone = collector.logs
+    assert (gone.event_name, gone.body) == (
+        "pilotfish.drift.detected",
+        "x.brightness of digits/v1 is absent",
+    )
     assert evident.attributes["pilotfish.drift.shape"] == "location up"
     assert "location up" in evident.body
     assert evident.attributes["pilotfish.drift.change_from_row"] == 4400
@@ -676,6 +683,16 @@ def _real_engine() -> _core.Engine:
         "queue": {"messages": 4096, "bytes": 1 << 26},
     }
     return _core.Engine(json.dumps(configuration), {}, time.monotonic_ns())
+
+
+async def test_every_counter_of_the_native_plane_is_exported() -> None:
+    async with running(plane="native", versions={"v1": {"upstream": "127.0.0.1:1"}}) as plane:
+        counters = plane.plane.counters()
+    assert counters
+    assert counters.keys() - registry().plane_counters.keys() == set(), "name them in registry.yaml"
+    for part in registry().plane_counters.values():
+        if part is not None:
+            assert part.attributes.keys() == registry().metrics[part.metric].attributes.keys()
 
 
 def test_what_the_real_engine_says_is_exported_as_registered(

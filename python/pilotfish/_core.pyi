@@ -30,14 +30,17 @@ __all__ = [
     "ProfileBuilder",
     "ProfileError",
     "ScoreTable",
+    "StateError",
     "__version__",
     "bracket",
     "decode",
     "describe_profile",
+    "describe_state",
     "distance",
     "divergence",
     "forwarded_client_certificate",
     "measure",
+    "merge_states",
     "noise",
     "performance_of_classes",
     "profile_scores",
@@ -57,6 +60,9 @@ class CertificateError(ValueError):
 
 class ConfigurationError(ValueError):
     """The engine's configuration cannot be used; the message names the value and the remedy."""
+
+class StateError(ValueError):
+    """A state file cannot be read, or not be added to others; the message names the file and the remedy."""
 
 class ProfileError(ValueError):
     """A profile cannot be read or built: truncated, altered, of a newer format, or without rows."""
@@ -275,6 +281,12 @@ class Engine:
         """
     def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
         """All numbers as JSON (UTF-8). ``detail`` adds bins and exponential histograms of every feature."""
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        """The same in pieces, so that reading it need not hold the interpreter for long.
+
+        First the snapshot with the features of its models left out; then objects ``{"model", "features"}``,
+        each with at most so many ``features`` of the model at that place of ``models``, in order.
+        """
     def alarms(self, after: int) -> bytes:
         """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
     def state(self, clock: str, now_ns: int) -> bytes:
@@ -317,6 +329,8 @@ class Profile:
         """With these features (direction and name) alone; None when there is none of them."""
     def histogram(self, direction: Literal["input", "output"], name: str) -> Histogram | None:
         """The counts of one feature; None when there is no such feature."""
+    def distinct(self, direction: Literal["input", "output"], name: str) -> bytes | None:
+        """The sketch of its different values (DataSketches, ``hll_sketch``); None when there is none."""
     def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
         """The distances of every feature of either, as :func:`measure` has them.
 
@@ -494,8 +508,8 @@ def bracket(
     """Between which bounds a distance of two samples lies, from nothing but their counts and sums in bins.
 
     ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
-    ``edges`` are 2 to 65 ends of bins, or with ``discrete`` up to 64 values of one bin each. Raises
-    ValueError.
+    ``edges`` are 2 to 257 ends of bins, or with ``discrete`` up to 64 values of one bin each; values that are
+    not finite are left out. Raises ValueError.
     """
 
 def measure(
@@ -620,6 +634,16 @@ def divergence(
     classes: int,
 ) -> tuple[float, float, float]:
     """Relative entropy in nats: of the scores, of labels given the score, joint. Raises ValueError."""
+
+def merge_states(files: Sequence[tuple[str, bytes]], profiles: Sequence[bytes]) -> bytes:
+    """Add up the state files of several sidecars, each with its name for messages.
+
+    Counts, windows and histograms are those of one pass over everything; the order of the files changes no
+    byte. ``profiles`` are those the sidecars were given. Raises StateError or ProfileError.
+    """
+
+def describe_state(name: str, file: bytes, profiles: Sequence[bytes], detail: bool = False) -> bytes:
+    """What a state file holds, as JSON: the ``models`` of a snapshot. Raises StateError or ProfileError."""
 
 @final
 class CoMoments:

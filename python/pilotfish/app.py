@@ -1,6 +1,6 @@
 """One running sidecar: builds everything in reading order, stops everything in reverse.
 
-    engine -> state -> certificates -> telemetry -> journal -> alarms -> admin -> plane
+    engine -> state -> certificates -> telemetry -> journal -> alarms -> reloader -> admin -> plane
 
 The plane comes last, so that the first call finds everything in place, and goes first, so that the last call
 is still counted, journaled and exported. Starting may fail, and then says why; stopping does not: a part that
@@ -8,13 +8,15 @@ cannot be stopped must not keep the others from writing out what they hold.
 """
 
 import asyncio
+import concurrent.futures
 import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -23,10 +25,11 @@ from pilotfish.admin import Admin, Health
 from pilotfish.alarms import AlarmWatch
 from pilotfish.call import Keep, KeptCall
 from pilotfish.certificates import CertificateWatch
-from pilotfish.errors import ConfigurationError, ProfileError
+from pilotfish.errors import ConfigurationError, PilotfishError, ProfileError
 from pilotfish.journal import Journal
 from pilotfish.plane import Plane
-from pilotfish.settings import Settings
+from pilotfish.reload import Attempt, Reloader
+from pilotfish.settings import Settings, Source
 from pilotfish.state import Keeper
 from pilotfish.telemetry import Telemetry
 
@@ -45,27 +48,35 @@ _Stop: TypeAlias = Callable[[], Awaitable[object]]
 _log = structlog.get_logger("pilotfish")
 
 
-def run(settings: Settings, goal: Goal | None = None) -> int:
+def run(source: Source, goal: Goal | None = None) -> int:
     """Run a sidecar until SIGTERM, SIGINT or the goal; the exit code: 0 when it stopped as asked.
 
-    A second signal ends the process at once, with exit code 1. Raises PilotfishError when it cannot start.
+    SIGHUP reads the source again. A second SIGTERM ends the process at once, with exit code 1. Raises
+    PilotfishError when it cannot start.
     """
+    settings = source.load()
     log.configure(settings.log.level, settings.log.format)
-    return asyncio.run(_run(settings, goal))
+    return asyncio.run(_run(settings, source, goal))
 
 
 class Sidecar:
-    """Everything that runs for one configuration."""
+    """Everything that runs for one configuration, and for those that follow it. Make it in the event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, source: Source) -> None:
         self.settings = settings
+        """In force."""
         self.engine = _engine(settings)
         self.listen = ""
         """Bound address of the data plane, once started."""
         self.admin = ""
         """Bound address of the admin server, once started."""
+        self._source = source
+        self._reloader: Reloader | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._certificates: _core.Certificates | None = None
         self._plane: Plane | None = None
-        self._draining = False
+        self._drained: asyncio.Future[None] | None = None
         self._stops: list[tuple[str, _Stop]] = []
 
     async def start(self) -> None:
@@ -76,22 +87,54 @@ class Sidecar:
             await self.stop(0.0)
             raise
 
-    async def stop(self, drain: float) -> None:
-        """Take no new calls, let those under way end within ``drain`` seconds, write out. Never raises."""
-        self._draining = True
-        plane = self._plane
-        if plane is not None:
-            await self._stopped("plane", lambda: plane.drain(drain))
-            await self._stopped("observer", lambda: asyncio.to_thread(self.engine.flush, OBSERVE_SECONDS))
+    async def drain(self, seconds: float) -> None:
+        """Take no new calls, let those under way end within ``seconds``. Drains once. Never raises."""
+        if self._drained is None:
+            self._drained = asyncio.ensure_future(self._drain(seconds))
+        await asyncio.shield(self._drained)
+
+    async def stop(self, seconds: float) -> None:
+        """Drain, then write out what is held and end. Never raises."""
+        if self._watching is not None:
+            self._watching.cancel()
+        await self.drain(seconds)
         while self._stops:
             await self._stopped(*self._stops.pop())
 
+    async def reload(self) -> None:
+        """Read the configuration again. Never raises: what cannot be used is logged and counted."""
+        if self._reloader is not None:
+            await self._reloader.reload("signal")
+
+    # === for the admin address, from its own thread ===
+
     def health(self) -> Health:
         """How the data path stands, for the probes."""
-        plane = self._plane
+        plane, draining = self._plane, self._drained is not None
         if plane is None:
-            return Health(listening=False, draining=self._draining, upstreams={})
-        return Health(listening=plane.ready, draining=self._draining, upstreams=plane.upstreams())
+            return Health(listening=False, draining=draining, upstreams={})
+        return Health(listening=plane.ready, draining=draining, upstreams=plane.upstreams())
+
+    def configuration(self) -> Mapping[str, Any]:
+        """What is in force, as plain data with secrets masked, and how the last reload went."""
+        assert self._reloader is not None, "the admin address starts after it"
+        return self._reloader.report()
+
+    def counters(self) -> Mapping[str, int]:
+        """What the plane counts for itself."""
+        return {} if self._plane is None else self._plane.counters()
+
+    def request_reload(self) -> "concurrent.futures.Future[Attempt] | None":
+        """Read the configuration again; None when that is switched off."""
+        if self._reloader is None or self.settings.reload == "off":
+            return None
+        return self._reloader.request()
+
+    def request_drain(self) -> "concurrent.futures.Future[None]":
+        """Drain within the configured time."""
+        return asyncio.run_coroutine_threadsafe(self.drain(self.settings.drain), self._loop)
+
+    # === starting and stopping ===
 
     async def _start(self) -> None:
         settings, engine = self.settings, self.engine
@@ -102,17 +145,18 @@ class Sidecar:
             keeper.restore()
 
         shown = certificates.read(settings)
+        self._certificates = shown
         renewal = CertificateWatch(shown, period=settings.certificate_interval)
         renewal.start()
         self._later("certificates", renewal.stop)
 
-        upstreams = {name: version.upstream for name, version in settings.versions.items()}
         telemetry = Telemetry(
             settings.telemetry,
             engine,
-            upstreams=upstreams,
             methods=settings.unary_methods,
             certificates=shown,
+            reloads=self._reloads,
+            counters=self.counters,
         )
         telemetry.start()
         self._later("telemetry", lambda: telemetry.shutdown(EXPORT_SECONDS))
@@ -134,13 +178,46 @@ class Sidecar:
             keeper.start()
             self._later("state", keeper.stop)
 
-        admin = Admin(settings.admin, engine, telemetry, settings, self.health)
+        self._reloader = Reloader(self._source, lambda: self.settings, engine, self._apply, telemetry.event)
+
+        admin = Admin(settings.admin, engine, telemetry if settings.telemetry.prometheus else None, self)
         self.admin = admin.start()
         self._later("admin", admin.stop)
 
         plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
+        if settings.reload == "watch" and self._source.path is not None:
+            self._watching = asyncio.ensure_future(self._reloader.watch())
+
+    async def _apply(self, wanted: Settings) -> None:
+        """Put settings in force for the calls to come. Raises PilotfishError; then nothing has changed."""
+        plane, shown = self._plane, self._certificates
+        if plane is None or shown is None:
+            raise PilotfishError("the sidecar has not started yet; try again")
+        profiles = await asyncio.to_thread(_profiles, wanted)
+        await asyncio.to_thread(certificates.apply, shown, wanted)
+        plane.connect(wanted)
+        try:
+            with _translated():
+                await asyncio.to_thread(self.engine.apply, wanted.policy_configuration(), profiles)
+        except BaseException:
+            with suppress(ConfigurationError):  # whatever has become of the files, connections keep theirs
+                certificates.apply(shown, self.settings)
+            raise
+        else:
+            self.settings = wanted
+        finally:
+            plane.release(self.settings)
+
+    async def _drain(self, seconds: float) -> None:
+        plane = self._plane
+        if plane is not None:
+            await self._stopped("plane", lambda: plane.drain(seconds))
+            await self._stopped("observer", lambda: asyncio.to_thread(self.engine.flush, OBSERVE_SECONDS))
+
+    def _reloads(self) -> Mapping[str | None, int]:
+        return {} if self._reloader is None else self._reloader.counts()
 
     def _later(self, part: str, stop: Callable[[], object]) -> None:
         self._stops.append((part, lambda: asyncio.to_thread(stop)))
@@ -153,13 +230,22 @@ class Sidecar:
 
 
 def _engine(settings: Settings) -> _core.Engine:
-    profiles = {
+    with _translated():
+        return _core.Engine(settings.engine_configuration(), _profiles(settings), time.monotonic_ns())
+
+
+def _profiles(settings: Settings) -> dict[str, bytes]:
+    return {
         name: profile.read(version.profile)
         for name, version in settings.versions.items()
         if version.profile is not None
     }
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
     try:
-        return _core.Engine(settings.engine_configuration(), profiles, time.monotonic_ns())
+        yield
     except _core.ConfigurationError as exc:
         raise ConfigurationError(str(exc)) from exc
     except _core.ProfileError as exc:
@@ -203,10 +289,11 @@ def _settling(first: Keep, engine: _core.Engine) -> Keep:
 # === the process ===
 
 
-async def _run(settings: Settings, goal: Goal | None) -> int:
+async def _run(settings: Settings, source: Source, goal: Goal | None) -> int:
     asked = _signals()
-    sidecar = Sidecar(settings)
+    sidecar = Sidecar(settings, source)
     await sidecar.start()
+    _obey_hangups(sidecar)
     try:
         _log.info(
             "running",
@@ -219,7 +306,7 @@ async def _run(settings: Settings, goal: Goal | None) -> int:
         return await _until(asked, goal, sidecar)
     finally:
         begun = time.monotonic()
-        await sidecar.stop(settings.drain)
+        await sidecar.stop(sidecar.settings.drain)
         _log.info("stopped", seconds=round(time.monotonic() - begun, 3))
 
 
@@ -239,6 +326,20 @@ def _signals() -> asyncio.Event:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, take, wanted.name)
     return asked
+
+
+def _obey_hangups(sidecar: Sidecar) -> None:
+    under_way: set[asyncio.Task[None]] = set()
+
+    def take() -> None:
+        if sidecar.settings.reload == "off":
+            _log.warning("reload_is_off", signal="SIGHUP", remedy="set reload: signal, or restart")
+            return
+        task = asyncio.ensure_future(sidecar.reload())
+        under_way.add(task)  # the loop itself holds tasks only weakly
+        task.add_done_callback(under_way.discard)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take)
 
 
 async def _until(asked: asyncio.Event, goal: Goal | None, sidecar: Sidecar) -> int:

@@ -7,7 +7,8 @@ good. Files that cannot be used change nothing.
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import structlog
@@ -24,8 +25,23 @@ _log = structlog.get_logger("pilotfish.certificates")
 
 def read(settings: Settings, now: Callable[[], float] = time.time) -> _core.Certificates:
     """Read all files. Raises ConfigurationError."""
-    try:
+    with _translated():
         return _core.Certificates(settings.certificate_configuration(), int(now()))
+
+
+def apply(certificates: _core.Certificates, settings: Settings, now: Callable[[], float] = time.time) -> None:
+    """Read the files of other settings, and use those from now on.
+
+    Raises ConfigurationError, and then nothing has changed.
+    """
+    with _translated():
+        certificates.apply(settings.certificate_configuration(), int(now()))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
     except _core.CertificateError as exc:
         version, setting, what = exc.args
         raise ConfigurationError(f"{section(version)}.{setting}: {what}") from exc

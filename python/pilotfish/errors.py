@@ -2,8 +2,10 @@
 
 * PilotfishError
   + UsageError            the command line asks for something that cannot be done
-  + ConfigurationError    one or more settings cannot be used; nothing was started
+  + ConfigurationError    one or more settings cannot be used; what was in force stays
+    + RestartNeeded       they can, but not without a restart
   + ProfileError          a profile file is missing, damaged, or of another format
+  + StateError            a state file is missing, damaged, or does not add up with others
   + TableError            a data file cannot be read as columns of numbers and texts
   + AddressInUse          a port is taken by another process
   + AdminUnreachable      the admin port of a running sidecar does not answer
@@ -39,8 +41,16 @@ class ConfigurationError(PilotfishError):
         self.problems: Sequence[str] = problems
 
 
+class RestartNeeded(ConfigurationError):  # noqa: N818 - says what is the case
+    """Settings differ from those in force that cannot change while the sidecar runs."""
+
+
 class ProfileError(PilotfishError):
     """A profile file is missing, damaged, or of another format."""
+
+
+class StateError(PilotfishError):
+    """A state file is missing, damaged, or does not add up with others."""
 
 
 class TableError(PilotfishError):

@@ -14,7 +14,7 @@ import structlog
 
 from pilotfish import app, profile
 from pilotfish.errors import ProfileError, UsageError
-from pilotfish.settings import Settings
+from pilotfish.settings import Source
 
 _POLL_SECONDS = 0.2
 _FLUSH_SECONDS = 10.0
@@ -67,17 +67,18 @@ class Learning:
             _log.warning("waiting_for_rows", calls=snapshot["calls"]["total"], rows=rows, needed=self._calls)
 
 
-def learn(settings: Settings, calls: int, out: Path) -> int:
+def learn(source: Source, calls: int, out: Path) -> int:
     """Run a sidecar until it has learned; rows learned, or 0 when a signal stopped it before.
 
-    ``settings`` must have one version and ``monitor.learn_rows == calls``. Raises PilotfishError.
+    The settings must have one version and ``monitor.learn_rows == calls``. Raises PilotfishError.
     """
+    settings = source.load()
     if any(version.profile is not None for version in settings.versions.values()):
         raise UsageError("a profile is configured already (PILOTFISH_PROFILE); unset it to learn a new one")
     if not out.parent.is_dir():
         raise UsageError(f"--out: got {str(out)!r}: no such folder {out.parent}; make it first")
     goal = Learning(calls, out)
-    return goal.rows if app.run(settings, goal) == 0 else 0
+    return goal.rows if app.run(source, goal) == 0 else 0
 
 
 def _snapshot(sidecar: app.Sidecar) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -44,9 +45,14 @@ def client(authority: Authority) -> Pair:
 
 @asynccontextmanager
 async def listening(
-    plane: str, backend: Backend, authority: Authority, folder: Path, **tls: Any
+    plane: str,
+    backend: Backend,
+    authority: Authority,
+    folder: Path,
+    names: Sequence[x509.GeneralName] = (),
+    **tls: Any,
 ) -> AsyncIterator[RunningPlane]:
-    authority.pair().write(folder)
+    authority.pair(*names).write(folder)
     (folder / "ca.crt").write_bytes(authority.pem)
     files = {"certificate": str(folder / "tls.crt"), "key": str(folder / "tls.key")}
     versions = {"v1": {"upstream": f"127.0.0.1:{backend.port}"}}
@@ -243,3 +249,90 @@ async def test_a_model_server_is_spoken_to_over_mutual_tls(
         assert values(backend.call.headers, AUTHORITY) == values(request_headers(), AUTHORITY)
     server.close()
     backend.disconnect()
+
+
+ENVOY = Path(__file__).parents[2] / ".peers" / "envoy" / "bin" / "envoy"
+
+
+@asynccontextmanager
+async def envoy(folder: Path, upstream: int) -> AsyncIterator[int]:
+    """Envoy with the same certificates, and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = (Path(__file__).parents[1] / "data" / "envoy_identity.yaml").read_text()
+    for name, value in {"listen": port, "upstream": upstream, "folder": folder}.items():
+        text = text.replace(f"@{name}@", str(value))
+    (folder / "envoy.yaml").write_text(text)
+    arguments = [
+        "-c",
+        str(folder / "envoy.yaml"),
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "1",
+        "-l",
+        "error",
+    ]
+    process = await asyncio.create_subprocess_exec(str(ENVOY), *arguments)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def patiently(port: int, side: ssl.SSLContext) -> AsyncIterator[Peer]:
+    """A connection to a process that may not listen yet."""
+    for _ in range(600):
+        with contextlib.suppress(ConnectionError):
+            async with connected(port, side) as peer:
+                yield peer
+                return
+        await asyncio.sleep(0.05)
+    raise ConnectionError(f"nobody listens on port {port}")
+
+
+@pytest.mark.skipif(not ENVOY.exists(), reason="Envoy is not installed (make bench-tools)")
+@pytest.mark.parametrize("own", ["with a URI", "without"])
+async def test_envoy_says_the_same_of_a_client(
+    own: str, backend: Backend, authority: Authority, tmp_path: Path
+) -> None:
+    """An oracle for every form of name."""
+    name = x509.NameAttribute
+    odd = [
+        name(NameOID.COUNTRY_NAME, "CH"),
+        name(NameOID.ORGANIZATION_NAME, ' #Zoë & "Söhne", <a+b>; c=d\\e '),
+        name(NameOID.ORGANIZATIONAL_UNIT_NAME, "#1"),
+        name(NameOID.EMAIL_ADDRESS, "a@b.example"),
+        name(NameOID.STREET_ADDRESS, "Gasse 1"),
+        name(NameOID.USER_ID, "uid"),
+        name(NameOID.DOMAIN_COMPONENT, "example"),
+        name(NameOID.SURNAME, "S"),
+        name(NameOID.GIVEN_NAME, "G"),
+        name(NameOID.TITLE, "T"),
+        name(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), "unknown"),
+    ]
+    several = x509.RelativeDistinguishedName(
+        [name(NameOID.COMMON_NAME, "a"), name(NameOID.SERIAL_NUMBER, "7")]
+    )
+    clients = [
+        authority.pair(subject=x509.Name([*(x509.RelativeDistinguishedName([one]) for one in odd), several])),
+        authority.pair(x509.UniformResourceIdentifier("x:a"), x509.UniformResourceIdentifier("x:b?c=d")),
+        authority.pair(x509.DNSName("a.example"), x509.DNSName("b.example"), x509.RFC822Name("a@b.example")),
+    ]
+    tls = {"client_ca": str(tmp_path / "ca.crt"), "forward_client_certificate": True}
+    uri = [x509.UniformResourceIdentifier("spiffe://example/own")] if own == "with a URI" else []
+    async with (
+        listening(
+            "native", backend, authority, tmp_path, names=[x509.DNSName("localhost"), *uri], **tls
+        ) as stand,
+        envoy(tmp_path, backend.port) as port,
+    ):
+        for client in clients:
+            for to in (stand.port, port):
+                async with patiently(to, context(authority, client, tmp_path)) as peer:
+                    assert (await peer.unary(b"x", FORGED)).status == "0"
+    told = sorted(value for call in backend.calls for value in values(call.headers, XFCC))
+    assert len(told) == 2 * len(clients)
+    assert told[::2] == told[1::2]

@@ -1,8 +1,9 @@
 """The doorkeeper: which requests reach the pages at all.
 
 A page in a browser can make requests to this machine under a name its owner lets point here (DNS rebinding),
-and read the answers. On a loopback address only names that are certainly ours are therefore answered. Bodies
-are never read: nothing here takes one.
+and read the answers. On a loopback address only names that are certainly ours are therefore answered. A page
+can also send what it cannot read the answer of: whatever changes something is refused to pages. Bodies are
+never read: nothing here takes one.
 """
 
 import ipaddress
@@ -17,7 +18,7 @@ _LOCAL_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost")
 
 @dataclass(frozen=True)
 class Doorkeeper:
-    """ASGI middleware that refuses foreign hosts and bodies."""
+    """ASGI middleware that refuses foreign hosts, changes that a web page asks for, and bodies."""
 
     application: ASGIApp
     host: str | None
@@ -27,7 +28,7 @@ class Doorkeeper:
         """Answer one request."""
         assert scope["type"] == "http", "lifespan and web sockets are switched off"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = self._foreign(headers.get("host", "")) or _body(headers)
+        refusal = self._foreign(headers.get("host", "")) or _page(scope["method"], headers) or _body(headers)
         if refusal is None:
             await self.application(scope, receive, send)
             return
@@ -58,6 +59,12 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _page(method: str, headers: dict[str, str]) -> tuple[int, str] | None:
+    if method in ("GET", "HEAD") or "origin" not in headers:
+        return None
+    return 403, "the request comes from a web page, which may change nothing here; use pilotfish or curl"
 
 
 def _body(headers: dict[str, str]) -> tuple[int, str] | None:

@@ -1,12 +1,15 @@
-"""The pages of the admin address. All of them only read, and every error is JSON with a message.
+"""The pages of the admin address. Every error is JSON with a message.
 
-``/healthz`` ``/readyz`` ``/metrics`` ``/api/v1/snapshot`` ``/api/v1/config`` ``/api/v1/alarms``
-``/api/v1/profile/{version}``
+GET ``/healthz`` ``/readyz`` ``/metrics`` ``/api/v1/snapshot`` ``/api/v1/config`` ``/api/v1/alarms``
+``/api/v1/profile/{version}`` ``/api/v1/plane`` only read; POST ``/api/v1/config/reload`` and ``/drain`` do
+what a signal does as well.
 """
 
+import asyncio
+import concurrent.futures
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +21,7 @@ from starlette.routing import Route
 
 from pilotfish import __version__
 from pilotfish.admin.health import Health, Verdict, alive, ready
+from pilotfish.reload import Attempt
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -37,11 +41,16 @@ class Metrics(Protocol):
     def prometheus(self) -> bytes: ...  # noqa: D102
 
 
-class Configuration(Protocol):
-    """What the pages read of the settings."""
+class Sidecar(Protocol):
+    """What the pages ask of the sidecar."""
 
-    def effective(self) -> dict[str, Any]:
-        """Plain data in force, with secrets masked."""
+    def health(self) -> Health: ...  # noqa: D102
+    def configuration(self) -> Mapping[str, Any]:
+        """``settings`` in force with secrets masked, ``generation``, ``reloads`` and ``last_reload``."""
+
+    def counters(self) -> Mapping[str, int]: ...  # noqa: D102
+    def request_reload(self) -> "concurrent.futures.Future[Attempt] | None": ...  # noqa: D102
+    def request_drain(self) -> "concurrent.futures.Future[None]": ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,7 @@ class Pages:
     engine: Engine
     metrics: Metrics | None
     """None when /metrics is switched off."""
-    configuration: Configuration
-    health: Callable[[], Health]
+    sidecar: Sidecar
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -63,11 +71,15 @@ class Pages:
             "/metrics": self._metrics,
             "/api/v1/snapshot": self._snapshot,
             "/api/v1/config": self._config,
+            "/api/v1/plane": self._plane,
             "/api/v1/alarms": self._alarms,
             "/api/v1/profile/{version}": self._profile,
         }
+        actions = {"/api/v1/config/reload": self._reload, "/drain": self._drain}
+        routes = [Route(path, page, methods=["GET", "HEAD"]) for path, page in pages.items()]
+        routes += [Route(path, action, methods=["POST"]) for path, action in actions.items()]
         application = Starlette(
-            routes=[Route(path, page, methods=["GET", "HEAD"]) for path, page in pages.items()],
+            routes=routes,
             exception_handlers={HTTPException: _refused, Exception: _failed},
         )
         application.router.redirect_slashes = False
@@ -78,10 +90,10 @@ class Pages:
         return _json({"pilotfish": __version__, "paths": paths})
 
     async def _healthz(self, request: Request) -> Response:  # noqa: ARG002 - the shape of a page
-        return _probe(alive(self.health()))
+        return _probe(alive(self.sidecar.health()))
 
     async def _readyz(self, request: Request) -> Response:  # noqa: ARG002
-        return _probe(ready(self.health()))
+        return _probe(ready(self.sidecar.health()))
 
     async def _metrics(self, request: Request) -> Response:  # noqa: ARG002
         if self.metrics is None:
@@ -92,7 +104,11 @@ class Pages:
         return _json_bytes(self.engine.snapshot(time.monotonic_ns(), _flag(request, "detail")))
 
     async def _config(self, request: Request) -> Response:  # noqa: ARG002
-        return _json(self.configuration.effective())
+        return _json(dict(self.sidecar.configuration()))
+
+    async def _plane(self, request: Request) -> Response:  # noqa: ARG002
+        health, counters = self.sidecar.health(), dict(self.sidecar.counters())
+        return _json({"upstreams": dict(health.upstreams), "counters": counters})
 
     async def _alarms(self, request: Request) -> Response:
         return _json_bytes(self.engine.alarms(_sequence(request, "after")))
@@ -106,8 +122,21 @@ class Pages:
         headers = {**_HEADERS, "content-disposition": name}
         return Response(profile, media_type="application/octet-stream", headers=headers)
 
+    async def _reload(self, request: Request) -> Response:  # noqa: ARG002
+        asked = self.sidecar.request_reload()
+        if asked is None:
+            raise HTTPException(409, "reloading is switched off; set reload: signal, or restart")
+        attempt = await asyncio.wrap_future(asked)
+        report = dict(self.sidecar.configuration())
+        del report["settings"]
+        return _json(report, 200 if attempt.error is None else 422)
+
+    async def _drain(self, request: Request) -> Response:  # noqa: ARG002
+        await asyncio.wrap_future(self.sidecar.request_drain())
+        return _json({"drained": True})
+
     def _no_profile(self, version: str) -> str:
-        versions = self.configuration.effective().get("versions", {})
+        versions = self.sidecar.configuration()["settings"]["versions"]
         if version not in versions:
             return f"no version {version!r}; the configuration has {', '.join(sorted(versions)) or 'none'}"
         return (
@@ -152,8 +181,9 @@ async def _refused(request: Request, exc: Exception) -> Response:
     if exc.status_code == 404 and exc.detail == "Not Found":
         return error(404, f"no page {request.url.path!r}; / lists them")
     if exc.status_code == 405:
-        answer = error(405, f"{request.method} changes nothing here; only GET and HEAD are answered")
-        answer.headers["allow"] = "GET, HEAD"
+        allowed = ", ".join(sorted(str((exc.headers or {}).get("Allow", "GET")).split(", ")))
+        answer = error(405, f"{request.method} is not answered here; only {allowed} is")
+        answer.headers["allow"] = allowed
         return answer
     return error(exc.status_code, exc.detail)
 

@@ -5,7 +5,6 @@ Never the event loop of the calls: a scrape of thousands of series takes millise
 
 import asyncio
 import threading
-from collections.abc import Callable
 from socket import socket
 
 import structlog
@@ -13,11 +12,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pilotfish.admin.doorkeeper import Doorkeeper
-from pilotfish.admin.health import Health
 from pilotfish.admin.listener import forget, listen
-from pilotfish.admin.pages import Engine, Metrics, Pages
+from pilotfish.admin.pages import Engine, Metrics, Pages, Sidecar
 from pilotfish.errors import PilotfishError
-from pilotfish.settings import Settings
 from pilotfish.settings.address import is_loopback, split
 
 _START_SECONDS = 10.0
@@ -30,19 +27,14 @@ _log = structlog.get_logger("pilotfish.admin")
 
 
 class Admin:
-    """The admin address of one sidecar. ``health`` is asked by every probe, from the admin thread."""
+    """The admin address of one sidecar, which is asked from the admin thread.
 
-    def __init__(
-        self,
-        address: str,
-        engine: Engine,
-        telemetry: Metrics,
-        settings: Settings,
-        health: Callable[[], Health],
-    ) -> None:
+    Without ``metrics`` there is no page of them.
+    """
+
+    def __init__(self, address: str, engine: Engine, metrics: Metrics | None, sidecar: Sidecar) -> None:
         self._address = address
-        metrics = telemetry if settings.telemetry.prometheus else None
-        pages = Pages(engine, metrics, settings, health)
+        pages = Pages(engine, metrics, sidecar)
         self._application = Doorkeeper(pages.application(), _guarded_host(address))
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None

@@ -1,4 +1,4 @@
-"""The command line: ``pilotfish run | check | schema | status | profile | backtest | tune | demo``.
+"""The command line: ``pilotfish run | check | status | health | reload | drain | state | profile | ...``.
 
 Commands read their arguments, call one thing and print; whatever they call is imported when it is needed, so
 that ``--help`` answers at once. Exit codes: 0 done, 1 failed, 2 usage or configuration.
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pilotfish.cli import backtest, demo, profile, run, status, tune
+from pilotfish.cli import backtest, control, demo, profile, run, state, status, tune
 from pilotfish.errors import PilotfishError
 
 
@@ -61,7 +61,11 @@ app.command(epilog=run.RUN_EXAMPLES)(run.run)
 app.command(epilog=run.CHECK_EXAMPLES)(run.check)
 app.command(epilog=run.SCHEMA_EXAMPLES)(run.schema)
 app.command(epilog=status.EXAMPLES)(status.status)
+app.command(epilog=control.HEALTH_EXAMPLES)(control.health)
+app.command(epilog=control.RELOAD_EXAMPLES)(control.reload)
+app.command(epilog=control.DRAIN_EXAMPLES)(control.drain)
 app.add_typer(profile.app, name="profile")
+app.add_typer(state.app, name="state")
 app.command(epilog=backtest.EXAMPLES)(backtest.backtest)
 app.command(epilog=tune.EXAMPLES)(tune.tune)
 app.command(epilog=demo.EXAMPLES)(demo.demo)

@@ -43,7 +43,7 @@ def backtest(
     data: Data,
     pane: Annotated[
         int | None,
-        typer.Option(metavar="ROWS", min=1, help="Rows that are compared at a time. [default: 500]"),
+        typer.Option(metavar="ROWS", min=1, help="Rows that are compared at a time. [default: 1000]"),
     ] = None,
     arl: Annotated[
         int | None,

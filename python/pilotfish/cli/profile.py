@@ -122,11 +122,11 @@ def learn(
     from pilotfish import settings
 
     flags = {"upstream": upstream, "listen": listen, "admin": admin, "calls": calls}
-    loaded = settings.load(None, os.environ, flags)
+    source = settings.Source(None, os.environ, flags)
 
     from pilotfish.learn import learn as learned
 
-    rows = learned(loaded, calls, out)
+    rows = learned(source, calls, out)
     if not rows:
         raise ProfileError(f"stopped before {calls} calls had passed; nothing was written")
     typer.echo(f"{out}: learned from {rows} rows; use it with: pilotfish run --profile {out}")

@@ -89,11 +89,11 @@ def run(
         "state": state,
         "otlp": otlp,
     }
-    loaded = settings.load(config, os.environ, {name: _text(value) for name, value in flags.items()})
+    source = settings.Source(config, os.environ, {name: _text(value) for name, value in flags.items()})
 
     from pilotfish import app
 
-    raise typer.Exit(app.run(loaded))
+    raise typer.Exit(app.run(source))
 
 
 def check(

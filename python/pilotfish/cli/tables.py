@@ -4,7 +4,7 @@ What matters most comes first: alarms, then how far each version has drifted, th
 are reached; the accounting comes last, because it is only read when something else looks wrong.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from rich.console import RenderableType
@@ -17,15 +17,19 @@ _PPM = 1_000_000
 _DISTANCES = ("psi", "jensen_shannon", "ks")
 
 
-def report(snapshot: Snapshot, features: int) -> Iterator[RenderableType]:
-    """Everything worth showing of a snapshot; at most ``features`` features of each version."""
+def report(
+    snapshot: Snapshot, plane: Mapping[str, Any], configuration: Mapping[str, Any], features: int
+) -> Iterator[RenderableType]:
+    """Everything worth showing of a sidecar; at most ``features`` features of each version."""
     yield _headline(snapshot)
     yield _calls(snapshot)
     yield _routes(snapshot)
     if snapshot["shadows"]:
         yield _shadows(snapshot)
-    for model in snapshot["models"]:
-        yield _model(model, features)
+    for held in snapshot["models"]:
+        yield model(held, features)
+    yield _connections(plane)
+    yield _configuration(configuration)
     yield _accounting(snapshot)
 
 
@@ -60,6 +64,31 @@ def _headline(snapshot: Snapshot) -> Text:
     active = snapshot["alarms"]["active"]
     text = Text(f"pilotfish {snapshot['version']}, {snapshot['plane']} plane, up {_uptime(snapshot)}: ")
     text.append(_alarms(active), style="bold red" if active else "green")
+    return text
+
+
+def _connections(plane: Mapping[str, Any]) -> Text:
+    upstreams, counters = dict(plane["upstreams"]), dict(plane["counters"])
+    text = Text("Model servers: ")
+    for name, state in upstreams.items():
+        style = "bold red" if state == "unreachable" else ""
+        text.append(f"{name} {state}", style=style).append("; ")
+    if not counters:
+        return text.append("connections are not counted on this plane")
+    text.append(f"{counters.pop('connections_open')} client connections")
+    accepted = counters.pop("connections_accepted")
+    usual = ("calls_open", "upstream_connected", "clients_waited_for", "upstreams_waited_for")
+    odd = {name.replace("_", " "): count for name, count in counters.items() if count and name not in usual}
+    return text.append(f" of {accepted} since the start" + "".join(f"; {k} {n}" for k, n in odd.items()))
+
+
+def _configuration(configuration: Mapping[str, Any]) -> Text:
+    reloads, last = configuration["reloads"], configuration["last_reload"]
+    rejected = sum(reloads["rejected"].values())
+    text = Text(f"Configuration: generation {configuration['generation']}, ")
+    text.append(f"{reloads['applied']} reloads, {rejected} rejected")
+    if last is not None and not last["applied"]:
+        text.append("; the last was rejected:\n" + "\n".join(last["problems"]), style="bold red")
     return text
 
 
@@ -144,11 +173,12 @@ def _shadows(snapshot: Snapshot) -> Table:
     return table
 
 
-def _model(model: Snapshot, features: int) -> Table:
-    shown = sorted(model["features"], key=_urgency, reverse=True)[:features]
-    more = len(model["features"]) - len(shown)
-    name = f"{model['model']} {model['version']}"
-    title = f"{name}: {model['state']}, {model['rows']} rows in {model['calls']} calls{_accuracy(model)}"
+def model(held: Snapshot, features: int) -> Table:
+    """One version: at most so many features, the most drifted first."""
+    shown = sorted(held["features"], key=_urgency, reverse=True)[:features]
+    more = len(held["features"]) - len(shown)
+    name = f"{held['model']} {held['version']}"
+    title = f"{name}: {held['state']}, {held['rows']} rows in {held['calls']} calls{_accuracy(held)}"
     windows = list(dict.fromkeys(window["window"] for feature in shown for window in feature["windows"]))
     columns = ["feature", "", "mean", "missing", "bits", "psi", "JS", "KS"]
     table = _table(title, *columns, *(f"psi {window}" for window in windows), "alarm")

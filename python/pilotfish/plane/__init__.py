@@ -39,5 +39,8 @@ class Plane(Protocol):
     def ready(self) -> bool:
         """Whether calls are accepted. Says nothing of the models: their health is theirs to answer for."""
 
+    def counters(self) -> Mapping[str, int]:
+        """Connections, refusals and the ends that are nobody's answer, by name; empty if it counts none."""
+
     def upstreams(self) -> Mapping[str, UpstreamState]:
         """State of the connection to each version."""

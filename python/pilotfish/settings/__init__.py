@@ -4,7 +4,7 @@
 the manual.
 """
 
-from pilotfish.settings.loading import load
+from pilotfish.settings.loading import Source, load
 from pilotfish.settings.observing import (
     AlarmSettings,
     JournalSettings,
@@ -31,6 +31,7 @@ __all__ = [
     "Sampling",
     "Settings",
     "Shadow",
+    "Source",
     "TelemetrySettings",
     "TensorSettings",
     "Tolerance",

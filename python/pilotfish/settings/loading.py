@@ -4,6 +4,7 @@ Nothing is started from a configuration that has a single problem; so everything
 is checked here, the profile files included.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pilotfish import _core, profile
-from pilotfish.errors import ConfigurationError, ProfileError
-from pilotfish.settings import document, problem
+from pilotfish.errors import ConfigurationError, ProfileError, RestartNeeded
+from pilotfish.settings import document, lasting, problem
 from pilotfish.settings.address import ListenAddress
 from pilotfish.settings.conflicts import conflicts
 from pilotfish.settings.root import Settings
@@ -22,12 +23,43 @@ from pilotfish.settings.sources import Layers
 from pilotfish.settings.tls import ListenerTls, certificate_configuration
 
 
-def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+class Source:
+    """Where the settings come from, to be read again and again: a file, and what is laid over it."""
+
+    def __init__(
+        self, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
+    ) -> None:
+        self.path = path
+        self._environ = dict(environ)
+        self._flags = flags or {}
+        self.first = self.fingerprint()
+        """The fingerprint before anything was loaded."""
+
+    def load(self, running: Settings | None = None) -> Settings:
+        """As :func:`load`."""
+        return load(self.path, self._environ, self._flags, running)
+
+    def fingerprint(self) -> str:
+        """Changes when the file does. Never raises.
+
+        Of the content, not of the file: a volume of Kubernetes exchanges the folder that it is in.
+        """
+        return "" if self.path is None else hashlib.sha256(_head(self.path)).hexdigest()
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any],
+    running: Settings | None = None,
+) -> Settings:
     """Read, merge and check the settings: flags win over the environment, that over the file, then defaults.
 
     ``flags`` maps the names in ``sources.FLAGS`` and ``sources.SHORT`` to values; None means not given.
+    ``running`` are the settings in force, if there are.
 
-    Raises ConfigurationError with every problem found.
+    Raises ConfigurationError with every problem found, RestartNeeded if there is no other than that what is
+    ``running`` cannot follow.
     """
     layers = Layers()
     if path is not None:
@@ -45,8 +77,32 @@ def load(path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any]
     else:
         found += _files(settings.tls, settings.versions, layers)
     if found:
-        raise ConfigurationError(*dict.fromkeys(text for _, text in sorted(found, key=lambda item: item[0])))
+        raise ConfigurationError(*_sorted(found))
+    if running is not None and (late := _restart(running, settings, layers)):
+        raise RestartNeeded(*_sorted(late))
     return settings
+
+
+def _sorted(found: list[tuple[int, str]]) -> list[str]:
+    return list(dict.fromkeys(text for _, text in sorted(found, key=lambda item: item[0])))
+
+
+def _restart(running: Settings, wanted: Settings, layers: Layers) -> list[tuple[int, str]]:
+    what = "cannot change while the sidecar runs (it is {}); restart it, or set it back"
+    return [
+        problem.line(
+            where, layers, what.format(problem.shown(where, value)), value=layers.at(where) is not None
+        )
+        for where, value in lasting.changed(running, wanted)
+    ]
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(document.MAX_BYTES + 1)
+    except OSError as exc:
+        return repr(exc.errno).encode()
 
 
 def _conflicts(layers: Layers) -> list[tuple[int, str]]:

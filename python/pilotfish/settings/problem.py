@@ -67,10 +67,10 @@ def line(where: Where, layers: Layers, what: str, *, value: bool = True) -> tupl
     parts = []
     if origin is not None:
         parts.append(origin.text)
-    if (origin is None or origin.kind == "file" or place != where) and (shown := show(where)):
-        parts.append(shown)
+    if (origin is None or origin.kind == "file" or place != where) and (setting := show(where)):
+        parts.append(setting)
     if value:
-        parts.append(f"got {_shown(where, layers.at(where))}")
+        parts.append(f"got {shown(where, layers.at(where))}")
     return (origin.line if origin else 0), ": ".join([*parts, what])
 
 
@@ -123,7 +123,8 @@ def _unknown(where: Where, origin: Origin | None) -> str:
     return f"unknown key; did you mean {close[0]!r}?"
 
 
-def _shown(where: Where, value: Any) -> str:
+def shown(where: Where, value: Any) -> str:
+    """A value as a message shows it: short, and without secrets."""
     if any(is_secret(step) for step in where if isinstance(step, str)):
         return MASK
     if value is None or isinstance(value, bool):

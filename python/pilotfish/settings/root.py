@@ -111,6 +111,10 @@ class Settings(Section):
     """Methods with one request and one response, beside those pilotfish knows. They take a shorter way."""
     log: LogSettings = LogSettings()
     """The log on standard error."""
+    reload: Literal["watch", "signal", "off"] = "watch"
+    """When the configuration is read again, for new calls: `watch` looks at the file once a second and obeys
+    SIGHUP and POST /api/v1/config/reload, `signal` obeys those two, `off` none. Versions, routes, sampling
+    and drain can change; a configuration that cannot be used changes nothing."""
     drain: Seconds = Field(default=5.0, ge=0, le=600)
     """How long calls under way may take to end after SIGTERM."""
     limits: Limits = Limits()

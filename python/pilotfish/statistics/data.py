@@ -136,13 +136,18 @@ def _array(values: Any) -> npt.NDArray[Any]:
     """An array of what was given, object where it is no number."""
     if hasattr(values, "to_numpy"):
         found = np.asarray(values.to_numpy())
-        return found if found.dtype.kind in "biuf" else found.astype(object)
-    items = list(values)
+        if found.dtype.kind in "biuf":
+            return found
+        items = found.tolist()
+    else:
+        items = list(values)
+    if hasattr(values, "isna"):  # pandas has several missing values, of which some compare to nothing
+        items = [None if gone else item for item, gone in zip(items, values.isna(), strict=True)]
     if all(isinstance(item, bool | int | float | np.number | np.bool_) for item in items):
         return np.asarray(items, np.float64)
-    found = np.empty(len(items), object)
-    found[:] = items
-    return found
+    held = np.empty(len(items), object)
+    held[:] = items
+    return held
 
 
 def _texts(name: str, items: Sequence[Any]) -> Texts:

@@ -206,6 +206,14 @@ class Profile:
         assert inner is not None
         return Histogram._of(inner)
 
+    def distinct_sketch(self, name: str) -> bytes | None:
+        """The different values of a feature, as a HyperLogLog sketch in the format of Apache DataSketches.
+
+        Druid, Spark and the libraries of that project read and merge it (``hll_sketch``): numbers count as
+        float64, texts as UTF-8. None in files of an earlier version. Raises KeyError.
+        """
+        return self._inner.distinct(self[name].direction, name)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Profile) and self.hash == other.hash
 

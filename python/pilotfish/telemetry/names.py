@@ -65,6 +65,14 @@ class Attribute:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The metric that a counter of the native plane is part of, and what tells it apart there."""
+
+    metric: str
+    attributes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Registry:
     """The whole registry under one version of the semantic conventions."""
 
@@ -74,6 +82,8 @@ class Registry:
     spans: Mapping[str, Span]
     """By kind, ``server`` and ``client``."""
     events: Mapping[str, Event]
+    plane_counters: Mapping[str, Part | None]
+    """By the counter's name in the native plane; None for one that another metric says already."""
 
 
 @cache
@@ -111,6 +121,9 @@ def registry(semconv: str | None = None) -> Registry:
                 )
                 for entry in document["events"]
             }
+        ),
+        plane_counters=MappingProxyType(
+            {name: _part(entry, renames) for name, entry in document["plane_counters"].items()}
         ),
     )
 
@@ -168,6 +181,13 @@ def _metric(
         source=entry.get("source", "snapshot"),
         buckets=buckets[entry["buckets"]] if "buckets" in entry else (),
     )
+
+
+def _part(entry: dict[str, Any] | None, renames: Mapping[str, str]) -> Part | None:
+    if entry is None:
+        return None
+    attributes = {renames.get(name, name): value for name, value in entry.get("attributes", {}).items()}
+    return Part(entry["metric"], MappingProxyType(attributes))
 
 
 def _attributes(entry: dict[str, Any], renames: Mapping[str, str]) -> Mapping[str, Level]:

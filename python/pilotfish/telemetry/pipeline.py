@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import structlog
@@ -23,12 +23,17 @@ from pilotfish.telemetry.names import OUTCOME, PROCESS_SCOPE, SCHEMA_URL, SIGNAL
 from pilotfish.telemetry.process import Process
 from pilotfish.telemetry.prometheus import exposition
 from pilotfish.telemetry.reader import SnapshotReader
-from pilotfish.telemetry.readings import read, read_certificates
+from pilotfish.telemetry.readings import (
+    joined,
+    read,
+    read_certificates,
+    read_counters,
+    read_reloads,
+)
 from pilotfish.telemetry.resource import resource
 from pilotfish.telemetry.series import Collection
 from pilotfish.telemetry.stopping import Part, stop_together
 from pilotfish.telemetry.traces import SpanQueue, Traces
-from pilotfish.telemetry.upstreams import Upstreams
 
 SHUTDOWN_SECONDS = 3.0
 """Default deadline of :meth:`Telemetry.shutdown`."""
@@ -36,6 +41,8 @@ SHUTDOWN_SECONDS = 3.0
 _log = structlog.get_logger("pilotfish.telemetry")
 _QUEUE_SIZE = 2048  # the SDK's defaults
 _BATCH_SIZE = 512
+_PIECE_FEATURES = 64
+"""Features whose JSON is read at once: a millisecond or so in which no other Python thread runs."""
 
 
 class Snapshots(Protocol):
@@ -43,6 +50,9 @@ class Snapshots(Protocol):
 
     def snapshot(self, now_ns: int, detail: bool = False) -> bytes:
         """All numbers as JSON."""
+
+    def snapshot_pieces(self, now_ns: int, detail: bool, features: int) -> list[bytes]:
+        """The same in pieces: see ``_core.Engine``."""
 
 
 class Certificates(Protocol):
@@ -55,9 +65,9 @@ class Certificates(Protocol):
 class Telemetry:
     """Metrics, traces and logs of one sidecar.
 
-    ``upstreams`` maps versions to their configured addresses; ``methods`` are recognised RPC methods beside
-    the built-in ones. Nothing is sent before :meth:`start`, and only what settings or ``OTEL_*`` variables
-    ask for.
+    ``methods`` are recognised RPC methods beside the built-in ones; ``reloads`` and ``counters`` are asked
+    for the counts that are not the engine's, at every collection. Nothing is sent before :meth:`start`, and
+    only what settings or ``OTEL_*`` variables ask for.
     """
 
     def __init__(
@@ -65,14 +75,16 @@ class Telemetry:
         settings: TelemetrySettings,
         engine: Snapshots,
         *,
-        upstreams: Mapping[str, str] | None = None,
         methods: Iterable[str] = (),
         certificates: Certificates | None = None,
+        reloads: Callable[[], Mapping[str | None, int]] = dict,
+        counters: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._certificates = certificates
-        self._upstreams = Upstreams(upstreams or {})
+        self._reloads = reloads
+        self._counters = counters
         self._methods = Methods(methods)
         self._resource = resource(settings.resource)
         self._cardinality = Cardinality()
@@ -149,8 +161,10 @@ class Telemetry:
         return in_time
 
     def _collect(self, detail: bool) -> Collection:
-        snapshot = json.loads(self._engine.snapshot(time.monotonic_ns(), detail))
-        collection = read(snapshot, self._upstreams)
+        snapshot = joined(self._engine.snapshot_pieces(time.monotonic_ns(), detail, _PIECE_FEATURES))
+        collection = read(snapshot)
+        read_reloads(self._reloads(), collection)
+        read_counters(self._counters(), collection)
         if self._certificates is not None:
             read_certificates(json.loads(self._certificates.states()), time.time(), collection)
         for signal, backlog in self._backlogs:

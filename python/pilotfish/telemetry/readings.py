@@ -3,6 +3,7 @@
 The core counts everything since its start, so every value here is cumulative or a present state.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,22 @@ _SHADOW_OUTCOMES = ("ok", "error", "timeout", "dropped")
 _COMPARISONS = ("match", "mismatch", "undecodable", "status_mismatch")
 
 
-def read(snapshot: Mapping[str, Any], upstreams: Upstreams) -> Collection:
+def joined(pieces: Sequence[bytes]) -> dict[str, Any]:
+    """The snapshot of ``Engine.snapshot_pieces``; other threads may run between two pieces."""
+    first, *others = pieces
+    snapshot: dict[str, Any] = json.loads(first)
+    for piece in map(json.loads, others):
+        snapshot["models"][piece["model"]]["features"].extend(piece["features"])
+    return snapshot
+
+
+def read(snapshot: Mapping[str, Any]) -> Collection:
     """Everything a snapshot says.
 
     Without detail it holds no exponential histograms, and so neither does the result.
     """
     into = Collection()
+    upstreams = Upstreams({version["version"]: version["upstream"] for version in snapshot["versions"]})
     _calls(snapshot["calls"], upstreams, into)
     for route in snapshot["routes"]:
         _route(route, into)
@@ -34,6 +45,7 @@ def read(snapshot: Mapping[str, Any], upstreams: Upstreams) -> Collection:
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["raised"], {names.ALERT_STATE: "raised"})
     into.add("pilotfish.drift.alerts", snapshot["alarms"]["cleared"], {names.ALERT_STATE: "cleared"})
     into.add("pilotfish.telemetry.overflows", snapshot["series_overflow"], {names.STREAM: "engine"})
+    into.add("pilotfish.config.generation", snapshot["generation"])
     return into
 
 
@@ -142,3 +154,16 @@ def _state(state: Mapping[str, Any], into: Collection) -> None:
 def _by_reason(into: Collection, metric: str, outcome: str, reasons: Mapping[str, int]) -> None:
     for reason, count in reasons.items():
         into.add(metric, count, {names.OUTCOME: outcome, names.ERROR_TYPE: reason})
+
+
+def read_reloads(reloads: Mapping[str | None, int], into: Collection) -> None:
+    """Add the reloads, by the error that kept one from taking effect."""
+    for error, count in reloads.items():
+        into.add("pilotfish.config.reloads", count, {names.ERROR_TYPE: error})
+
+
+def read_counters(counters: Mapping[str, int], into: Collection) -> None:
+    """Add the plane's own counters, each as the registry says what it is part of."""
+    for name, part in names.registry().plane_counters.items():
+        if part is not None and name in counters:
+            into.add(part.metric, counters[name], part.attributes)

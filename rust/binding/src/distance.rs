@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use numpy::PyReadonlyArray1;
-use pilotfish_core::distance::{Bracket, Brackets, Chance, Distance, Distances, Library, Measured, Spread};
+use pilotfish_core::distance::{
+    Bracket, Brackets, Chance, Distance, Distances, Fine, Library, Measured, Spread,
+};
 use pilotfish_core::profile::Reference;
-use pilotfish_core::sketch::binning::Binning;
+use pilotfish_core::sketch::binning::{BINS_MAX, Binning};
 use pilotfish_core::sketch::moments::Moments;
 use pilotfish_core::sketch::screen::screen;
 use pilotfish_core::sketch::{BLOCK, Sketch, bins::Bins};
@@ -82,17 +84,26 @@ pub fn bracket(
     discrete: bool,
 ) -> PyResult<(f64, f64)> {
     let distance = named(name)?;
-    let binning = binned(&edges, discrete)?;
-    let reference = counted("x", &binning, &reference);
-    let current = counted("x", &binning, &current);
-    let brackets = Brackets::of(&reference.bins, &current.bins);
+    let edges = edges.as_array().to_vec();
+    let (reference, current) = (finite(&reference), finite(&current));
+    let (brackets, spread) = if edges.len() > BINS_MAX + 1 && !discrete {
+        let empty = Fine::new(&edges).ok_or_else(|| wrong_edges(&edges))?;
+        let (mut f, mut g) = (empty.clone(), empty);
+        f.update(&reference);
+        g.update(&current);
+        let mut moments = Moments::default();
+        reference.chunks(BLOCK).for_each(|block| moments.update(block));
+        (f.brackets(&g), Spread { std: moments.std().unwrap_or(0.0), ..Spread::default() })
+    } else {
+        let binning = binned(&edges, discrete)?;
+        let (f, g) = (counted("x", &binning, &reference), counted("x", &binning, &current));
+        (Brackets::of(&f.bins, &g.bins), Spread::of(&f))
+    };
     let found = match distance {
         Distance::Ks => brackets.and_then(|found| found.ks),
         Distance::CramerVonMises => brackets.and_then(|found| found.cramer_von_mises),
         Distance::Wasserstein => brackets.and_then(|found| found.wasserstein),
-        Distance::WassersteinNormalized => {
-            brackets.and_then(|found| found.normalized(&Spread::of(&reference)))
-        }
+        Distance::WassersteinNormalized => brackets.and_then(|found| found.normalized(&spread)),
         Distance::Energy => brackets.and_then(|found| found.energy),
         _ => {
             return Err(PyValueError::new_err(format!(
@@ -114,9 +125,9 @@ pub fn measure<'py>(
     discrete: bool,
     chance: f64,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let binning = binned(&edges, discrete)?;
-    let reference = counted("x", &binning, &reference);
-    let current = counted("x", &binning, &current);
+    let binning = binned(&edges.as_array().to_vec(), discrete)?;
+    let reference = counted("x", &binning, &reference.as_array().to_vec());
+    let current = counted("x", &binning, &current.as_array().to_vec());
     let spread = Spread::of(&reference);
     let found = Distances::of(&reference.bins, &current.bins, &spread, &Chance::of(chance));
     to_python(py, &found.ok_or_else(nothing)?)
@@ -143,21 +154,26 @@ fn named(name: &str) -> PyResult<Distance> {
     })
 }
 
-fn binned(edges: &Values<'_>, discrete: bool) -> PyResult<Arc<Binning>> {
-    let edges = edges.as_array().to_vec();
-    let found = if discrete { Binning::discrete(&edges) } else { Binning::numeric(&edges) };
-    found.map(Arc::new).ok_or_else(|| {
-        PyValueError::new_err(format!(
-            "{} edges: write 2 to 65 finite numbers in ascending order (discrete: up to 64 values)",
-            edges.len()
-        ))
-    })
+fn binned(edges: &[f64], discrete: bool) -> PyResult<Arc<Binning>> {
+    let found = if discrete { Binning::discrete(edges) } else { Binning::numeric(edges) };
+    found.map(Arc::new).ok_or_else(|| wrong_edges(edges))
 }
 
-fn counted(name: &str, binning: &Arc<Binning>, values: &Values<'_>) -> Reference {
+fn wrong_edges(edges: &[f64]) -> PyErr {
+    PyValueError::new_err(format!(
+        "{} edges: write 2 to 65 finite numbers in ascending order (for a bracket to 257, discrete: up to 64 values)",
+        edges.len()
+    ))
+}
+
+fn finite(values: &Values<'_>) -> Vec<f64> {
+    values.as_array().iter().copied().filter(|value| value.is_finite()).collect()
+}
+
+fn counted(name: &str, binning: &Arc<Binning>, values: &[f64]) -> Reference {
     let (mut bins, mut moments) = (Bins::new(Arc::clone(binning)), Moments::default());
     let mut scratch = [0.0; BLOCK];
-    for block in values.as_array().to_vec().chunks(BLOCK) {
+    for block in values.chunks(BLOCK) {
         let (finite, specials) = screen(block, &mut scratch);
         bins.update(finite);
         bins.add_specials(&specials);

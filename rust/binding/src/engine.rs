@@ -151,15 +151,30 @@ impl Engine {
         json(py, || self.inner.snapshot(now_ns, detail))
     }
 
+    fn snapshot_pieces<'py>(
+        &self,
+        py: Python<'py>,
+        now_ns: Nanos,
+        detail: bool,
+        features: usize,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let encoded = py.detach(|| {
+            let (rest, pieces) = self.inner.snapshot(now_ns, detail).in_pieces(features);
+            let pieces = pieces.iter().map(serde_json::to_vec);
+            std::iter::once(serde_json::to_vec(&rest)).chain(pieces).collect::<Result<Vec<_>, _>>()
+        });
+        encoded
+            .map(|pieces| pieces.iter().map(|piece| PyBytes::new(py, piece)).collect())
+            .map_err(not_encoded)
+    }
+
     fn alarms<'py>(&self, py: Python<'py>, after: u64) -> PyResult<Bound<'py, PyBytes>> {
         json(py, || self.inner.alarms(after))
     }
 
     /// Encodes without the GIL; one model is locked at a time.
     fn state<'py>(&self, py: Python<'py>, clock: &str, now_ns: Nanos) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = py
-            .detach(|| self.inner.state(clock, now_ns))
-            .map_err(|error| PyRuntimeError::new_err(format!("the state could not be encoded: {error}")))?;
+        let bytes = py.detach(|| self.inner.state(clock, now_ns)).map_err(Error::from)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
@@ -229,13 +244,15 @@ fn read(profiles: BTreeMap<String, PyBackedBytes>) -> Result<Profiles, Error> {
 }
 
 /// Gathers and encodes without the GIL, so that no call waits for a reader.
-fn json<'py, T: Serialize>(
+pub(crate) fn json<'py, T: Serialize>(
     py: Python<'py>,
     gather: impl FnOnce() -> T + Send,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let encoded = py.detach(|| serde_json::to_vec(&gather()));
-    match encoded {
-        Ok(bytes) => Ok(PyBytes::new(py, &bytes)),
-        Err(error) => Err(PyRuntimeError::new_err(format!("the snapshot could not be encoded: {error}"))),
-    }
+    encoded.map(|bytes| PyBytes::new(py, &bytes)).map_err(not_encoded)
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "what map_err hands over")]
+fn not_encoded(error: serde_json::Error) -> PyErr {
+    PyRuntimeError::new_err(format!("the snapshot could not be encoded: {error}"))
 }

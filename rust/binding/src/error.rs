@@ -1,6 +1,6 @@
 //! Errors of the core as Python exceptions, each mapped here and nowhere else.
 
-use pilotfish_core::{error, profile};
+use pilotfish_core::{error, profile, state};
 use pilotfish_proxy::{self as proxy, StartError};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 create_exception!(_core, CertificateError, PyValueError, "A file of a certificate cannot be used.");
 create_exception!(_core, ConfigurationError, PyValueError, "The engine's configuration cannot be used.");
 create_exception!(_core, ProfileError, PyValueError, "A profile cannot be read or built.");
+create_exception!(_core, StateError, PyValueError, "A state file cannot be read, or not be added to others.");
 
 /// Everything that can go wrong behind the binding.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub enum Error {
     Thread(std::io::Error),
     Plane(StartError),
     Certificate(proxy::CertificateError),
+    State(state::StateError),
 }
 
 impl From<Error> for PyErr {
@@ -25,6 +27,7 @@ impl From<Error> for PyErr {
         match error {
             Error::Configuration(error) => ConfigurationError::new_err(error.to_string()),
             Error::Profile(error) => ProfileError::new_err(error.to_string()),
+            Error::State(error) => StateError::new_err(error.to_string()),
             Error::Thread(error) => PyOSError::new_err(format!("no thread for the observer: {error}")),
             Error::Certificate(proxy::CertificateError { version, setting, what }) => {
                 CertificateError::new_err((version, setting, what))
@@ -46,6 +49,12 @@ impl From<error::ConfigurationError> for Error {
 impl From<profile::ProfileError> for Error {
     fn from(error: profile::ProfileError) -> Error {
         Error::Profile(error)
+    }
+}
+
+impl From<state::StateError> for Error {
+    fn from(error: state::StateError) -> Error {
+        Error::State(error)
     }
 }
 

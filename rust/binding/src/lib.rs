@@ -15,6 +15,7 @@ mod multivariate;
 mod performance;
 mod plane;
 mod profile;
+mod state;
 
 use pyo3::prelude::*;
 
@@ -31,7 +32,7 @@ mod _core {
         detector::Detector,
         distance::{bracket, distance, measure, noise},
         engine::Engine,
-        error::{CertificateError, ConfigurationError, ProfileError},
+        error::{CertificateError, ConfigurationError, ProfileError, StateError},
         histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
@@ -39,6 +40,7 @@ mod _core {
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
         profile::{Profile, ProfileBuilder, describe_profile},
+        state::{describe_state, merge_states},
     };
 
     #[pymodule_init]

@@ -133,6 +133,18 @@ impl Profile {
         Ok(reference.map(|reference| Histogram::of_reference(reference)))
     }
 
+    /// The sketch of its different values in the portable format; None when there is none.
+    fn distinct<'py>(
+        &self,
+        py: Python<'py>,
+        direction: &str,
+        name: &str,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let reference = self.inner.get(direction_named(direction)?, name);
+        let distinct = reference.and_then(|reference| reference.distinct.as_ref());
+        Ok(distinct.map(|distinct| PyBytes::new(py, &distinct.to_bytes())))
+    }
+
     #[pyo3(signature = (current, chance = 0.001))]
     fn diff<'py>(
         &self,

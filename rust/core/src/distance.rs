@@ -31,7 +31,7 @@ pub mod spread;
 pub mod total_variation;
 pub mod wasserstein;
 
-pub use bracket::{Bracket, Brackets};
+pub use bracket::{Bracket, Brackets, FINE_BINS_MAX, Fine};
 pub use chance::{Chance, Sizes};
 pub use compat::Library;
 pub use measured::{Distances, Measured};

@@ -21,7 +21,7 @@ use crate::profile::Profile;
 use crate::route::{Metadata, Route, RouteConfig};
 use crate::sample::{Reason, SamplingConfig};
 use crate::snapshot::{RouteSnapshot, ShadowSnapshot, Snapshot, WeightSnapshot};
-use crate::state::{Left, State};
+use crate::state::{Left, State, StateError};
 use crate::traffic::Traffic;
 use crate::version::{Register, VersionConfig};
 
@@ -214,7 +214,7 @@ impl Engine {
     ///
     /// # Errors
     /// It cannot be encoded.
-    pub fn state(&self, clock: &str, now: Nanos) -> Result<Vec<u8>, String> {
+    pub fn state(&self, clock: &str, now: Nanos) -> Result<Vec<u8>, StateError> {
         let (keys, alarms) = {
             let fleet = lock(&self.fleet);
             (fleet.keys(), fleet.alarms())

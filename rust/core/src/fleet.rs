@@ -25,7 +25,8 @@ const MOST_EVENTS: usize = 1024;
 pub struct Fleet {
     config: Arc<MonitorConfig>,
     watched: BTreeMap<VersionId, Watched>,
-    monitors: BTreeMap<(String, VersionId), Monitor>,
+    /// By the name of the model.
+    monitors: BTreeMap<VersionId, BTreeMap<String, Monitor>>,
     /// Messages that no monitor was made for.
     overflow: u64,
     events: VecDeque<NumberedEvent>,
@@ -100,7 +101,7 @@ impl Fleet {
             (Some(before), Some(now)) => before.hash() == now.hash(),
             _ => false,
         };
-        self.monitors.retain(|(_, version), _| same(version));
+        self.monitors.retain(|version, _| same(version));
     }
 
     pub fn observe(&mut self, observation: Observation<'_>) {
@@ -119,9 +120,12 @@ impl Fleet {
     /// Time has passed, whether or not messages came.
     pub fn tick(&mut self, now: Nanos) {
         let mut events = Vec::new();
-        for ((model, version), monitor) in &mut self.monitors {
-            monitor.tick(now);
-            events.extend(monitor.take_events().into_iter().map(|event| (event, model.clone(), *version)));
+        for (version, models) in &mut self.monitors {
+            for (model, monitor) in models {
+                monitor.tick(now);
+                events
+                    .extend(monitor.take_events().into_iter().map(|event| (event, model.clone(), *version)));
+            }
         }
         for (event, model, version) in events {
             self.remember(event, &model, version);
@@ -129,23 +133,30 @@ impl Fleet {
     }
 
     pub fn models(&mut self, detail: bool) -> Vec<ModelSnapshot> {
-        self.monitors.values_mut().for_each(Monitor::settle);
-        let snapshot = |((model, version), monitor): (&(String, VersionId), &Monitor)| ModelSnapshot {
-            model: model.clone(),
-            version: self.name(*version),
-            monitor: monitor.snapshot(detail),
-        };
-        self.monitors.iter().map(snapshot).collect()
+        self.monitors.values_mut().flat_map(BTreeMap::values_mut).for_each(Monitor::settle);
+        let all = self.monitors.iter().flat_map(|(version, models)| {
+            models.iter().map(|(model, monitor)| ModelSnapshot {
+                model: model.clone(),
+                version: self.name(*version),
+                monitor: monitor.snapshot(detail),
+            })
+        });
+        let mut all: Vec<ModelSnapshot> = all.collect();
+        all.sort_by(|one, other| one.model.cmp(&other.model)); // stable: versions of a model stay in their order
+        all
     }
 
     /// Models and versions that are watched.
     pub fn keys(&self) -> Vec<(String, VersionId)> {
-        self.monitors.keys().cloned().collect()
+        let of = |(version, models): (&VersionId, &BTreeMap<String, Monitor>)| {
+            models.keys().map(|model| (model.clone(), *version)).collect::<Vec<_>>()
+        };
+        self.monitors.iter().flat_map(of).collect()
     }
 
     /// What one of them must not forget; `None` while it is learning.
     pub fn stored(&mut self, key: &(String, VersionId)) -> Option<Entry> {
-        let monitor = self.monitors.get_mut(key)?.stored()?;
+        let monitor = self.monitors.get_mut(&key.1)?.get_mut(&key.0)?.stored()?;
         Some(Entry { model: key.0.clone(), version: self.name(key.1), monitor })
     }
 
@@ -166,13 +177,13 @@ impl Fleet {
         let Entry { model, version, monitor } = entry;
         let named = self.watched.iter().find(|(_, watched)| *watched.name == *version);
         let (&version, watched) = named.ok_or(Lost::UnknownVersion)?;
-        if self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
+        if self.watching().count() >= MOST_MONITORS || model.len() > LONGEST_NAME {
             return Err(Lost::Damaged);
         }
         let profile = watched.profile_for(&model);
         let mut monitor = Monitor::resumed(Arc::clone(&self.config), profile, monitor, at)?;
         monitor.set_model(&model);
-        self.monitors.entry((model, version)).or_insert(monitor);
+        self.monitors.entry(version).or_default().entry(model).or_insert(monitor);
         Ok(())
     }
 
@@ -182,7 +193,7 @@ impl Fleet {
     }
 
     pub fn alarms(&self) -> AlarmCounts {
-        let active = self.monitors.values().map(Monitor::active_alarms).sum();
+        let active = self.watching().map(Monitor::active_alarms).sum();
         AlarmCounts { active, raised: self.raised, cleared: self.cleared }
     }
 
@@ -193,22 +204,26 @@ impl Fleet {
 
     /// The profile that a version without one has learned from its first rows.
     pub fn learned(&self, version: VersionId) -> Option<Arc<Profile>> {
-        self.monitors.iter().filter(|((_, of), _)| *of == version).find_map(|(_, monitor)| monitor.learned())
+        self.monitors.get(&version)?.values().find_map(Monitor::learned)
     }
 
     fn monitor(&mut self, model: &str, version: VersionId, answered: bool) -> Option<&mut Monitor> {
-        let key = (model.to_owned(), version);
-        if !self.monitors.contains_key(&key) {
+        let is_known = self.monitors.get(&version).is_some_and(|models| models.contains_key(model));
+        if !is_known {
             let watched = self.watched.get(&version)?;
-            if !answered || self.monitors.len() >= MOST_MONITORS || model.len() > LONGEST_NAME {
+            if !answered || self.watching().count() >= MOST_MONITORS || model.len() > LONGEST_NAME {
                 return None;
             }
             let profile = watched.profile_for(model);
             let mut monitor = Monitor::new(Arc::clone(&self.config), profile);
             monitor.set_model(model);
-            self.monitors.insert(key.clone(), monitor);
+            self.monitors.entry(version).or_default().insert(model.to_owned(), monitor);
         }
-        self.monitors.get_mut(&key)
+        self.monitors.get_mut(&version)?.get_mut(model)
+    }
+
+    fn watching(&self) -> impl Iterator<Item = &Monitor> {
+        self.monitors.values().flat_map(BTreeMap::values)
     }
 
     fn remember(&mut self, event: AlarmEvent, model: &str, version: VersionId) {

@@ -37,6 +37,14 @@ pub struct StatisticsAccount {
     pub defects: BTreeMap<&'static str, u64>,
 }
 
+/// Messages that were worked off, until they are entered in the account: of many at once, under one lock.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Worked {
+    decoded: u64,
+    unreadable: BTreeMap<&'static str, u64>,
+    defects: BTreeMap<&'static str, u64>,
+}
+
 /// What became of the state of the statistics: written now and then, read once at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct StateAccount {
@@ -69,6 +77,7 @@ impl StateAccount {
 }
 
 // === impl JournalAccount ===
+
 impl JournalAccount {
     /// A call ended; it is kept for `reason` or sampled out.
     pub fn ended(&mut self, reason: Option<Reason>) {
@@ -126,13 +135,39 @@ impl StatisticsAccount {
         }
     }
 
-    pub fn defect(&mut self, reason: &'static str) {
-        *self.defects.entry(reason).or_default() += 1;
+    /// Enters all that was worked off, which must have been queued.
+    pub fn enter(&mut self, worked: Worked) {
+        self.queued = self.queued.saturating_sub(worked.messages());
+        self.decoded += worked.decoded;
+        let pairs = [(&mut self.unreadable, worked.unreadable), (&mut self.defects, worked.defects)];
+        for (account, worked) in pairs {
+            worked.into_iter().for_each(|(reason, times)| *account.entry(reason).or_default() += times);
+        }
     }
 
     pub fn balances(&self) -> bool {
         let unreadable: u64 = self.unreadable.values().sum();
         self.offered == self.decoded + self.queued + unreadable + self.dropped.values().sum::<u64>()
+    }
+}
+
+// === impl Worked ===
+
+impl Worked {
+    /// A message was read, or could not be for the reason given.
+    pub fn message(&mut self, unreadable: Option<&'static str>) {
+        match unreadable {
+            None => self.decoded += 1,
+            Some(reason) => *self.unreadable.entry(reason).or_default() += 1,
+        }
+    }
+
+    pub fn defect(&mut self, reason: &'static str) {
+        *self.defects.entry(reason).or_default() += 1;
+    }
+
+    pub fn messages(&self) -> u64 {
+        self.decoded + self.unreadable.values().sum::<u64>()
     }
 }
 
@@ -158,14 +193,16 @@ mod tests {
         }
 
         #[test]
-        fn the_statistics_balance_after_every_step(steps in prop::collection::vec(0u8..4, 0..200)) {
-            let mut account = StatisticsAccount::default();
+        fn the_statistics_balance_after_every_step(steps in prop::collection::vec(0u8..6, 0..200)) {
+            let (mut account, mut worked) = (StatisticsAccount::default(), Worked::default());
             for step in steps {
                 match step {
                     0 => account.queued(2),
                     1 => account.dropped(1, "queue_full"),
-                    2 if account.queued > 0 => account.worked_off(None),
-                    3 if account.queued > 0 => account.worked_off(Some("malformed")),
+                    2 if account.queued > worked.messages() => account.worked_off(Some("compressed")),
+                    3 if account.queued > worked.messages() => worked.message(None),
+                    4 if account.queued > worked.messages() => worked.message(Some("malformed")),
+                    5 => account.enter(std::mem::take(&mut worked)),
                     _ => {}
                 }
                 prop_assert!(account.balances(), "{account:?}");

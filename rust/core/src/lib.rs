@@ -15,6 +15,7 @@ pub mod engine;
 pub mod error;
 pub mod feature;
 pub mod fleet;
+mod hex;
 pub mod histogram;
 pub mod ledger;
 mod lock;

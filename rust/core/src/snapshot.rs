@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::call::Role;
 use crate::fleet::{AlarmCounts, ModelSnapshot};
 use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
+use crate::monitor::FeatureSnapshot;
 use crate::shadow::ShadowAccount;
 use crate::tally::DecisionCounts;
 use crate::traffic::TrafficSnapshot;
@@ -33,6 +34,14 @@ pub struct Snapshot {
     pub series_overflow: u64,
 }
 
+/// Some of the features of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct FeaturesPiece {
+    /// Its place among the models of the snapshot.
+    pub model: usize,
+    pub features: Vec<FeatureSnapshot>,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct RouteSnapshot {
     pub name: String,
@@ -59,4 +68,21 @@ pub struct ShadowSnapshot {
     pub share_ppm: u32,
     #[serde(flatten)]
     pub account: ShadowAccount,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The features of the models, in order, at most so many at a time, and the snapshot without them: for a reader that
+    /// holds up others while it reads a piece.
+    pub fn in_pieces(mut self, most: usize) -> (Snapshot, Vec<FeaturesPiece>) {
+        let mut pieces = Vec::new();
+        for (model, of) in self.models.iter_mut().enumerate() {
+            let mut features = std::mem::take(&mut of.monitor.features).into_iter().peekable();
+            while features.peek().is_some() {
+                pieces.push(FeaturesPiece { model, features: features.by_ref().take(most.max(1)).collect() });
+            }
+        }
+        (self, pieces)
+    }
 }

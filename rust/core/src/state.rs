@@ -8,6 +8,10 @@
 //! shell's business; so is the name of the clock: monotonic times mean something only to the machine, and the boot, on
 //! which they were read. On another one the pause is not known and counts as none.
 
+mod merge;
+
+pub use merge::StateError;
+
 use crate::call::Nanos;
 use crate::monitor::{Lost, Stored};
 use serde::{Deserialize, Serialize};
@@ -56,9 +60,9 @@ impl State {
     ///
     /// # Errors
     /// Never, with plain data; the message is postcard's.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, String> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, StateError> {
         let mut bytes = vec![0; HEAD];
-        bytes = postcard::to_extend(self, bytes).map_err(|error| error.to_string())?;
+        bytes = postcard::to_extend(self, bytes).map_err(|error| StateError(error.to_string()))?;
         let (head, body) = bytes.split_at_mut(HEAD);
         let fields = [
             &MAGIC[..],

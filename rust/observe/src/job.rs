@@ -1,13 +1,14 @@
 //! One piece of work for the observer, and how it is done.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use pilotfish_core::call::{Nanos, VersionId};
 use pilotfish_core::engine::Engine;
 use pilotfish_core::fleet::Observation;
+use pilotfish_core::ledger::Worked;
 use pilotfish_core::policy::Ruling;
 use pilotfish_core::tensor::Direction;
+use pilotfish_wire::{Message, Unreadable};
 
 /// The messages of one unary call, or one message of a stream.
 #[derive(Debug)]
@@ -24,9 +25,6 @@ pub enum Messages<B> {
         shadow: B,
     },
 }
-
-/// How many messages of a job have been accounted for, so that a panic half-way leaves none uncounted.
-pub type Accounted = Cell<u64>;
 
 /// Work for the observer. `B` is a whole message: bytes that outlive the call without being copied.
 #[derive(Debug)]
@@ -69,63 +67,68 @@ impl<B: AsRef<[u8]>> Messages<B> {
 // === impl Job ===
 
 impl<B: AsRef<[u8]>> Job<B> {
-    /// Reads the messages and feeds the engine. Each message is accounted for exactly once, and only after it has been
+    /// Reads the messages and feeds the engine. Each message is counted exactly once, and only after it has been
     /// observed: whoever sees an account without queued messages sees them in the statistics.
-    pub fn work_off(&self, engine: &Engine, accounted: &Accounted) {
+    pub fn work_off(&self, engine: &Engine, worked: &mut Worked) {
         match &self.messages {
             Messages::Call { request, response } => {
-                let asked = request
-                    .as_ref()
-                    .map(|message| self.take(engine, accounted, Direction::Input, message, ""));
+                let asked = request.as_ref().and_then(|message| {
+                    self.observe(engine, worked, Direction::Input, self.read(Direction::Input, message), "")
+                });
                 if let Some(message) = response {
-                    let asked = asked.flatten().unwrap_or_default();
-                    self.take(engine, accounted, Direction::Output, message, asked);
+                    let read = self.read(Direction::Output, message);
+                    self.observe(engine, worked, Direction::Output, read, asked.unwrap_or_default());
                 }
             }
             Messages::One(direction, message) => {
-                self.take(engine, accounted, *direction, message, "");
+                self.observe(engine, worked, *direction, self.read(*direction, message), "");
             }
             Messages::Shadow { ruling, primary, shadow } => {
-                let primary = pilotfish_wire::response(&self.method, primary.as_ref()).ok();
-                let compared = pilotfish_wire::response(&self.method, shadow.as_ref()).ok();
-                let answers = primary.as_ref().zip(compared.as_ref());
+                let (primary, shadow) =
+                    (self.read(Direction::Output, primary), self.read(Direction::Output, shadow));
+                let answers = primary.as_ref().ok().zip(shadow.as_ref().ok());
                 if let Some(copy) = ruling.copied_to() {
                     copy.compare(answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
                 }
-                self.take(engine, accounted, Direction::Output, shadow, "");
+                self.observe(engine, worked, Direction::Output, shadow, "");
             }
         }
     }
 
-    /// Reads, observes and accounts for one message; its model's name if it could be read. An answer names its model
-    /// only if the server fills the field in: else it is the one that was `asked`.
-    fn take<'m>(
-        &self,
-        engine: &Engine,
-        accounted: &Accounted,
-        direction: Direction,
-        message: &'m B,
-        asked: &str,
-    ) -> Option<&'m str> {
-        let read = match direction {
+    fn read<'m>(&self, direction: Direction, message: &'m B) -> Result<Message<'m>, Unreadable> {
+        match direction {
             Direction::Input => pilotfish_wire::request(&self.method, message.as_ref()),
             Direction::Output => pilotfish_wire::response(&self.method, message.as_ref()),
-        };
-        if let Ok(message) = &read {
-            engine.observe(Observation {
-                model: if asked.is_empty() { message.model } else { asked },
-                version: self.version,
-                direction,
-                tensors: &message.tensors,
-                answered: self.answered,
-                now: self.now,
-            });
         }
-        let mut account = engine.statistics();
-        accounted.set(accounted.get() + 1);
-        account.worked_off(read.as_ref().err().map(|reason| reason.name()));
-        let message = read.ok()?;
-        message.defects.iter().for_each(|(_, defect)| account.defect(defect.name()));
+    }
+
+    /// Observes and counts one message; its model's name if it could be read. An answer names its model only if the
+    /// server fills the field in: else it is the one that was `asked`.
+    fn observe<'m>(
+        &self,
+        engine: &Engine,
+        worked: &mut Worked,
+        direction: Direction,
+        read: Result<Message<'m>, Unreadable>,
+        asked: &str,
+    ) -> Option<&'m str> {
+        let message = match read {
+            Ok(message) => message,
+            Err(reason) => {
+                worked.message(Some(reason.name()));
+                return None;
+            }
+        };
+        engine.observe(Observation {
+            model: if asked.is_empty() { message.model } else { asked },
+            version: self.version,
+            direction,
+            tensors: &message.tensors,
+            answered: self.answered,
+            now: self.now,
+        });
+        worked.message(None);
+        message.defects.iter().for_each(|(_, defect)| worked.defect(defect.name()));
         Some(message.model)
     }
 }

@@ -10,12 +10,16 @@ use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use pilotfish_core::engine::{Engine, QueueConfig};
+use pilotfish_core::ledger::Worked;
 
-use crate::job::{Accounted, Job};
+use crate::job::Job;
 use crate::queue::Queue;
 
 /// Rest between two looks at the queue while there is traffic.
 const REST: Duration = Duration::from_millis(2);
+
+/// Messages that are entered in the account at once.
+const BATCH: u64 = 64;
 
 /// Looks at an empty queue before sleeping until woken.
 const IDLE_LOOKS: u32 = 50;
@@ -128,24 +132,29 @@ impl<B: AsRef<[u8]>> Shared<B> {
     }
 
     fn empty(&self) -> bool {
-        let mut worked = false;
+        let mut any = false;
+        let mut worked = Worked::default();
         self.busy.store(true, Ordering::SeqCst);
         while let Some(job) = self.queue.take() {
-            worked = true;
-            self.work_off(&job);
+            any = true;
+            self.work_off(&job, &mut worked);
+            if worked.messages() >= BATCH {
+                self.engine.statistics().enter(std::mem::take(&mut worked));
+            }
+        }
+        if any {
+            self.engine.statistics().enter(worked);
         }
         self.busy.store(false, Ordering::SeqCst);
-        worked
+        any
     }
 
     /// A message that makes the reader panic is a mistake of ours: it is counted, and the next one is read.
-    fn work_off(&self, job: &Job<B>) {
-        let accounted = Accounted::default();
-        if catch_unwind(AssertUnwindSafe(|| job.work_off(&self.engine, &accounted))).is_err() {
-            let mut account = self.engine.statistics();
-            for _ in accounted.get()..job.messages.count() {
-                account.worked_off(Some("panic"));
-            }
+    fn work_off(&self, job: &Job<B>, worked: &mut Worked) {
+        let before = worked.messages();
+        if catch_unwind(AssertUnwindSafe(|| job.work_off(&self.engine, worked))).is_err() {
+            let counted = worked.messages() - before;
+            (counted..job.messages.count()).for_each(|_| worked.message(Some("panic")));
         }
     }
 

@@ -2,13 +2,14 @@
 //!
 //! Versions 1.2 and 1.3, and only the cipher suites that HTTP/2 allows (RFC 9113, section 9.2.2: the library has no
 //! others). `h2` is offered in ALPN; a client that offers other protocols and not this one is refused, a client that
-//! offers none is taken at its word that it speaks HTTP/2, as the model servers themselves do.
+//! offers none is taken at its word that it speaks HTTP/2: its first bytes tell.
 
 mod certificate;
 mod certificates;
 mod error;
 mod files;
 mod forwarded;
+mod pinned;
 mod side;
 mod slot;
 

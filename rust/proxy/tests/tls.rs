@@ -236,49 +236,51 @@ async fn two_hundred_rotations_under_load_fail_no_call_and_a_bad_pair_is_kept_ou
 
 /// A model server that speaks TLS and wants to know who calls.
 async fn secure_backend(authority: &Authority, socket: Option<&std::path::Path>) -> String {
-    let own = authority.server();
     let mut roots = RootCertStore::empty();
     roots.add(authority.der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let acceptor = acceptor(&authority.server(), verifier.build().unwrap());
+    let Some(path) = socket else {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            loop {
+                tokio::spawn(speak_tls(acceptor.clone(), listener.accept().await.unwrap().0));
+            }
+        });
+        return address;
+    };
+    let listener = tokio::net::UnixListener::bind(path).unwrap();
+    tokio::spawn(async move {
+        loop {
+            tokio::spawn(speak_tls(acceptor.clone(), listener.accept().await.unwrap().0));
+        }
+    });
+    format!("unix:{}", path.display())
+}
+
+fn acceptor(
+    own: &rcgen::CertifiedKey<rcgen::KeyPair>,
+    clients: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+) -> TlsAcceptor {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![own.cert.der().clone()], own.signing_key.serialize_der().try_into().unwrap())
         .unwrap();
     config.alpn_protocols = vec![b"h2".into()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
-    if let Some(path) = socket {
-        let listener = tokio::net::UnixListener::bind(path).unwrap();
-        tokio::spawn(async move {
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let acceptor = acceptor.clone();
-                tokio::spawn(async move {
-                    if let Ok(stream) = acceptor.accept(socket).await {
-                        speak(stream, echo_authority).await;
-                    }
-                });
-            }
-        });
-        return format!("unix:{}", path.display());
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn speak_tls<S>(acceptor: TlsAcceptor, socket: S)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    if let Ok(stream) = acceptor.accept(socket).await {
+        speak(stream, echo_authority).await;
     }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(async move {
-        loop {
-            let (socket, _) = listener.accept().await.unwrap();
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                if let Ok(stream) = acceptor.accept(socket).await {
-                    speak(stream, echo_authority).await;
-                }
-            });
-        }
-    });
-    address
 }
 
 async fn echo_authority(call: Call) {
@@ -359,4 +361,35 @@ async fn a_unix_socket_and_ipv6_carry_tls_too() {
     let six = Stand::with_tls_and(&upstream, &folder.listener(""), r#""listen": "[::1]:0","#);
     let sender = client_on(dial(&six.address, modern(&authority)).await.unwrap()).await;
     assert_eq!(unary(&sender, request("/test.Any/Unary"), b"x").await.unwrap().status(), "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn self_signed_certificates_are_taken_when_they_stand_in_the_file_and_only_then() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let (server, own) = (Authority::self_signed(), Authority::self_signed());
+    folder.write("ca.crt", own.cert.pem());
+    folder.pair("server", &authority.server());
+    let stand = Stand::with_tls(&backend(echo).await, &folder.listener(""));
+    let sender =
+        client_on(dial(&stand.address, client_config(&authority, Some(&own), &[&TLS13])).await.unwrap());
+    assert_eq!(unary(&sender.await, request("/test.Any/Unary"), b"x").await.unwrap().status(), "0");
+    let other = client_config(&authority, Some(&server), &[&TLS13]);
+    assert!(dial(&stand.address, other).await.unwrap().read(&mut [0; 64]).await.is_err());
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let acceptor = acceptor(&server, rustls::server::WebPkiClientVerifier::no_client_auth());
+    tokio::spawn(async move {
+        loop {
+            tokio::spawn(speak_tls(acceptor.clone(), listener.accept().await.unwrap().0));
+        }
+    });
+    for (ca, name, status) in
+        [(&server, "localhost", "0"), (&server, "other.example", "14"), (&own, "localhost", "14")]
+    {
+        folder.write("ca.crt", ca.cert.pem());
+        let stand = Stand::with_tls(&address, &folder.upstream(name, false));
+        let answer = unary(&client(&stand.address).await, request("/test.Any/Unary"), b"x").await.unwrap();
+        assert_eq!(answer.status(), status, "{}", answer.message());
+    }
 }

@@ -91,6 +91,10 @@ class GrpcioPlane:
         """Whether calls are accepted."""
         return self._server is not None
 
+    def counters(self) -> Mapping[str, int]:
+        """None: grpcio keeps its connections to itself."""
+        return {}
+
     def upstreams(self) -> Mapping[str, UpstreamState]:
         """State of the connection to each version."""
         return self._upstreams.states()

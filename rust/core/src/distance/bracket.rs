@@ -8,9 +8,13 @@
 //! Values are rounded to quanta (2^-36 of the range of the bins); the bounds allow for that. What is left are the rounding
 //! errors of the bounds' own arithmetic, some 1e-15 of them.
 
+mod fine;
+
+pub use fine::{FINE_BINS_MAX, Fine};
+
 use super::cramer_von_mises;
 use super::{Sizes, Spread};
-use crate::sketch::binning::{self, Kind, OUTSIDE_MAX};
+use crate::sketch::binning::{Kind, OUTSIDE_MAX};
 use crate::sketch::bins::Bins;
 
 /// Lower and upper bound of the exact value. The upper one is infinite where nothing is known.
@@ -31,6 +35,37 @@ pub struct Brackets {
     pub energy: Option<Bracket>,
 }
 
+/// Counts of the reference and of now, on the same bins.
+pub type Part<'a> = (&'a Bins, &'a Bins);
+
+/// Both distributions, from the lowest to the highest edge, and what lies outside.
+struct Axis<'a> {
+    cells: Vec<Cell>,
+    first: Part<'a>,
+    last: Part<'a>,
+    unseen: (u64, u64),
+}
+
+/// One bin of both.
+struct Cell {
+    counts: (u64, u64),
+    offsets: Option<(u64, u64)>,
+    /// Whether it holds a single value.
+    single: bool,
+    /// Up to where the next bin begins.
+    width: f64,
+    /// What a quantum of the offsets is; infinite where they are not known.
+    quantum: f64,
+}
+
+/// F - G while one walks up the axis.
+struct Steps {
+    sizes: Sizes,
+    ks: Bracket,
+    squares: Bracket,
+    below: (u64, u64),
+}
+
 /// h = F - G on a stretch of the axis: between `low` and `high`.
 #[derive(Clone, Copy)]
 struct Gap {
@@ -43,13 +78,22 @@ struct Gap {
 impl Brackets {
     /// Brackets of two counts on the same bins; `None` for categories, which have no order, and without bins.
     pub fn of(reference: &Bins, current: &Bins) -> Option<Brackets> {
-        let binning = reference.binning();
-        if binning.kind() == Kind::Category || binning.bins() == 0 || binning.cells() != current.cells().len()
-        {
+        Brackets::of_parts(&[(reference, current)])
+    }
+
+    /// Brackets of counts on more bins than one [`Bins`] has: each part begins at the edge where the one before it ends,
+    /// and values on that edge are counted in the later one.
+    pub fn of_parts(parts: &[Part<'_>]) -> Option<Brackets> {
+        let fits = |&(reference, current): &Part<'_>| {
+            let binning = reference.binning();
+            binning.kind() != Kind::Category && binning.bins() > 0 && binning.cells() == current.cells().len()
+        };
+        if !parts.iter().all(fits) {
             return None;
         }
-        let order = order(reference, current);
-        let area = area(reference, current);
+        let axis = Axis::of(parts)?;
+        let order = axis.order();
+        let area = axis.area();
         Some(Brackets {
             ks: order.map(|(ks, _)| ks),
             cramer_von_mises: order.map(|(_, squares)| squares),
@@ -117,114 +161,166 @@ impl Gap {
     }
 }
 
-/// Kolmogorov-Smirnov and Cramér-von Mises.
-fn order(reference: &Bins, current: &Bins) -> Option<(Bracket, Bracket)> {
-    let binning = reference.binning();
-    let (f, g) = (&reference.cells()[binning::NEG_INF..], &current.cells()[binning::NEG_INF..]);
-    let unseen = (reference.unseen(), current.unseen());
-    let sizes = Sizes {
-        reference: f.iter().sum::<u64>() + unseen.0,
-        current: g.iter().sum::<u64>() + unseen.1,
-        cells: f.len(),
-    };
-    if sizes.reference == 0 || sizes.current == 0 {
-        return None;
-    }
-    let share = |f: u64, g: u64| f as f64 / sizes.reference as f64 - g as f64 / sizes.current as f64;
-    let (mut ks, mut squares) = (Bracket::NOTHING, Bracket::NOTHING);
-    let mut below = (0u64, 0u64);
-    let last = f.len() - 1;
-    for (position, (&p, &q)) in f.iter().zip(g).enumerate() {
-        let bin = position.wrapping_sub(binning::FIRST - binning::NEG_INF);
-        let range = binning.range(bin);
-        let above = (below.0 + p, below.1 + q);
-        // Unseen values lie between the first and the last discrete value, nobody knows where.
-        let hidden = if range.is_some() { unseen } else { (0, 0) };
-        let at_end =
-            Gap { low: share(above.0, above.1 + hidden.1), high: share(above.0 + hidden.0, above.1) };
-        let single = position == 0 || position == last || range.is_some_and(|(low, high)| low == high);
-        let gap =
-            if single { at_end } else { Gap { low: share(below.0, above.1), high: share(above.0, below.1) } };
-        let (least, most) = gap.absolute();
-        ks.low = ks.low.max(at_end.absolute().0);
-        ks.high = ks.high.max(most);
-        let times = (p + q) as f64;
-        squares.add(times * least * least, times * most * most);
-        below = above;
-        if bin.wrapping_add(1) == binning.bins() {
-            below = (below.0 + unseen.0, below.1 + unseen.1);
-            squares.add(0.0, (unseen.0 + unseen.1) as f64 * ks.high * ks.high);
+// === impl Axis ===
+
+impl<'a> Axis<'a> {
+    fn of(parts: &[Part<'a>]) -> Option<Axis<'a>> {
+        let (first, last) = (*parts.first()?, *parts.last()?);
+        let mut cells = Vec::new();
+        for &(reference, current) in parts {
+            let binning = reference.binning();
+            let mut offsets = reference.offsets().zip(current.offsets());
+            for bin in 0..binning.bins() {
+                let (low, high) = binning.range(bin)?;
+                cells.push(Cell {
+                    counts: (reference.bins()[bin], current.bins()[bin]),
+                    offsets: offsets.next(),
+                    single: low == high,
+                    width: binning.next_edge(bin) - low,
+                    quantum: 1.0 / binning.scale(),
+                });
+            }
         }
+        let sum =
+            |of: fn(&Bins) -> u64| parts.iter().fold((0, 0), |sum, (f, g)| (sum.0 + of(f), sum.1 + of(g)));
+        Some(Axis { cells, first, last, unseen: sum(Bins::unseen) })
     }
-    let weight = cramer_von_mises::weight(&sizes);
-    Some((ks, squares.map(|sum| sum * weight)))
+
+    /// Values counted at finite places, and at places nobody knows.
+    fn finite(&self) -> (u64, u64) {
+        let of = |side: fn(&Part<'a>) -> &'a Bins, cells: u64, unseen: u64| {
+            side(&self.first).under() + side(&self.last).over() + cells + unseen
+        };
+        let cells =
+            self.cells.iter().fold((0, 0), |sum, cell| (sum.0 + cell.counts.0, sum.1 + cell.counts.1));
+        (of(|part| part.0, cells.0, self.unseen.0), of(|part| part.1, cells.1, self.unseen.1))
+    }
+
+    /// Kolmogorov-Smirnov and Cramér-von Mises.
+    fn order(&self) -> Option<(Bracket, Bracket)> {
+        let ((first_f, first_g), (last_f, last_g)) = (self.first, self.last);
+        let neg_inf = (first_f.specials().neg_inf, first_g.specials().neg_inf);
+        let pos_inf = (last_f.specials().pos_inf, last_g.specials().pos_inf);
+        let finite = self.finite();
+        let sizes = Sizes {
+            reference: finite.0 + neg_inf.0 + pos_inf.0,
+            current: finite.1 + neg_inf.1 + pos_inf.1,
+            cells: self.cells.len(),
+        };
+        if sizes.reference == 0 || sizes.current == 0 {
+            return None;
+        }
+        let mut steps = Steps { sizes, ks: Bracket::NOTHING, squares: Bracket::NOTHING, below: (0, 0) };
+        steps.add(neg_inf, true, (0, 0));
+        steps.add((first_f.under(), first_g.under()), false, (0, 0));
+        for cell in &self.cells {
+            // Unseen values lie between the first and the last discrete value, nobody knows where.
+            steps.add(cell.counts, cell.single, self.unseen);
+        }
+        steps.add_hidden(self.unseen);
+        steps.add((last_f.over(), last_g.over()), false, (0, 0));
+        steps.add(pos_inf, true, (0, 0));
+        let weight = cramer_von_mises::weight(&steps.sizes);
+        Some((steps.ks, steps.squares.map(|sum| sum * weight)))
+    }
+
+    /// ∫ |F - G| and ∫ (F - G)² over the finite values.
+    fn area(&self) -> Option<(Bracket, Bracket)> {
+        let (m, n) = self.finite();
+        if m == 0 || n == 0 {
+            return None;
+        }
+        let (m, n) = (m as f64, n as f64);
+        let (mut absolute, mut squares) = (Bracket::NOTHING, Bracket::NOTHING);
+        let mut below = (self.first.0.under(), self.first.1.under());
+        let unseen = (self.unseen.0 as f64 / m, self.unseen.1 as f64 / n);
+        for cell in &self.cells {
+            let (p, q) = cell.counts;
+            let above = (below.0 + p, below.1 + q);
+            let end = above.0 as f64 / m - above.1 as f64 / n;
+            let (gap, mean) = if cell.single {
+                let gap = Gap { low: end - unseen.1, high: end + unseen.0 };
+                (gap, gap)
+            } else {
+                let gap = Gap {
+                    low: below.0 as f64 / m - above.1 as f64 / n,
+                    high: above.0 as f64 / m - below.1 as f64 / n,
+                };
+                (gap, cell.mean(gap, end, (m, n)))
+            };
+            if cell.width > 0.0 {
+                let (low, high) = gap.mean_absolute(mean);
+                absolute.add(cell.width * low, cell.width * high);
+                let (low, high) = gap.mean_square(mean);
+                squares.add(cell.width * low, cell.width * high);
+            }
+            below = above;
+        }
+        for (side, (reference, current)) in [self.first, self.last].into_iter().enumerate() {
+            let outside = |bins: &Bins| [bins.under(), bins.over()][side];
+            let (f, g) = (outside(reference), outside(current));
+            if (f, g) != (0, 0) {
+                let quantum = 1.0 / reference.binning().scale();
+                let f = tail(reference.tails()[side], f, quantum, m);
+                let g = tail(current.tails()[side], g, quantum, n);
+                let low = (f.low - g.high).max(g.low - f.high).max(0.0);
+                let heaviest = tail_share(reference, side, m).max(tail_share(current, side, n));
+                absolute.add(low, f.high + g.high);
+                squares.add(0.0, heaviest * (f.high + g.high));
+            }
+        }
+        Some((absolute, squares))
+    }
 }
 
-/// ∫ |F - G| and ∫ (F - G)² over the finite values.
-fn area(reference: &Bins, current: &Bins) -> Option<(Bracket, Bracket)> {
-    let binning = reference.binning();
-    let finite = |bins: &Bins| bins.under() + bins.over() + bins.unseen() + bins.bins().iter().sum::<u64>();
-    let (m, n) = (finite(reference), finite(current));
-    if m == 0 || n == 0 {
-        return None;
-    }
-    let (m, n) = (m as f64, n as f64);
-    let (mut absolute, mut squares) = (Bracket::NOTHING, Bracket::NOTHING);
-    let mut add = |width: f64, gap: Gap, mean: Gap| {
-        let (low, high) = gap.mean_absolute(mean);
-        absolute.add(width * low, width * high);
-        let (low, high) = gap.mean_square(mean);
-        squares.add(width * low, width * high);
-    };
-    let mut below = (reference.under(), current.under());
-    let unseen = (reference.unseen() as f64 / m, current.unseen() as f64 / n);
-    let quantum = 1.0 / binning.scale();
-    let mut offsets = reference.certain_offsets().zip(current.certain_offsets());
-    for bin in 0..binning.bins() {
-        let (p, q) = (reference.bins()[bin], current.bins()[bin]);
-        let above = (below.0 + p, below.1 + q);
-        let (low, _) = binning.range(bin)?;
-        let next = binning.next_edge(bin);
-        let offset = offsets.next().and_then(|(f, g)| f.zip(g));
-        let end = above.0 as f64 / m - above.1 as f64 / n;
-        let single = binning.range(bin).is_some_and(|(low, high)| low == high);
-        let width = next - low;
-        if single {
-            let gap = Gap { low: end - unseen.1, high: end + unseen.0 };
-            add(width, gap, gap);
-        } else if width > 0.0 {
-            let gap = Gap {
-                low: below.0 as f64 / m - above.1 as f64 / n,
-                high: above.0 as f64 / m - below.1 as f64 / n,
-            };
-            // The mean of F in the bin is its value at the end, less the mean place of the values, of which each may be
-            // off by half a quantum, as may the edge.
-            let place = |offset: u64, count: u64, total: f64| {
-                let (offset, count) = (offset as f64, count as f64);
-                let part = |quanta: f64| (quanta * quantum / width).clamp(0.0, count) / total;
-                (part(offset - 1.001 * count), part(offset + 1.001 * count))
-            };
-            let (f, g) = offset.map_or(((0.0, p as f64 / m), (0.0, q as f64 / n)), |(f, g)| {
-                (place(f, p, m), place(g, q, n))
-            });
-            let mean = Gap { low: end - f.1 + g.0, high: end - f.0 + g.1 };
-            add(width, gap, if quantum.is_finite() { mean.within(gap) } else { gap });
+// === impl Cell ===
+
+impl Cell {
+    /// The mean of h over a range. That of F is its value at the end, less the mean place of the values, of which each
+    /// may be off by half a quantum, as may the edge.
+    fn mean(&self, gap: Gap, end: f64, (m, n): (f64, f64)) -> Gap {
+        if !self.quantum.is_finite() || self.width <= 0.0 {
+            return gap;
         }
-        below = above;
+        let (p, q) = (self.counts.0 as f64, self.counts.1 as f64);
+        let place = |offset: u64, count: f64, total: f64| {
+            let part = |quanta: f64| (quanta * self.quantum / self.width).clamp(0.0, count) / total;
+            (part(offset as f64 - 1.001 * count), part(offset as f64 + 1.001 * count))
+        };
+        let (f, g) =
+            self.offsets.map_or(((0.0, p / m), (0.0, q / n)), |(f, g)| (place(f, p, m), place(g, q, n)));
+        Gap { low: end - f.1 + g.0, high: end - f.0 + g.1 }.within(gap)
     }
-    for (side, (f, g)) in
-        [(reference.under(), current.under()), (reference.over(), current.over())].into_iter().enumerate()
-    {
-        if (f, g) != (0, 0) {
-            let f = tail(reference.tails()[side], f, quantum, m);
-            let g = tail(current.tails()[side], g, quantum, n);
-            let low = (f.low - g.high).max(g.low - f.high).max(0.0);
-            let heaviest = tail_share(reference, side, m).max(tail_share(current, side, n));
-            absolute.add(low, f.high + g.high);
-            squares.add(0.0, heaviest * (f.high + g.high));
-        }
+}
+
+// === impl Steps ===
+
+impl Steps {
+    fn share(&self, f: u64, g: u64) -> f64 {
+        f as f64 / self.sizes.reference as f64 - g as f64 / self.sizes.current as f64
     }
-    Some((absolute, squares))
+
+    /// The next cell; `hidden` values may lie below its end, or above.
+    fn add(&mut self, (p, q): (u64, u64), single: bool, hidden: (u64, u64)) {
+        let above = (self.below.0 + p, self.below.1 + q);
+        let at_end = Gap {
+            low: self.share(above.0, above.1 + hidden.1),
+            high: self.share(above.0 + hidden.0, above.1),
+        };
+        let within = Gap { low: self.share(self.below.0, above.1), high: self.share(above.0, self.below.1) };
+        let (least, most) = if single { at_end } else { within }.absolute();
+        self.ks.low = self.ks.low.max(at_end.absolute().0);
+        self.ks.high = self.ks.high.max(most);
+        let times = (p + q) as f64;
+        self.squares.add(times * least * least, times * most * most);
+        self.below = above;
+    }
+
+    /// Values of which only is known that all of them lie below.
+    fn add_hidden(&mut self, (p, q): (u64, u64)) {
+        self.below = (self.below.0 + p, self.below.1 + q);
+        self.squares.add(0.0, (p + q) as f64 * self.ks.high * self.ks.high);
+    }
 }
 
 fn tail_share(bins: &Bins, side: usize, total: f64) -> f64 {

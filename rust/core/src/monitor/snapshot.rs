@@ -1,5 +1,7 @@
 //! What a monitor shows of itself: plain data, ready to be serialised.
 
+use super::schema::SchemaAlarm;
+use super::texts::TextsSnapshot;
 use crate::detect::Alarm;
 use crate::distance::Distances;
 use crate::performance::Performance;
@@ -33,6 +35,8 @@ pub struct MonitorSnapshot {
     pub panes: u64,
     /// What the evidence of all features adds up to; none before the first pane, and with thresholds.
     pub evidence: Option<ModelEvidence>,
+    /// Features that are gone, new or of another type, as long as they are.
+    pub schema: Vec<SchemaAlarm>,
     /// What the scores promise; none where the profile knows no scores, and before the first pane.
     pub performance: Option<PerformanceSnapshot>,
     /// In order of direction and name.
@@ -139,6 +143,12 @@ pub struct FeatureSnapshot {
     /// Only with detail, where it is null for a feature without numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub histogram: Option<Option<ExponentialSnapshot>>,
+    /// Different strings, to a few percent; left out for a feature without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cardinality: Option<u64>,
+    /// Only with detail, of a feature with strings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<TextsSnapshot>,
 }
 
 /// Distances of a pane from the reference, each with what chance alone exceeds in less than one pane of a thousand,

@@ -143,6 +143,21 @@ impl Monitor {
         Ok(())
     }
 
+    /// A stored monitor that is only looked at, or added up, by whoever has its profile.
+    ///
+    /// # Errors
+    /// [`Lost::OtherProfile`] when its profile is none of these, [`Lost::Damaged`].
+    pub fn at_rest(stored: Stored, profiles: &[Arc<Profile>], at: Resumption) -> Result<Monitor, Lost> {
+        let config: MonitorConfig = serde_json::from_str(&stored.settings).map_err(|_| Lost::Damaged)?;
+        let profile = match &stored.profile {
+            StoredProfile::Given(hash) => profiles.iter().find(|profile| profile.hash() == hash).cloned(),
+            StoredProfile::Learned(_) | StoredProfile::Nothing => None,
+        };
+        let mut monitor = Monitor::resumed(Arc::new(config), profile, stored, at)?;
+        monitor.tick(at.now);
+        Ok(monitor)
+    }
+
     /// A monitor that goes on where another one stopped; `profile` is the one that is given now.
     ///
     /// # Errors

@@ -4,7 +4,9 @@ use super::comparison::{self, Closing, Comparison};
 use super::config::MonitorConfig;
 use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
+use super::texts::{self, Texts};
 use crate::detect::Change;
+use crate::distance::Chance;
 use crate::feature::Spec;
 use crate::feature::stage::Count;
 use crate::profile::{Column, Profile, Reference};
@@ -29,8 +31,10 @@ pub struct Watch {
     moments: Moments,
     buckets: Buckets,
     specials: Specials,
-    /// Strings seen.
-    labels: u64,
+    texts: Texts,
+    /// Values until the pane closed last, and whether any of them were in it.
+    counted: u64,
+    was_seen: bool,
     stage: Stage,
 }
 
@@ -52,7 +56,7 @@ pub struct Stored {
     moments: Moments,
     buckets: Buckets,
     specials: Specials,
-    labels: u64,
+    texts: texts::Stored,
     comparison: Option<comparison::Stored>,
 }
 
@@ -76,7 +80,9 @@ impl Watch {
             moments: Moments::default(),
             buckets: Buckets::default(),
             specials: Specials::default(),
-            labels: 0,
+            texts: Texts::default(),
+            counted: 0,
+            was_seen: false,
             stage,
         }
     }
@@ -89,11 +95,8 @@ impl Watch {
         config: &MonitorConfig,
         features: usize,
     ) {
-        let is_category = |kind: Kind| kind == Kind::Category;
-        let fits = |reference: &&Arc<Reference>| {
-            is_category(reference.bins.binning().kind()) == is_category(self.spec.kind)
-        };
-        self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
+        let fits = reference.filter(|reference| self.is_of_kind(reference));
+        self.stage = fits.map_or(Stage::Unprofiled, |reference| {
             Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, features)))
         });
     }
@@ -103,7 +106,7 @@ impl Watch {
         self.moments.merge(&other.moments);
         self.buckets.merge(&other.buckets);
         self.specials.merge(&other.specials);
-        self.labels += other.labels;
+        self.texts.merge(&other.texts);
         if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
             mine.merge(theirs);
         }
@@ -120,16 +123,18 @@ impl Watch {
             moments: self.moments.clone(),
             buckets: self.buckets.clone(),
             specials: self.specials,
-            labels: self.labels,
+            texts: self.texts.stored(),
             comparison,
         }
     }
 
     /// A stored feature, compared with `profile`; `None` when it does not belong to it.
     pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
-        let Stored { spec, direction, moments, buckets, specials, labels, comparison } = stored;
+        let Stored { spec, direction, moments, buckets, specials, texts, comparison } = stored;
+        let texts = Texts::resumed(&texts)?;
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
-        let mut feature = Watch { moments, buckets, specials, labels, ..Watch::unprofiled(spec, direction) };
+        let mut feature = Watch { moments, buckets, specials, texts, ..Watch::unprofiled(spec, direction) };
+        feature.counted = feature.values();
         let features = profile.map_or(0, |profile| profile.references().len());
         feature.compare_with(reference.as_ref(), config, features);
         let goes_on = match (&mut feature.stage, comparison) {
@@ -157,6 +162,25 @@ impl Watch {
 
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// Whether it has numbers where the reference has numbers, strings where that has strings.
+    pub fn is_of_kind(&self, reference: &Reference) -> bool {
+        (reference.bins.binning().kind() == Kind::Category) == (self.spec.kind == Kind::Category)
+    }
+
+    /// Whether it is computed from others.
+    pub fn is_derived(&self) -> bool {
+        self.spec.derived
+    }
+
+    /// Whether the pane closed last had any value of it.
+    pub fn was_seen(&self) -> bool {
+        self.was_seen
+    }
+
+    fn values(&self) -> u64 {
+        self.moments.count() + self.specials.total() + self.texts.count()
     }
 
     /// Whether there is a reference to compare with.
@@ -218,7 +242,7 @@ impl Watch {
 
     /// Counts one string, which is not empty.
     pub fn add_label(&mut self, label: &[u8]) {
-        self.labels += 1;
+        self.texts.add(label);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.open_mut().add_label(label, 1),
             Stage::Learning(column) => {
@@ -230,10 +254,25 @@ impl Watch {
         }
     }
 
+    /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
+    pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.look(so_far, due),
+            Stage::Learning(_) | Stage::Unprofiled => false,
+        }
+    }
+
     /// Closes the pane; tells `report` of every alarm that is raised or cleared by it.
-    pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&str, &'static str, Change)) {
+    pub fn close(
+        &mut self,
+        closing: &Closing<'_>,
+        chance: Chance,
+        mut report: impl FnMut(&str, &'static str, Change),
+    ) {
+        let counted = self.values();
+        self.was_seen = counted > std::mem::replace(&mut self.counted, counted);
         if let Stage::Compared(comparison) = &mut self.stage {
-            comparison.close(closing, |method, change| report(&self.spec.name, method, change));
+            comparison.close(closing, chance, |method, change| report(&self.spec.name, method, change));
         }
     }
 
@@ -289,6 +328,7 @@ impl Watch {
         let evidence = comparison.and_then(|comparison| comparison.suspicion()?.snapshot(detail));
         FeatureSnapshot {
             windows,
+            texts: detail.then(|| self.texts.snapshot()).flatten(),
             ..self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
         }
     }
@@ -307,7 +347,7 @@ impl Watch {
             name: self.spec.name.clone(),
             direction: self.direction,
             kind: comparison.map_or(self.spec.kind, Comparison::kind),
-            count: moments.count() + specials.total() + self.labels,
+            count: moments.count() + specials.total() + self.texts.count(),
             missing: specials.missing + specials.nan,
             nan: specials.nan,
             pos_inf: specials.pos_inf,
@@ -325,6 +365,8 @@ impl Watch {
             alarm: comparison.and_then(Comparison::alarm),
             bins,
             histogram,
+            cardinality: self.texts.cardinality(),
+            texts: None,
         }
     }
 }

@@ -13,6 +13,7 @@
 
 use super::section::Sections;
 use super::{Profile, ProfileError, Reference};
+use crate::hex;
 use crate::sketch::binning::{Binning, Kind};
 use crate::sketch::bins::Bins;
 use crate::sketch::distinct::Distinct;
@@ -147,22 +148,7 @@ fn malformed(reason: &str) -> ProfileError {
 
 fn digest(body: &Body) -> String {
     let canonical = serde_json::to_vec(body).expect("plain data with string keys is always JSON");
-    to_hex(&Sha256::digest(canonical))
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[digit as usize]))
-        .collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let value = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    rest.is_empty().then(|| pairs.iter().map(value).collect())?
+    hex::encode(&Sha256::digest(canonical))
 }
 
 // === impl Body ===
@@ -202,7 +188,7 @@ impl Feature {
             specials: bins.specials(),
             moments: reference.moments.clone(),
             sums: reference.sums.clone(),
-            distinct: reference.distinct.as_ref().map(|distinct| to_hex(&distinct.to_bytes())),
+            distinct: reference.distinct.as_ref().map(|distinct| hex::encode(&distinct.to_bytes())),
             autocorrelation_time: reference.autocorrelation_time,
         }
     }
@@ -235,8 +221,8 @@ impl Feature {
         if !sums.as_ref().is_none_or(agree) {
             return Err(malformed(&format!("the sums of {name:?} are not those of its moments")));
         }
-        let distinct = self.distinct.as_deref().map(|hex| {
-            let sketch = from_hex(hex).and_then(|bytes| Distinct::from_bytes(&bytes).ok());
+        let distinct = self.distinct.as_deref().map(|text| {
+            let sketch = hex::decode(text).and_then(|bytes| Distinct::from_bytes(&bytes).ok());
             sketch.ok_or_else(|| malformed(&format!("the distinct values of {name:?} are no sketch of them")))
         });
         let distinct = distinct.transpose()?;
@@ -287,6 +273,16 @@ mod tests {
         assert_eq!(read, profile());
         assert_eq!(read.to_bytes(), bytes);
         assert!(read.hash().starts_with("sha256:") && read.hash().len() == 71);
+    }
+
+    #[test]
+    fn the_largest_numbers_survive_the_file() {
+        for values in [[1e300, -1e300, 3.0], [f64::MAX; 3], [-f64::MAX, f64::MAX, f64::MAX]] {
+            let mut builder = ProfileBuilder::new("m", 8);
+            builder.add_column_f64("x", Direction::Input, &values).unwrap();
+            let profile = builder.finish().unwrap();
+            assert_eq!(Profile::from_bytes(&profile.to_bytes()).unwrap(), profile);
+        }
     }
 
     #[test]

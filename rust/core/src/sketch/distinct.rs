@@ -44,7 +44,7 @@ mod layout {
 #[derive(Clone)]
 pub struct Distinct(HllSketch);
 
-/// Bytes that are no count of different values.
+/// Bytes that are no such sketch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotASketch;
 

@@ -1,8 +1,8 @@
 //! Which texts occur most often: frequent items, in the binary format of Apache DataSketches.
 //!
 //! Anderson et al., "A High-Performance Algorithm for Identifying Frequent Items in Data Streams" (arXiv 1705.07001),
-//! after Misra and Gries (1982). A count is off by at most 3.5/256 of all texts, and exact as long as there were fewer
-//! than 192 different ones. Its bytes are read and merged by that project's libraries.
+//! after Misra and Gries (1982). A count is off by at most 3.5/128 of all texts, and exact as long as there were fewer
+//! than 96 different ones. Its bytes are read and merged by that project's libraries.
 //!
 //! ```
 //! use pilotfish_core::sketch::frequent::Frequent;
@@ -13,11 +13,12 @@
 //! assert_eq!((top[0].label.as_str(), top[0].low, top[0].high), ("gold", 2, 2));
 //! ```
 
+use super::distinct::NotASketch;
 use datasketches::frequencies::{ErrorType, FrequentItemsSketch};
 use serde::Serialize;
 
 /// Counters, of which three quarters are used.
-const COUNTERS: usize = 256;
+const COUNTERS: usize = 128;
 
 /// Longest text that is kept, in bytes; longer ones are cut, and counted by their beginning.
 const BYTES_MAX: usize = 64;
@@ -38,7 +39,7 @@ pub struct Frequency {
 
 impl Default for Frequent {
     fn default() -> Frequent {
-        Frequent(FrequentItemsSketch::new(COUNTERS).expect("256 is a power of two"))
+        Frequent(FrequentItemsSketch::new(COUNTERS).expect("128 is a power of two"))
     }
 }
 
@@ -86,6 +87,15 @@ impl Frequent {
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.serialize()
     }
+
+    /// Reads what [`Frequent::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`NotASketch`] for anything else, other sizes included.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Frequent, NotASketch> {
+        let sketch = FrequentItemsSketch::deserialize(bytes).map_err(|_| NotASketch)?;
+        if sketch.max_map_size() == COUNTERS { Ok(Frequent(sketch)) } else { Err(NotASketch) }
+    }
 }
 
 /// The first bytes of a text, up to a whole character.
@@ -129,9 +139,9 @@ mod tests {
             ["rest", "quarter"]
         );
         for ((_, low, high), count) in found.iter().zip([150_000, 50_000]) {
-            assert!(*low <= count && count <= *high && high - low <= 400_000 * 35 / 2_560, "{low} {high}");
+            assert!(*low <= count && count <= *high && high - low <= 400_000 * 35 / 1_280, "{low} {high}");
         }
-        assert!(frequent.to_bytes().len() < 256 * 80);
+        assert!(frequent.to_bytes().len() < 128 * 80);
     }
 
     #[test]
@@ -142,6 +152,17 @@ mod tests {
         right.add(b"y", 1);
         left.merge(&right);
         assert_eq!(labels(&left, 2), [("x".to_owned(), 5, 5), ("y".to_owned(), 1, 1)]);
+    }
+
+    #[test]
+    fn bytes_are_read_again_and_other_ones_refused() {
+        let mut frequent = Frequent::default();
+        (0..1_000u32).for_each(|i| frequent.add((i % 150).to_string().as_bytes(), 1));
+        let read = Frequent::from_bytes(&frequent.to_bytes()).unwrap();
+        assert_eq!((read.top(100), read.total()), (frequent.top(100), frequent.total()));
+        for bytes in [&b""[..], &[7; 40], &frequent.to_bytes()[..50]] {
+            assert_eq!(Frequent::from_bytes(bytes).err(), Some(NotASketch));
+        }
     }
 
     #[test]

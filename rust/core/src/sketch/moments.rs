@@ -16,7 +16,8 @@ pub struct Moments {
     count: u64,
     sum: f64,
     mean: f64,
-    /// Sum of squared deviations from the mean ("M2").
+    /// Sum of squared deviations from the mean ("M2"); infinite where it exceeds what a float holds.
+    #[serde(with = "unbounded")]
     squares: f64,
     #[serde(with = "least")]
     min: f64,
@@ -86,6 +87,9 @@ impl Moments {
 
     #[inline]
     fn combine(&mut self, other: &Moments) {
+        if self.count == 0 {
+            return self.clone_from(other); // also where the square of the mean is beyond a float
+        }
         let count = self.count + other.count;
         let share = other.count as f64 / count as f64;
         let difference = other.mean - self.mean;
@@ -151,9 +155,10 @@ fn extremes<R: Real>(values: &[R]) -> (f64, f64) {
     (least, most)
 }
 
-/// Writes the bounds of nothing, which are infinite and beyond JSON, as null, and reads null as `$nothing`.
-macro_rules! bound_or_null {
-    ($name:ident, $nothing:expr) => {
+/// Writes what is infinite, and so beyond JSON, as null, and reads null as `$infinity`: the bounds of nothing, and
+/// squares that are too large.
+macro_rules! infinity_as_null {
+    ($name:ident, $infinity:expr) => {
         mod $name {
             use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -162,14 +167,15 @@ macro_rules! bound_or_null {
             }
 
             pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-                Ok(Option::deserialize(deserializer)?.unwrap_or($nothing))
+                Ok(Option::deserialize(deserializer)?.unwrap_or($infinity))
             }
         }
     };
 }
 
-bound_or_null!(least, f64::INFINITY);
-bound_or_null!(most, f64::NEG_INFINITY);
+infinity_as_null!(least, f64::INFINITY);
+infinity_as_null!(most, f64::NEG_INFINITY);
+infinity_as_null!(unbounded, f64::INFINITY);
 
 #[cfg(test)]
 mod tests {
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn moments_of_something_and_of_nothing_survive_json() {
-        for seen in [moments(&[]), moments(&[0.1, 0.2])] {
+        for seen in [moments(&[]), moments(&[0.1, 0.2]), moments(&[0.0, 1e300])] {
             let json = serde_json::to_string(&seen).unwrap();
             assert_eq!(serde_json::from_str::<Moments>(&json).unwrap(), seen);
         }

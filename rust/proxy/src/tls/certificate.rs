@@ -59,11 +59,18 @@ impl Certificate {
     }
 }
 
-/// RFC 2253: the last name first, joined by commas.
+/// RFC 2253: the last name first, joined by commas; within a set too, as OpenSSL does it.
 fn distinguished(name: &Name) -> String {
-    let sets: Vec<String> =
-        name.iter_rdn().map(|set| set.iter().map(attribute).collect::<Vec<_>>().join("+")).collect();
-    sets.into_iter().rev().collect::<Vec<_>>().join(",")
+    let mut sets: Vec<String> = name
+        .iter_rdn()
+        .map(|set| {
+            let mut attributes: Vec<String> = set.iter().map(attribute).collect();
+            attributes.reverse();
+            attributes.join("+")
+        })
+        .collect();
+    sets.reverse();
+    sets.join(",")
 }
 
 fn attribute(attribute: &AttributeTypeAndValue) -> String {

@@ -14,6 +14,7 @@ use super::certificate::Certificate;
 use super::certificates::{ListenerFiles, UpstreamFiles};
 use super::files::{Contents, Files, Unusable};
 use super::forwarded::Forwarded;
+use super::pinned::Pinned;
 
 const ALPN: &[u8] = b"h2";
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
@@ -89,7 +90,8 @@ impl Side for Accepting {
                     false => verifier.allow_unauthenticated(),
                 };
                 let verifier = verifier.build().map_err(|error| contents.unusable("client_ca", error))?;
-                builder.with_client_cert_verifier(verifier)
+                let pinned = Pinned::new(verifier, contents.chain("client_ca")?);
+                builder.with_client_cert_verifier(Arc::new(pinned))
             }
         };
         let made = builder.with_single_cert(chain, contents.key()?);
@@ -124,11 +126,13 @@ impl Side for Connecting {
                 config.server_name
             ),
         })?;
-        let verifier = verifier(contents.roots("ca")?, contents)?;
+        let verifier = Pinned::new(verifier(contents.roots("ca")?, contents)?, contents.chain("ca")?);
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&VERSIONS)
             .map_err(|error| contents.unusable("ca", error))?
-            .with_webpki_verifier(verifier);
+            // Not dangerous: all it adds is what stands in the file of authorities.
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let (mut tls, certificate) = match contents.pem("certificate") {
             None => (builder.with_no_client_auth(), None),
             Some(_) => {

@@ -47,6 +47,14 @@ impl Authority {
         self.sign(params)
     }
 
+    /// One that is its own authority, as `openssl req -x509` makes it.
+    pub fn self_signed() -> CertifiedKey<KeyPair> {
+        let mut params = CertificateParams::new(["localhost".into()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let signing_key = KeyPair::generate().unwrap();
+        CertifiedKey { cert: params.self_signed(&signing_key).unwrap(), signing_key }
+    }
+
     pub fn sign(&self, params: CertificateParams) -> CertifiedKey<KeyPair> {
         let signing_key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&signing_key, &self.0).unwrap();

@@ -37,13 +37,14 @@ pub struct History {
 
 /// Memory only: any two are equal.
 #[derive(Clone, Debug, Default)]
-struct Spare(Vec<Box<[u64]>>);
+struct Spare(Vec<Box<[u32]>>);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Segment {
     start: Mark,
     panes: u32,
-    counts: Box<[u64]>,
+    /// Half the memory of whole counts: beyond four billion rows in a cell a date is an estimate anyway.
+    counts: Box<[u32]>,
 }
 
 /// When a change is estimated to have begun.
@@ -90,7 +91,11 @@ impl History {
             let Some(second) = self.segments.remove(first + 1) else { return };
             let oldest = &mut self.segments[first];
             oldest.panes += second.panes;
-            oldest.counts.iter_mut().zip(&second.counts).for_each(|(sum, count)| *sum += count);
+            oldest
+                .counts
+                .iter_mut()
+                .zip(&second.counts)
+                .for_each(|(sum, count)| *sum = sum.saturating_add(*count));
             self.spare.0.push(second.counts);
             (newest, length) = (first + 1, 2 * length);
         }
@@ -106,7 +111,7 @@ impl History {
         let mut sums = Vec::new();
         for segment in self.segments.iter().filter(|segment| segment.start.row >= start.row) {
             sums.resize(segment.counts.len(), 0);
-            sums.iter_mut().zip(&segment.counts).for_each(|(sum, count)| *sum += count);
+            sums.iter_mut().zip(&segment.counts).for_each(|(sum, &count)| *sum += u64::from(count));
         }
         sums
     }
@@ -114,9 +119,11 @@ impl History {
     /// When the change began, by the judgement of one bet.
     pub fn onset(&self, bets: &Bets, bet: usize) -> Onset {
         let mut won: Vec<f64> = Vec::with_capacity(self.segments.len());
-        let mut sum = 0.0;
+        let (mut sum, mut counts) = (0.0, Vec::new());
         for segment in self.segments.iter().rev() {
-            sum += bets.gain(bet, &segment.counts);
+            counts.clear();
+            counts.extend(segment.counts.iter().map(|&count| u64::from(count)));
+            sum += bets.gain(bet, &counts);
             won.push(sum);
         }
         won.reverse();
@@ -133,15 +140,11 @@ impl History {
 // === impl Spare ===
 
 impl Spare {
-    fn holding(&mut self, counts: &[u64]) -> Box<[u64]> {
+    fn holding(&mut self, counts: &[u64]) -> Box<[u32]> {
         let fits = self.0.pop().filter(|spare| spare.len() == counts.len());
-        fits.map_or_else(
-            || counts.into(),
-            |mut spare| {
-                spare.copy_from_slice(counts);
-                spare
-            },
-        )
+        let mut held = fits.unwrap_or_else(|| vec![0; counts.len()].into());
+        held.iter_mut().zip(counts).for_each(|(mine, &count)| *mine = count.try_into().unwrap_or(u32::MAX));
+        held
     }
 }
 

@@ -137,6 +137,38 @@ fn edges() -> impl Strategy<Value = Vec<f64>> {
     })
 }
 
+/// Brackets on up to 256 bins.
+fn fine(edges: &[f64], reference: &[f64], current: &[f64]) -> Brackets {
+    let (mut f, mut g) = (Fine::new(edges).unwrap(), Fine::new(edges).unwrap());
+    f.update(reference);
+    g.update(current);
+    f.brackets(&g).unwrap()
+}
+
+#[test]
+fn edges_out_of_order_or_too_many_are_refused() {
+    let edges = |count: u32| (0..count).map(f64::from).collect::<Vec<_>>();
+    assert!(Fine::new(&edges(257)).is_some() && Fine::new(&edges(66)).is_some());
+    for refused in [edges(258), edges(1), vec![], vec![1.0, 0.0]] {
+        assert_eq!(Fine::new(&refused), None);
+    }
+}
+
+#[test]
+fn four_times_the_bins_bracket_ks_four_times_as_closely() {
+    let (reference, current) = (normal(20_000, 1), normal(15_000, 2));
+    let current: Vec<f64> = current.into_iter().map(|x| x + 0.25).collect();
+    let exact = exact(&reference, &current);
+    for (bins, width) in [(64, 0.016), (256, 0.004)] {
+        let edges = quantiles(&reference, bins);
+        let found = fine(&edges, &reference, &current);
+        assert_contains(&found, exact);
+        let (ks, wasserstein) = (found.ks.unwrap(), found.wasserstein.unwrap());
+        assert!(ks.high - ks.low <= width, "{bins}: {ks:?}");
+        assert!((wasserstein.low / exact[2] - 1.0).abs() < 1e-3, "{bins}: {wasserstein:?} {}", exact[2]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
@@ -155,6 +187,15 @@ proptest! {
         let found = brackets(Binning::numeric(&edges).unwrap(), &reference, &current);
         let exact = exact(&reference, &current);
         assert_contains(&found, exact);
+    }
+
+    #[test]
+    fn parts_bracket_the_distances_of_the_values(
+        mut edges in prop::collection::vec(-30f64..30.0, 66..200), reference in values(), current in values(),
+    ) {
+        edges.sort_by(f64::total_cmp);
+        edges.dedup();
+        assert_contains(&fine(&edges, &reference, &current), exact(&reference, &current));
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub trait Bucketed: Sized {
     /// The buckets at the finest scale; of zeros, subnormal floats and the smallest normal one, anything.
     fn finest(values: &[Self; CHUNK]) -> [i32; CHUNK];
 
+    /// The same of one value.
+    fn finest_of(self) -> i32;
+
     /// Whether it is one of those.
     fn is_tiny(&self) -> bool;
 }
@@ -97,6 +100,14 @@ macro_rules! bucketed {
                 found
             }
 
+            #[inline]
+            fn finest_of(self) -> i32 {
+                let before = (self.to_bits() & !(1 << ($bits::BITS - 1))).wrapping_sub(1);
+                let entry = $entries[(before >> ($mantissa_bits - SLOT_BITS)) as usize % SLOTS];
+                let bucket = (entry + (before & ((1 << $mantissa_bits) - 1))) >> $mantissa_bits;
+                (((before >> $mantissa_bits) as i32 - $bias) << SCALE_MAX) + bucket as i32
+            }
+
             #[inline(always)]
             fn is_tiny(&self) -> bool {
                 self.abs() <= $float::MIN_POSITIVE
@@ -110,13 +121,11 @@ bucketed!(f64, u64, 52, 1023, LONG_ENTRIES);
 
 /// Bucket at the finest scale of any magnitude above zero, subnormal ones included.
 fn index_of(magnitude: f64) -> i32 {
-    let [index, ..] = f64::finest(&[magnitude; CHUNK]);
     if !magnitude.is_tiny() {
-        return index;
+        return magnitude.finest_of();
     }
     let scaled = magnitude * f64::from_bits((MANTISSA_BITS as u64 + EXPONENT_BIAS + 2) << MANTISSA_BITS);
-    let [index, ..] = f64::finest(&[scaled; CHUNK]);
-    index - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
+    scaled.finest_of() - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
 }
 
 // === impl Buckets ===
@@ -177,7 +186,7 @@ impl Buckets {
 
     /// Counts values whose buckets at the finest scale were `found`; `tiny` ones among them have none there.
     #[inline(always)]
-    fn add<R: Real>(&mut self, values: &[R], found: &[i32; CHUNK], tiny: bool) {
+    fn add<R: Real>(&mut self, values: &[R], found: &[i32], tiny: bool) {
         let mut next = 0;
         while next < values.len() {
             next += self.count_known(&values[next..], &found[next..], tiny);
@@ -266,6 +275,9 @@ impl Sketch for Buckets {
         self.count += finite.len() as u64;
         if self.cells.is_empty() {
             self.cells = vec![0; ZERO + 1];
+        }
+        if let [value] = *finite {
+            return self.add(&[value], &[value.finest_of()], true);
         }
         dispatch!(Level::new(), _simd => {
             chunks(finite, #[inline(always)] |values, taken| {
@@ -407,6 +419,9 @@ mod tests {
             let mut narrow = Buckets::default();
             narrow.update(&values);
             prop_assert_eq!(seen(&narrow), seen(&buckets(&wide)));
+            let mut one_by_one = Buckets::default();
+            values.iter().for_each(|value| one_by_one.update(&[*value]));
+            prop_assert_eq!(seen(&one_by_one), seen(&narrow));
         }
 
         #[test]
