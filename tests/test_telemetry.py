@@ -229,7 +229,7 @@ def test_a_distance_that_is_not_known_has_no_point(collector: Collector) -> None
         for point in collector.points
         if point.name == "pilotfish.drift.alert.active"
     }
-    assert active == {"edetector": 0, "psi": 1, "jensen_shannon": 0, "ks": 0}
+    assert active == {"edetector": 0, "psi": 1, "jensen_shannon": 0, "ks": 0, "schema": 0}
 
 
 def test_a_window_has_scores_a_noise_floor_and_a_size_under_its_name(collector: Collector) -> None:
@@ -561,8 +561,13 @@ def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Col
     telemetry.alarm(alarm | {"state": "cleared", "score": 0.1, "change_row": None})
     dated = {"change_from_row": 4400, "change_to_row": 4600}
     telemetry.alarm(alarm | dated | {"method": "edetector", "noise": None, "shape": "location up"})
+    telemetry.alarm(alarm | {"method": "schema", "noise": None, "shape": "absent"})
     assert telemetry.shutdown(10.0)
-    raised, cleared, evident = collector.logs
+    raised, cleared, evident, gone = collector.logs
+    assert (gone.event_name, gone.body) == (
+        "pilotfish.drift.detected",
+        "x.brightness of digits/v1 is absent",
+    )
     assert evident.attributes["pilotfish.drift.shape"] == "location up"
     assert "location up" in evident.body
     assert evident.attributes["pilotfish.drift.change_from_row"] == 4400

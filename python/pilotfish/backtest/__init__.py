@@ -24,6 +24,8 @@ from pilotfish.errors import ConfigurationError, ProfileError
 LIVE = ("edetector", "threshold")
 """The detectors of the live monitor, its default first."""
 DEFAULT = LIVE[0]
+SCHEMA = "schema"
+"""The detector of an alarm about a feature that is gone, new or of another type: in a journal."""
 NO_COLUMNS = "columns are those of a table; a journal is read as its messages are"
 DETECTORS = (*LIVE, *detectors.NAMES)
 

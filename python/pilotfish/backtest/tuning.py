@@ -5,7 +5,7 @@ history shows how far it goes by itself, between day and night, say. So the hist
 2,000 and of 20,000 rows; where the PSI of a block exceeds what chance explains (the noise floor that is
 exported beside it), its relative entropy counts, less what is expected of it without a change. The proposal
 is the largest of these, times 2 so that a day a little worse than any in the history is silent too, and never
-below 0.002, about 0.06 standard deviations of a normal mean.
+below 0.0002, about 0.02 standard deviations of a normal mean.
 
 Last, the alarm itself is run over the history with what is proposed, and the tolerance raised by half for as
 long as it is not silent.
@@ -28,7 +28,7 @@ from pilotfish.errors import ConfigurationError, TableError
 
 BLOCKS = (2_000, 20_000)
 """Rows: few show what is fast and large, many what is slow and small."""
-MIN_TOLERANCE = 0.002
+MIN_TOLERANCE = 0.0002
 MAX_TOLERANCE = 1.0
 """More than a shift of a normal mean by a standard deviation (0.5)."""
 HIGH_TOLERANCE = 0.1
@@ -88,7 +88,8 @@ def _silent(
     while proposal.tolerance <= MAX_TOLERANCE:
         arl, tolerance = proposal.arl, proposal.tolerance
         plan = backtest.Plan("edetector", arl=arl, tolerance=tolerance, columns=columns, version=version)
-        if next(iter(backtest.run(reference, data, plan)), None) is None:
+        alarms = backtest.run(reference, data, plan)
+        if all(alarm.detector == backtest.SCHEMA for alarm in alarms):
             return proposal
         proposal = replace(proposal, tolerance=two_digits_up(1.5 * tolerance))
     raise _unclean(data, proposal)

@@ -54,13 +54,13 @@ class AlarmSettings(Section):
     detector: Literal["edetector", "threshold"] = "edetector"
     """`edetector` weighs evidence, with a guaranteed time between false alarms; `threshold` holds the
     distances below against their thresholds."""
-    arl: Whole = Field(default=1_000_000, ge=1, le=1_000_000_000_000)
+    arl: Whole = Field(default=100_000, ge=1, le=1_000_000_000_000)
     """Rows between false alarms of a model, all its features together: the mean is at least this
     (edetector)."""
     arl_time: Seconds | None = Field(default=None, gt=0, le=10 * 366 * 86_400)
     """The same as a time, such as 720h; it takes the place of `arl`."""
-    tolerance: float = Field(default=0.002, ge=0, le=10)
-    """Ignore changes below: relative entropy from the profile, in nats; 0.002 is a mean moved by 0.06
+    tolerance: float = Field(default=0.0002, ge=0, le=10)
+    """Ignore changes below: relative entropy from the profile, in nats; 0.0002 is a mean moved by 0.02
     standard deviations (edetector)."""
     delta: float = Field(default=0.01, gt=0, le=0.5)
     """Probability that the profile misleads because it has few rows; the smaller, the more cautious

@@ -39,6 +39,9 @@ def from_alarm(alarm: Mapping[str, Any]) -> Event:
 
 
 def _body(alarm: Mapping[str, Any]) -> str:
+    if alarm["method"] == "schema":
+        still = "is" if alarm["state"] == "raised" else "is no longer"
+        return f"{alarm['feature']} of {alarm['model']}/{alarm['version']} {still} {alarm['shape']}"
     shape = f"{alarm['shape']}, " if alarm.get("shape") else ""
     what = (
         f"{alarm['feature']} of {alarm['model']}/{alarm['version']}: "

@@ -12,6 +12,7 @@ from pilotfish.telemetry.histogram import Exponential
 from pilotfish.telemetry.series import AttributeValue, Collection
 
 _DISTANCES = ("psi", "jensen_shannon", "ks")
+_SCHEMA = "schema"
 _EVIDENCE = "edetector"
 _MEASURES = ("accuracy", "precision", "recall", "f1")
 _DEFECTS = {
@@ -49,6 +50,8 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
     for method in (_EVIDENCE, *_DISTANCES):
         # Zero is exported too: an alert rule needs a series before the first alarm.
         into.add("pilotfish.drift.alert.active", raised.count(method), {**of, names.DRIFT_METHOD: method})
+    breaches = len(model.get("schema") or ())
+    into.add("pilotfish.drift.alert.active", breaches, {**of, names.DRIFT_METHOD: _SCHEMA})
 
 
 def _performance(

@@ -27,8 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let setting = |place: usize, default: f64| -> Result<f64, Box<dyn Error>> {
         Ok(settings.get(place).map(|text| text.parse()).transpose()?.unwrap_or(default))
     };
-    let alarm =
-        AlarmConfig { arl: setting(1, 1e6)? as u64, tolerance: setting(2, 0.002)?, ..AlarmConfig::default() };
+    let alarm = AlarmConfig {
+        arl: setting(1, 1e5)? as u64,
+        tolerance: setting(2, 0.000_2)?,
+        ..AlarmConfig::default()
+    };
     let config = MonitorConfig { pane_rows: setting(0, 50.0)? as u32, alarm, ..MonitorConfig::default() };
     let (reference, analysis) = (Table::read(reference)?, Table::read(analysis)?);
     let profile = reference.profile()?;

@@ -28,7 +28,7 @@ mod familiar;
 
 use crate::detect::{AlarmEvent, AlarmState};
 use crate::error::ConfigurationError;
-use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig, MonitorSnapshot};
+use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA};
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
 use crate::window::cascade::Horizon;
@@ -100,7 +100,7 @@ pub struct Backtest {
     /// Rows of the inputs and of the outputs.
     rows: [u64; 2],
     /// Alarms of panes that are still open.
-    open: Vec<FamiliarAlarm>,
+    open: Vec<Event>,
     alarms: Vec<Alarm>,
 }
 
@@ -146,7 +146,7 @@ impl Backtest {
                 let tensors = of_direction.map(|(name, _, values)| values.tensor(name, part.clone()));
                 self.observe_tensors(direction, &tensors.collect::<Result<Vec<_>, _>>()?);
             }
-            self.hand_out();
+            self.hand_out(false);
             done = part.end;
         }
         Ok(())
@@ -155,10 +155,10 @@ impl Backtest {
     /// Takes in the tensors of one message of a journal.
     pub fn observe_message(&mut self, direction: Direction, tensors: &[Tensor<'_>]) {
         self.observe_tensors(direction, tensors);
-        self.hand_out();
+        self.hand_out(true);
     }
 
-    /// Alarms since this was last called. One that a familiar detector raised comes when its pane is full.
+    /// Alarms since this was last called. One that was raised before its pane was full comes when it is.
     pub fn take_alarms(&mut self) -> Vec<Alarm> {
         std::mem::take(&mut self.alarms)
     }
@@ -166,7 +166,7 @@ impl Backtest {
     /// The alarms that are left when there are no more rows.
     pub fn finish(&mut self) -> Vec<Alarm> {
         let open = std::mem::take(&mut self.open);
-        self.tell(open.into_iter().map(Event::Familiar).collect());
+        self.tell(open);
         self.take_alarms()
     }
 
@@ -203,23 +203,27 @@ impl Backtest {
         }
         let first = self.rows[direction as usize];
         if let Some(familiar) = &mut self.familiar {
-            tensors.iter().for_each(|tensor| familiar.observe(direction, tensor, first, &mut self.open));
+            let mut alarms = Vec::new();
+            tensors.iter().for_each(|tensor| familiar.observe(direction, tensor, first, &mut alarms));
+            self.open.extend(alarms.into_iter().map(Event::Familiar));
         }
         self.monitor.observe(direction, tensors, 0);
         let full = tensors.iter().find(|tensor| !tensor.is_empty());
         self.rows[direction as usize] += full.map_or(0, Tensor::rows) as u64;
     }
 
-    /// Moves the alarms whose pane is closed to those that can be taken.
-    fn hand_out(&mut self) {
+    /// Moves the alarms whose pane is closed to those that can be taken; `whole` messages also tell which features there
+    /// are, chosen columns do not.
+    fn hand_out(&mut self, whole: bool) {
         let events = self.monitor.take_events().into_iter();
         let raised = events.filter(|event| event.state == AlarmState::Raised && self.familiar.is_none());
-        let mut raised: Vec<Event> = raised.map(Event::Live).collect();
+        let raised = raised.filter(|event| whole || event.method != SCHEMA);
+        self.open.extend(raised.map(Event::Live));
         let (rows, pane_rows) = (self.rows, self.pane_rows);
-        let is_closed = |alarm: &mut FamiliarAlarm| {
-            alarm.row.div_ceil(pane_rows) * pane_rows <= rows[alarm.direction as usize]
+        let is_closed = |alarm: &mut Event| {
+            alarm.row().div_ceil(pane_rows) * pane_rows <= rows[alarm.direction() as usize]
         };
-        raised.extend(self.open.extract_if(.., is_closed).map(Event::Familiar));
+        let raised = self.open.extract_if(.., is_closed).collect();
         self.tell(raised);
     }
 

@@ -19,7 +19,7 @@
 //!     monitor.observe(Direction::Input, &[tensor], 0);
 //! }
 //! let events = monitor.take_events();
-//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_600, 1_400));
+//! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_450, 1_400));
 //! assert_eq!(events[0].shape.as_deref(), Some("above range up"));
 //! ```
 
@@ -28,7 +28,9 @@ mod comparison;
 mod config;
 mod joint;
 mod layout;
+mod look;
 mod roster;
+mod schema;
 mod scores;
 mod snapshot;
 mod stored;
@@ -55,6 +57,8 @@ use clock::Clock;
 use comparison::Closing;
 use joint::JointWatches;
 use roster::{Roster, Start};
+pub use schema::{Breach, METHOD as SCHEMA, SchemaAlarm};
+use schema::{Judged, Schema};
 use scores::ScoreWatch;
 use snapshot::Shown;
 use std::collections::VecDeque;
@@ -81,6 +85,7 @@ pub struct Monitor {
     inputs: Clock,
     outputs: Clock,
     roster: Roster,
+    schema: Schema,
     joints: JointWatches,
     scores: Option<ScoreWatch>,
     /// What the evidence came to when a pane was closed last, and the length of that pane.
@@ -119,6 +124,7 @@ impl Monitor {
             inputs: Clock::default(),
             outputs: Clock::default(),
             roster: Roster::default(),
+            schema: Schema::default(),
             discovery: None,
             evidence: Vec::new(),
             events: VecDeque::new(),
@@ -145,13 +151,15 @@ impl Monitor {
         let Some(rows) = rows else { return };
         let mut done = 0;
         loop {
-            let taken = self.pane_room(direction).min(rows - done);
+            let taken = self.pane_room(direction).min(self.look_room(direction)).min(rows - done);
             self.observe_rows(direction, tensors, rows, done..done + taken);
             done += taken;
             self.clock_mut(direction).rows += taken as u64;
             if self.pane_room(direction) == 0 {
                 self.close_pane(direction, now);
                 self.slice(direction, now);
+            } else if taken > 0 {
+                self.look(direction, now);
             }
             if done >= rows {
                 break;
@@ -243,9 +251,10 @@ impl Monitor {
         self.profile.clone().filter(|_| self.phase == Phase::Learned)
     }
 
-    /// Features whose alarm is raised.
+    /// Alarms that are raised.
     pub fn active_alarms(&self) -> usize {
-        self.roster.features().iter().filter(|feature| feature.is_alarmed()).count()
+        let drifted = self.roster.features().iter().filter(|feature| feature.is_alarmed());
+        drifted.count() + self.schema.len()
     }
 
     /// All numbers; `detail` adds bins and exponential histograms.
@@ -270,6 +279,7 @@ impl Monitor {
             missing,
             panes: clock.panes,
             evidence: self.evidence(),
+            schema: self.schema.snapshot(),
             performance: self.scores.as_ref().and_then(ScoreWatch::snapshot),
             features,
         }
@@ -327,6 +337,10 @@ impl Monitor {
         pane_rows.saturating_sub(self.clock(direction).open_rows()) as usize
     }
 
+    fn discover(&mut self) -> Discovery {
+        self.roster.weigh(&mut self.evidence, self.config.alarm.level())
+    }
+
     fn close_pane(&mut self, direction: Direction, now: u64) {
         self.roster.drain(direction);
         if direction == Direction::Output {
@@ -341,23 +355,32 @@ impl Monitor {
         let config = Arc::clone(&self.config);
         let chance = Chance::of(NOISY_PANES / self.roster.compared().max(1) as f64);
         let stake = config.alarm.stake(end.row - start.row, seconds);
-        let closing = Closing { alarm: &config.alarm, chance, start, end, stake };
+        let closing = Closing { alarm: &config.alarm, start, end, stake, unit: stake };
         let events = &mut self.events;
         let mut report = |name: &str, method, change| {
             remember(events, event(name, direction, method, change, end, now));
         };
         for feature in self.roster.of_direction(direction) {
-            feature.close(&closing, &mut report);
+            feature.close(&closing, chance, &mut report);
+        }
+        if let Some(profile) = &self.profile {
+            let judged = self.schema.judge(profile, &mut self.roster, Judged { direction, start, end, now });
+            judged.into_iter().for_each(|event| remember(&mut self.events, event));
         }
         if config.alarm.detector != DetectorKind::EDetector {
             return;
         }
-        // Only now, with the evidence of all features, is it known how much of it flags one.
-        let discovery = self.roster.weigh(&mut self.evidence, config.alarm.level());
-        self.discovery = Some((discovery, stake));
+        self.judge(direction, &closing, now);
+    }
+
+    /// Raises and clears alarms. Only with the evidence of all features is it known how much of it flags one.
+    fn judge(&mut self, direction: Direction, closing: &Closing<'_>, now: u64) {
+        let discovery = self.discover();
+        self.discovery = Some((discovery, closing.unit));
         for feature in self.roster.of_direction(direction) {
-            if let Some(change) = feature.judge(discovery.level, &closing) {
-                report(feature.name(), edetector::METHOD, change);
+            if let Some(change) = feature.judge(discovery.level, closing) {
+                let event = event(feature.name(), direction, edetector::METHOD, change, closing.end, now);
+                remember(&mut self.events, event);
             }
         }
     }

@@ -36,7 +36,7 @@ struct Change {
 pub fn table() {
     println!(
         "Delay in rows, mean of {RUNS} runs: ARL {ARL}, panes of {PANE}, reference of {REFERENCE_ROWS} rows, tolerance 0; \
-         and with the default tolerance of 0.002"
+         and with the default tolerance of 0.0002"
     );
     println!(
         "{:>30} {:>9} {:>8} {:>8} {:>8} {:>6} {:>6} {:>6}  {:<16} {:>9} {:>6}",
@@ -56,7 +56,7 @@ pub fn table() {
         let divergence = change.after.divergence(&change.before);
         let limit = ARL.ln() / divergence;
         let strict = measure(&change, 0.0);
-        let tolerant = measure(&change, 0.002);
+        let tolerant = measure(&change, 0.000_2);
         println!(
             "{:>30} {divergence:>9.5} {limit:>8.0} {:>8.0} {:>8.0} {:>6.2} {:>6.2} {:>6}  {:<16} {:>9.0} {:>6}",
             change.name,

@@ -20,6 +20,7 @@ pub mod bets;
 pub mod change;
 pub mod directions;
 mod growth;
+mod screen;
 pub mod slack;
 pub mod tempo;
 
@@ -27,6 +28,7 @@ use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
 use directions::Shape;
+use screen::Screen;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tempo::{Probe, Tempo};
@@ -48,6 +50,7 @@ const GAIN_MIN: f64 = -640.0;
 pub struct Plan {
     bets: Arc<Bets>,
     probe: Probe,
+    screen: Screen,
     autocorrelation_time: Option<f64>,
 }
 
@@ -116,13 +119,14 @@ impl Plan {
         Plan {
             bets: Arc::new(Bets::against(reference, &null)),
             probe: Probe::of(reference),
+            screen: Screen::of(reference),
             autocorrelation_time,
         }
     }
 
     /// With bets that were worked out elsewhere.
     pub fn placed(bets: Bets, probe: Probe, autocorrelation_time: Option<f64>) -> Plan {
-        Plan { bets: Arc::new(bets), probe, autocorrelation_time }
+        Plan { bets: Arc::new(bets), probe, screen: Screen::default(), autocorrelation_time }
     }
 
     /// The same for live values of which the reference held only a part.
@@ -177,20 +181,41 @@ impl EDetector {
         &self.state
     }
 
-    /// Takes in a pane. One without values is no evidence, but time has passed.
+    /// Takes in a pane whose length was known before it began. One without values is no evidence, but time has passed.
     pub fn update(&mut self, pane: &Pane<'_>) {
-        self.state.stake = pane.stake;
-        self.bets.play(pane.counts, pane.stake, &mut self.state.capital);
+        self.settle(pane, pane.stake, pane.stake);
+        self.close(pane.counts);
+    }
+
+    /// Takes in rows up to a moment that the rows themselves decided about. Only the part `before` of their stake, which
+    /// was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence is
+    /// measured in, a pane's stake.
+    pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
+        self.state.stake = unit;
+        self.bets.play(rows.counts, before.min(rows.stake), &mut self.state.capital);
+        let after = rows.stake - before;
+        if after > 0.0 {
+            self.state.capital.iter_mut().for_each(|capital| *capital += after);
+        }
         self.evidence = self.bets.weighted(&self.state.capital);
+        self.state.history.push(rows.counts, rows.start, rows.end);
+    }
+
+    /// Takes note of the end of a pane, of whose `counts` all have been settled.
+    pub fn close(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
-            self.bets.gains(pane.counts, &mut self.gains);
+            self.bets.gains(counts, &mut self.gains);
             self.reconsider();
         } else {
             // While something has changed, how panes differ says nothing about how rows hang together.
-            self.state.tempo.observe(&self.plan.probe, pane.counts);
+            self.state.tempo.observe(&self.plan.probe, counts);
             self.tune();
         }
-        self.state.history.push(pane.counts, pane.start, pane.end);
+    }
+
+    /// Whether rows that are not settled yet look as if that should be done.
+    pub fn is_unusual(&self, counts: &[u64]) -> bool {
+        self.plan.screen.is_unusual(counts, self.time)
     }
 
     /// While an alarm stands: has the pane just taken in kept it alive, or taken some of what was won back?

@@ -186,7 +186,7 @@ impl Losses {
             least: 0.0,
             most: 1.0,
         };
-        let limit = slack::mean_of(&sample, (2.0 / delta).ln()).high + tolerance / self.bound;
+        let limit = slack::mean_above(&sample, (2.0 / delta).ln()) + tolerance / self.bound;
         if limit < 1.0 {
             return Ok(limit);
         }

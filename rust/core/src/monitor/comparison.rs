@@ -53,12 +53,12 @@ pub struct Stored {
 #[derive(Debug)]
 pub struct Closing<'a> {
     pub alarm: &'a AlarmConfig,
-    pub chance: Chance,
-    /// When the pane began and ended.
+    /// When the pane began and ended, or how far it has come.
     pub start: Mark,
     pub end: Mark,
-    /// Its length, in the unit of the time between false alarms.
+    /// How long that was, and how long a full pane is, in the unit of the time between false alarms.
     pub stake: f64,
+    pub unit: f64,
 }
 
 // === impl Comparison ===
@@ -154,17 +154,28 @@ impl Comparison {
         self.suspicion.as_mut()?.judge(level, closing)
     }
 
-    pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&'static str, Change)) {
+    /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
+    pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
+        let counts = self.window.open().cells();
+        self.suspicion.as_mut().is_some_and(|suspicion| suspicion.look(counts, so_far, due))
+    }
+
+    pub fn close(
+        &mut self,
+        closing: &Closing<'_>,
+        chance: Chance,
+        mut report: impl FnMut(&'static str, Change),
+    ) {
         self.window.close();
         let Some(pane) = self.window.last() else { return };
         self.past.merge(pane);
         if let Some(suspicion) = &mut self.suspicion {
             suspicion.update(pane.cells(), closing);
         }
-        self.chance = Some(closing.chance);
+        self.chance = Some(chance);
         for (distance, detector) in &mut self.detectors {
             let (reference, pane) = (&self.reference.bins, pane);
-            let Some((score, noise)) = score(*distance, reference, pane, &closing.chance) else { continue };
+            let Some((score, noise)) = score(*distance, reference, pane, &chance) else { continue };
             let (reference, pane) = (reference.cells(), pane.cells());
             let evidence = Evidence { reference, pane, score, noise, start: closing.start };
             if let Some(change) = detector.step(&evidence) {

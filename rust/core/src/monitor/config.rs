@@ -117,7 +117,7 @@ impl MonitorConfig {
             );
         }
         if !(0.0..=10.0).contains(&tolerance) {
-            return Err(format!("alarm.tolerance is {tolerance}; use a number from 0 to 10, such as 0.002"));
+            return Err(format!("alarm.tolerance is {tolerance}; use a number from 0 to 10, such as 0.0002"));
         }
         if !(delta > 0.0 && delta <= 0.5) {
             return Err(format!("alarm.delta is {delta}; use a number above 0 and up to 0.5, such as 0.01"));
@@ -150,9 +150,9 @@ impl Default for AlarmConfig {
     fn default() -> AlarmConfig {
         AlarmConfig {
             detector: DetectorKind::EDetector,
-            arl: 1_000_000,
+            arl: 100_000,
             arl_ns: None,
-            tolerance: 0.002,
+            tolerance: 0.000_2,
             delta: 0.01,
             psi: Some(0.2),
             jensen_shannon: None,

@@ -1,5 +1,6 @@
 //! What a monitor shows of itself: plain data, ready to be serialised.
 
+use super::schema::SchemaAlarm;
 use super::texts::TextsSnapshot;
 use crate::detect::Alarm;
 use crate::distance::Distances;
@@ -34,6 +35,8 @@ pub struct MonitorSnapshot {
     pub panes: u64,
     /// What the evidence of all features adds up to; none before the first pane, and with thresholds.
     pub evidence: Option<ModelEvidence>,
+    /// Features that are gone, new or of another type, as long as they are.
+    pub schema: Vec<SchemaAlarm>,
     /// What the scores promise; none where the profile knows no scores, and before the first pane.
     pub performance: Option<PerformanceSnapshot>,
     /// In order of direction and name.

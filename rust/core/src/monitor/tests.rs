@@ -13,6 +13,9 @@ use crate::sketch::binning::Kind;
 use crate::tensor::{Data, Datatype};
 use proptest::prelude::*;
 
+mod looks;
+mod schema;
+
 const IN: Direction = Direction::Input;
 const OUT: Direction = Direction::Output;
 
@@ -569,7 +572,10 @@ fn the_snapshot_is_json_with_the_agreed_names() {
     let plain = serde_json::to_value(monitor.snapshot(false)).unwrap();
     let keys =
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    assert_eq!(keys(&plain), "batch calls evidence features missing panes performance profile rows state");
+    assert_eq!(
+        keys(&plain),
+        "batch calls evidence features missing panes performance profile rows schema state"
+    );
     let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf over pos_inf std under unseen windows";
     assert_eq!(keys(&plain["features"][0]), feature);
     assert_eq!(

@@ -6,6 +6,7 @@ use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
 use super::texts::{self, Texts};
 use crate::detect::Change;
+use crate::distance::Chance;
 use crate::feature::Spec;
 use crate::feature::stage::Count;
 use crate::profile::{Column, Profile, Reference};
@@ -31,6 +32,9 @@ pub struct Watch {
     buckets: Buckets,
     specials: Specials,
     texts: Texts,
+    /// Values until the pane closed last, and whether any of them were in it.
+    counted: u64,
+    was_seen: bool,
     stage: Stage,
 }
 
@@ -77,6 +81,8 @@ impl Watch {
             buckets: Buckets::default(),
             specials: Specials::default(),
             texts: Texts::default(),
+            counted: 0,
+            was_seen: false,
             stage,
         }
     }
@@ -89,11 +95,8 @@ impl Watch {
         config: &MonitorConfig,
         features: usize,
     ) {
-        let is_category = |kind: Kind| kind == Kind::Category;
-        let fits = |reference: &&Arc<Reference>| {
-            is_category(reference.bins.binning().kind()) == is_category(self.spec.kind)
-        };
-        self.stage = reference.filter(fits).map_or(Stage::Unprofiled, |reference| {
+        let fits = reference.filter(|reference| self.is_of_kind(reference));
+        self.stage = fits.map_or(Stage::Unprofiled, |reference| {
             Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, features)))
         });
     }
@@ -131,6 +134,7 @@ impl Watch {
         let texts = Texts::resumed(&texts)?;
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
         let mut feature = Watch { moments, buckets, specials, texts, ..Watch::unprofiled(spec, direction) };
+        feature.counted = feature.values();
         let features = profile.map_or(0, |profile| profile.references().len());
         feature.compare_with(reference.as_ref(), config, features);
         let goes_on = match (&mut feature.stage, comparison) {
@@ -158,6 +162,25 @@ impl Watch {
 
     pub fn direction(&self) -> Direction {
         self.direction
+    }
+
+    /// Whether it has numbers where the reference has numbers, strings where that has strings.
+    pub fn is_of_kind(&self, reference: &Reference) -> bool {
+        (reference.bins.binning().kind() == Kind::Category) == (self.spec.kind == Kind::Category)
+    }
+
+    /// Whether it is computed from others.
+    pub fn is_derived(&self) -> bool {
+        self.spec.derived
+    }
+
+    /// Whether the pane closed last had any value of it.
+    pub fn was_seen(&self) -> bool {
+        self.was_seen
+    }
+
+    fn values(&self) -> u64 {
+        self.moments.count() + self.specials.total() + self.texts.count()
     }
 
     /// Whether there is a reference to compare with.
@@ -231,10 +254,25 @@ impl Watch {
         }
     }
 
+    /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
+    pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
+        match &mut self.stage {
+            Stage::Compared(comparison) => comparison.look(so_far, due),
+            Stage::Learning(_) | Stage::Unprofiled => false,
+        }
+    }
+
     /// Closes the pane; tells `report` of every alarm that is raised or cleared by it.
-    pub fn close(&mut self, closing: &Closing<'_>, mut report: impl FnMut(&str, &'static str, Change)) {
+    pub fn close(
+        &mut self,
+        closing: &Closing<'_>,
+        chance: Chance,
+        mut report: impl FnMut(&str, &'static str, Change),
+    ) {
+        let counted = self.values();
+        self.was_seen = counted > std::mem::replace(&mut self.counted, counted);
         if let Stage::Compared(comparison) = &mut self.stage {
-            comparison.close(closing, |method, change| report(&self.spec.name, method, change));
+            comparison.close(closing, chance, |method, change| report(&self.spec.name, method, change));
         }
     }
 

@@ -5,7 +5,16 @@ use crate::sketch::binning::{BINS_MAX, Binning};
 /// Rows of the reference that a bin should hold at least; fewer make its share too uncertain to compare with.
 const ROWS_PER_BIN: usize = 10;
 
-/// Bins for a feature: one per value when there are few values, else about `bins` ranges that hold equal shares.
+/// One part in so many of the reference lies beyond a tail edge, on either side. What outliers and heavy tails do, they do
+/// there: within an outermost bin of an equal share it would hardly be seen.
+const TAILS: [usize; 2] = [2_500, 250];
+
+/// Of the bins, at most one in so many goes to each tail.
+const BINS_PER_TAIL: usize = 8;
+
+/// Bins for a feature: one per value when there are few values, else about `bins` ranges that hold equal shares, of
+/// which the outermost are finer where the reference has the rows for it. The most bins there can be are all equal, so that
+/// no bin is heavier than need be.
 ///
 /// `integral` says that the values are known to be classes or counts, so that few rows are no reason to think that
 /// more values exist. Sorts `values`, all of them finite.
@@ -37,10 +46,12 @@ fn first_uniques(sorted: &[f64]) -> Vec<f64> {
     unique
 }
 
-/// Edges at equal steps of probability. A value so frequent that several edges fall on it gets a bin of its own.
+/// Edges at equal steps of probability, and in the tails. A value so frequent that several edges fall on it gets a bin of
+/// its own.
 fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
-    let quantiles: Vec<f64> = (0..=bins).map(|step| quantile(sorted, step, bins)).collect();
-    let max = quantiles[bins];
+    let quantiles: Vec<f64> =
+        steps(sorted.len(), bins).into_iter().map(|(step, steps)| quantile(sorted, step, steps)).collect();
+    let max = quantiles.last().copied().unwrap_or(f64::NAN);
     let mut edges: Vec<f64> = Vec::with_capacity(bins + 1);
     for run in quantiles.chunk_by(|a, b| a == b) {
         let value = run[0];
@@ -52,6 +63,18 @@ fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
         }
     }
     edges
+}
+
+/// Where the edges lie, in ascending order, as fractions.
+fn steps(rows: usize, bins: usize) -> Vec<(usize, usize)> {
+    let room = ((BINS_MAX - bins) / 2).min(bins / BINS_PER_TAIL);
+    let held = TAILS.into_iter().filter(|parts| rows >= 2 * ROWS_PER_BIN * parts);
+    let tails: Vec<usize> = held.rev().take(room).collect();
+    let equal = bins - 2 * tails.len();
+    let low = tails.iter().rev().map(|&parts| (1, parts));
+    let high = tails.iter().map(|&parts| (parts - 1, parts));
+    let inner = (1..equal).map(|step| (step, equal));
+    std::iter::once((0, 1)).chain(low).chain(inner).chain(high).chain([(1, 1)]).collect()
 }
 
 /// The value below which `step` of `steps` equal shares lie, by linear interpolation (NumPy's default).
@@ -90,6 +113,22 @@ mod tests {
         let mut values: Vec<f64> = (0..=1000).map(|i| f64::from(i) * 0.5).collect();
         let edges = choose(&mut values, 4, false).edges();
         assert_eq!(edges, [0.0, 125.0, 250.0, 375.0, 500.0]);
+    }
+
+    #[test]
+    fn tails_are_finer_where_the_reference_has_the_rows() {
+        let shares = |rows: u32, bins: usize| {
+            let mut values: Vec<f64> = (0..rows).map(f64::from).collect();
+            let binning = choose(&mut values, bins, false);
+            let mut cells = vec![0; binning.cells()];
+            binning.count(&values, &mut cells);
+            cells[crate::sketch::binning::FIRST..binning.over()].to_vec()
+        };
+        let many = shares(60_000, 32);
+        assert_eq!((many.len(), &many[..3], &many[29..]), (32, &[24, 216, 1_903][..], &[1_903, 216, 24][..]));
+        let few = shares(6_000, 32);
+        assert_eq!((few.len(), few[0], few[31], few[15]), (32, 24, 24, 200));
+        assert!(shares(60_000, 64).iter().all(|&rows| (937..=938).contains(&rows)));
     }
 
     #[test]

@@ -24,17 +24,43 @@ use crate::sketch::bins::Bins;
 use fearless_simd::{Level, dispatch};
 use std::sync::Arc;
 
-/// Stakes on a shape, on a tilt, on a share that grows, on a share that shrinks.
-const SHAPE_STAKES: [f64; 7] = [0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.95];
-const TILT_STAKES: [f64; 3] = [0.3, 0.6, 0.95];
-const GROWTH_STAKES: [f64; 5] = [0.02, 0.1, 0.3, 0.6, 0.9];
-const LOSS_STAKES: [f64; 4] = [0.1, 0.3, 0.6, 0.95];
+/// Stakes on location and scale, on skew and tails, on an end or a tilt, on a share that grows, on a share that shrinks.
+/// A stake that is one and a half times the best one, or half of it, still wins three quarters as fast.
+const PLAIN_STAKES: [f64; 6] = [0.03, 0.07, 0.15, 0.3, 0.6, 0.95];
+const FORM_STAKES: [f64; 4] = [0.08, 0.2, 0.45, 0.9];
+const END_STAKES: [f64; 3] = [0.12, 0.35, 0.9];
+const GROWTH_STAKES: [f64; 4] = [0.025, 0.1, 0.35, 0.85];
+const LOSS_STAKES: [f64; 3] = [0.12, 0.4, 0.9];
 
-/// Most shares that are watched: holes, bins, pairs and fours of them.
+/// How much longer rows are taken to resemble each other by bets on shares. The longer a run of a rare value, the likelier
+/// it goes on (the runs of an autoregressive process above a level do so), and these bets win by runs.
+const SHARE_CAUTION: f64 = 1.5;
+
+/// Most shares that are watched: holes, tails, bins, pairs, fours and eights of them.
 const SHARES_MAX: usize = 1 << u8::BITS;
 
-/// How the first unit of capital is spread: over shapes, over holes, over bins.
-const SPREAD: [f64; 3] = [0.5, 0.25, 0.25];
+/// Bets that share a part of the capital equally: the more often a change is of that family, the larger the part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    /// Location and scale.
+    Plain,
+    /// Skew, tails, ends and tilts.
+    Form,
+    /// Missing and unseen values, those outside the range, and the outermost.
+    Holes,
+    Bins,
+    /// Two, four, eight neighbours.
+    Neighbours,
+}
+
+/// How the first unit of capital is spread.
+const SPREAD: [(Family, f64); 5] = [
+    (Family::Plain, 0.3),
+    (Family::Form, 0.22),
+    (Family::Holes, 0.18),
+    (Family::Bins, 0.15),
+    (Family::Neighbours, 0.15),
+];
 
 /// What counts as unchanged.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +111,7 @@ struct ShareBet {
 /// Bets while they are being collected.
 struct Offer {
     shape: Shape,
-    kind: usize,
+    family: Family,
     bet: Form,
 }
 
@@ -100,31 +126,42 @@ impl Bets {
     /// All bets against the null around a reference.
     pub fn against(reference: &Bins, null: &Null) -> Bets {
         let (polynomials, groups) = (Polynomials::of(reference), shares(reference));
-        let tilts = tilts(reference);
-        let directions = 2 * (polynomials.iter().count() + groups.len()) + tilts.len();
+        let (ends, tilts) = (polynomials.ends(), tilts(reference));
+        let directions = 2 * (polynomials.iter().count() + ends.len() + groups.len()) + tilts.len();
         let table = Table {
             reference,
             null,
             size: reference.total() as f64 / null.autocorrelation_time.max(1.0),
             log_odds: (directions.max(1) as f64 / null.delta).ln(),
         };
-        let on_shapes = polynomials.iter().flat_map(|(aspect, values)| table.on_shape(aspect, values));
-        let on_tilts = tilts.iter().flat_map(|(shape, values)| table.on_growth(*shape, values, &TILT_STAKES));
+        let stakes = |aspect| if is_plain(aspect) { &PLAIN_STAKES[..] } else { &FORM_STAKES[..] };
+        let on_shapes =
+            polynomials.iter().flat_map(|(aspect, values)| table.on_shape(aspect, values, stakes(aspect)));
+        let on_ends = ends.iter().flat_map(|(aspect, values)| table.on_shape(*aspect, values, &END_STAKES));
+        let on_tilts = tilts
+            .iter()
+            .flat_map(|(shape, values)| table.on_growth(*shape, values, &END_STAKES, Family::Form));
         let on_shares = groups
             .iter()
             .enumerate()
             .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
+        let offers = on_shapes.chain(on_ends).chain(on_tilts).chain(on_shares).collect();
         let groups = groups.iter().map(|(_, cells)| cells.iter().map(|&cell| cell as u8).collect()).collect();
-        Bets::assembled(reference.cells().len(), groups, on_shapes.chain(on_tilts).chain(on_shares).collect())
+        Bets::assembled(reference.cells().len(), groups, offers)
     }
 
     fn assembled(cells: usize, groups: Arc<[Vec<u8>]>, offers: Vec<Offer>) -> Bets {
-        let mut of_kind = [0.0; SPREAD.len()];
-        offers.iter().for_each(|offer| of_kind[offer.kind] += 1.0);
-        let whole: f64 = SPREAD.iter().zip(of_kind).filter(|&(_, n)| n > 0.0).map(|(share, _)| share).sum();
-        let weight = |offer: &Offer| SPREAD[offer.kind] / whole / of_kind[offer.kind];
-        let weights = offers.chunk_by(|one, other| one.kind == other.kind);
-        let weights = weights.map(|alike| (alike.first().map_or(0.0, weight), alike.len())).collect();
+        let members = |family: Family| offers.iter().filter(|offer| offer.family == family).count() as f64;
+        let present: Vec<(Family, f64, f64)> =
+            SPREAD.into_iter().map(|(family, part)| (family, part, members(family))).collect();
+        let whole: f64 = present.iter().filter(|(.., members)| *members > 0.0).map(|(_, part, _)| part).sum();
+        let weight = |of: Family| {
+            let part = present.iter().find(|(family, ..)| *family == of);
+            part.map_or(0.0, |(_, part, members)| part / whole / members)
+        };
+        let weights = offers.chunk_by(|one, other| one.family == other.family);
+        let weights = weights.map(|alike| (alike.first().map_or(0.0, |bet| weight(bet.family)), alike.len()));
+        let weights = weights.collect();
         let shapes = offers.iter().map(|offer| offer.shape).collect();
         let (mut rows, mut shares) = (Vec::new(), ShareBets::default());
         for offer in offers {
@@ -191,12 +228,14 @@ impl Bets {
     /// The same bets for rows of which `time` are worth one independent row.
     #[must_use]
     pub fn tuned(&self, time: f64) -> Bets {
-        let stickiness = (time.max(1.0) - 1.0) / (time.max(1.0) + 1.0); // γ
+        let stickiness = |time: f64| (time - 1.0) / (time + 1.0); // γ
+        let time = time.max(1.0);
+        let (shape, share) = (stickiness(time), stickiness(1.0 + SHARE_CAUTION * (time - 1.0)));
         let mut bets = self.clone();
         dispatch!(Level::new(), _simd => {
-            growth::tune(&mut bets.factors, stickiness);
-            growth::tune(&mut bets.shares.inside, stickiness);
-            growth::tune(&mut bets.shares.outside, stickiness);
+            growth::tune(&mut bets.factors, shape);
+            growth::tune(&mut bets.shares.inside, share);
+            growth::tune(&mut bets.shares.outside, share);
         });
         bets
     }
@@ -283,6 +322,10 @@ impl Bets {
     }
 }
 
+fn is_plain(aspect: Aspect) -> bool {
+    matches!(aspect, Aspect::Location | Aspect::Scale)
+}
+
 // === impl ShareBets ===
 
 impl ShareBets {
@@ -337,19 +380,19 @@ struct Table<'a> {
 // === impl Table ===
 
 impl Table<'_> {
-    /// Bets that the mean of a polynomial grows, and that it falls.
-    fn on_shape(&self, aspect: Aspect, values: &[f64]) -> Vec<Offer> {
+    /// Bets that the mean of a function grows, and that it falls.
+    fn on_shape(&self, aspect: Aspect, values: &[f64], stakes: &[f64]) -> Vec<Offer> {
+        let family = if is_plain(aspect) { Family::Plain } else { Family::Form };
         let fallen: Vec<f64> = values.iter().map(|value| -value).collect();
-        let mut offers = self.on_growth(Shape::up(aspect), values, &SHAPE_STAKES);
-        offers.extend(self.on_growth(Shape::down(aspect), &fallen, &SHAPE_STAKES));
+        let mut offers = self.on_growth(Shape::up(aspect), values, stakes, family);
+        offers.extend(self.on_growth(Shape::down(aspect), &fallen, stakes, family));
         offers
     }
 
-    fn on_growth(&self, shape: Shape, values: &[f64], stakes: &[f64]) -> Vec<Offer> {
+    fn on_growth(&self, shape: Shape, values: &[f64], stakes: &[f64], family: Family) -> Vec<Offer> {
         let sample = self.sample(values);
-        let most_likely = slack::mean_of(&sample, self.log_odds);
-        let gap = sample.most - most_likely.low;
-        let slack = most_likely.high + slack::transport(most_likely.variance, gap, self.null.tolerance);
+        let tolerated = slack::tolerated_mean(&self.shares(), values, self.null.tolerance);
+        let slack = slack::mean_above(&sample, self.log_odds).max(tolerated);
         if sample.least >= sample.most || slack >= sample.most {
             return Vec::new(); // nothing is impossible under the null, so nothing is evidence against it
         }
@@ -357,9 +400,15 @@ impl Table<'_> {
         let offer = |share: &f64| {
             let stake = share * largest;
             let row = values.iter().map(|value| (stake * (value - slack)).ln_1p()).collect();
-            Offer { shape, kind: 0, bet: Form::Cells(row) }
+            Offer { shape, family, bet: Form::Cells(row) }
         };
         stakes.iter().map(offer).collect()
+    }
+
+    /// Of the cells, in the reference.
+    fn shares(&self) -> Vec<f64> {
+        let total = self.reference.total().max(1) as f64;
+        self.reference.cells().iter().map(|&count| count as f64 / total).collect()
     }
 
     fn sample(&self, values: &[f64]) -> Sample {
@@ -385,19 +434,24 @@ impl Table<'_> {
         let share = |count: u64| (count as f64 / total).min(1.0);
         let most = slack::share_above(share(count + self.unseen(aspect)), self.size, self.log_odds);
         let least = slack::share_below(share(count), self.size, self.log_odds);
-        let most = slack::tolerated_above(most.min(1.0), self.null.tolerance);
-        let least = slack::tolerated_below(least.max(0.0), self.null.tolerance);
-        let kind = if matches!(aspect, Aspect::Bin(_) | Aspect::Bins(..)) { 2 } else { 1 };
+        let most = most.max(slack::tolerated_above(share(count), self.null.tolerance));
+        let least = least.min(slack::tolerated_below(share(count), self.null.tolerance)).max(0.0);
+        let family = match aspect {
+            Aspect::Bin(_) => Family::Bins,
+            Aspect::Bins(..) => Family::Neighbours,
+            _ => Family::Holes,
+        };
         let offer = |sense: Sense, inside: f64, outside: f64| {
             let bet = ShareBet { group, inside: inside.ln(), outside: outside.ln() };
-            Offer { shape: Shape { aspect, sense }, kind, bet: Form::Share(bet) }
+            Offer { shape: Shape { aspect, sense }, family, bet: Form::Share(bet) }
         };
         let mut offers = Vec::new();
         if most < 1.0 {
             let offer = |(inside, outside)| offer(Sense::Up, inside, outside);
             offers.extend(GROWTH_STAKES.into_iter().map(|stake| offer(on_more(stake, most))));
         }
-        if least > 0.0 {
+        let is_tail = matches!(aspect, Aspect::Tails | Aspect::LowerTail | Aspect::UpperTail);
+        if least > 0.0 && !is_tail {
             let offer = |(inside, outside)| offer(Sense::Down, inside, outside);
             offers.extend(LOSS_STAKES.into_iter().map(|stake| offer(on_less(stake, least))));
         }
@@ -417,155 +471,4 @@ impl Table<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sketch::Sketch;
-    use crate::sketch::binning::Binning;
-    use crate::sketch::screen::Specials;
-    use proptest::prelude::*;
-    use std::sync::Arc;
-
-    fn null(tolerance: f64) -> Null {
-        Null { tolerance, delta: 0.01, autocorrelation_time: 1.0 }
-    }
-
-    fn reference(counts: &[u64], holes: [u64; 2]) -> Bins {
-        let edges: Vec<f64> = (0..=counts.len()).map(|edge| edge as f64).collect();
-        let mut bins = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
-        for (bin, &count) in counts.iter().enumerate() {
-            bins.update(&vec![bin as f64 + 0.5; count as usize]);
-        }
-        bins.add_specials(&Specials { missing: holes[0], ..Specials::default() });
-        bins.update(&vec![-1.0; holes[1] as usize]);
-        bins
-    }
-
-    /// The expectation of every bet's factor for one value that is distributed as `q`.
-    fn expectations(bets: &Bets, q: &[f64]) -> Vec<f64> {
-        let mut expectations = vec![0.0; bets.len()];
-        let mut gains = Vec::new();
-        for (cell, share) in q.iter().enumerate() {
-            let mut one = vec![0; q.len()];
-            one[cell] = 1;
-            bets.gains(&one, &mut gains);
-            expectations.iter_mut().zip(&gains).for_each(|(sum, gain)| *sum += share * gain.exp());
-        }
-        expectations
-    }
-
-    fn entropy(q: &[f64], p: &[f64]) -> f64 {
-        q.iter().zip(p).filter(|&(&q, _)| q > 0.0).map(|(&q, &p)| q * (q / p).ln()).sum()
-    }
-
-    /// The distribution within `tolerance` of `p` that has the largest mean of `values`: p tilted by exp(ηf), with η
-    /// where the relative entropy is the tolerance.
-    fn worst(p: &[f64], values: &[f64], tolerance: f64) -> Vec<f64> {
-        let tilted = |eta: f64| {
-            let raw: Vec<f64> = p.iter().zip(values).map(|(p, f)| p * (eta * f).exp()).collect();
-            let sum: f64 = raw.iter().sum();
-            raw.into_iter().map(|mass| mass / sum).collect::<Vec<f64>>()
-        };
-        let (mut low, mut high) = (0.0, 400.0);
-        for _ in 0..80 {
-            let middle = 0.5 * (low + high);
-            if entropy(&tilted(middle), p) <= tolerance { low = middle } else { high = middle }
-        }
-        tilted(low)
-    }
-
-    proptest! {
-        #[test]
-        fn no_distribution_within_the_tolerance_lets_any_bet_gain(
-            counts in prop::collection::vec(1u64..400, 2..20), holes: [u8; 2],
-            tolerance in prop_oneof![Just(0.0), 1e-4f64..0.05],
-            function in prop::collection::vec(-1f64..1.0, 27),
-        ) {
-            let reference = reference(&counts, holes.map(u64::from));
-            let bets = Bets::against(&reference, &null(tolerance));
-            let p: Vec<f64> =
-                reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
-            // The worst case of every bet itself, and of a function nobody bets on.
-            let mut functions: Vec<Vec<f64>> = vec![function[..p.len()].to_vec()];
-            for bet in 0..bets.len() {
-                let factor = |cell: usize| {
-                    let mut one = vec![0; p.len()];
-                    one[cell] = 1;
-                    bets.gain(bet, &one).exp()
-                };
-                let factors: Vec<f64> = (0..p.len()).map(factor).collect();
-                let most = factors.iter().copied().fold(0.0, f64::max);
-                functions.push(factors.iter().map(|factor| factor / most).collect());
-            }
-            for function in functions {
-                let q = worst(&p, &function, tolerance);
-                for expectation in expectations(&bets, &q) {
-                    prop_assert!(expectation <= 1.0 + 1e-9, "{}", expectation);
-                }
-            }
-        }
-
-        #[test]
-        fn counts_multiply(
-            a in prop::collection::vec(0u64..50, 11), b in prop::collection::vec(0u64..50, 11),
-        ) {
-            let bets = Bets::against(&reference(&[40, 30, 20, 10], [3, 0]), &null(0.001));
-            let sum: Vec<u64> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-            let gains = |counts: &[u64]| {
-                let mut gains = Vec::new();
-                bets.gains(counts, &mut gains);
-                gains
-            };
-            for (bet, ((a, b), sum)) in gains(&a).iter().zip(gains(&b)).zip(gains(&sum)).enumerate() {
-                prop_assert!((a + b - sum).abs() < 1e-9);
-                prop_assert_eq!(bets.gain(bet, &[0; 11]), 0.0);
-            }
-        }
-    }
-
-    #[test]
-    fn runs_of_one_value_do_not_let_any_bet_gain() {
-        let reference = reference(&[990, 10], [2, 0]);
-        let p: Vec<f64> = reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
-        for time in [1.0, 3.0, 9.0, 99.0] {
-            let stickiness = (time - 1.0) / (time + 1.0);
-            let bets = Bets::against(&reference, &null(0.0)).tuned(time);
-            for bet in 0..bets.len() {
-                let of_run = |cell: usize| {
-                    let mut one = vec![0; p.len()];
-                    one[cell] = 1;
-                    let factor = bets.gain(bet, &one).exp();
-                    (1.0 - stickiness) * factor / (1.0 - stickiness * factor)
-                };
-                let expectation: f64 = p.iter().enumerate().map(|(cell, share)| share * of_run(cell)).sum();
-                assert!(expectation <= 1.0 + 1e-9, "{time}: {expectation}");
-            }
-        }
-    }
-
-    #[test]
-    fn weights_add_up_to_one_and_every_bet_has_its_row() {
-        for counts in [&[10, 20, 30][..], &[5], &[1_000; 64]] {
-            let bets = Bets::against(&reference(counts, [0, 0]), &null(0.0));
-            assert!((bets.iter().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
-            let mut gains = Vec::new();
-            let counted = reference(counts, [1, 1]);
-            bets.gains(counted.cells(), &mut gains);
-            assert_eq!(gains.len(), bets.len());
-            for (bet, gain) in gains.iter().enumerate() {
-                assert!((bets.gain(bet, counted.cells()) - gain).abs() < 1e-9 && gain.is_finite());
-            }
-        }
-    }
-
-    #[test]
-    fn an_autocorrelated_reference_is_trusted_less() {
-        let reference = reference(&[500, 500], [0, 0]);
-        let gain = |time: f64| {
-            let bets = Bets::against(&reference, &Null { autocorrelation_time: time, ..null(0.0) });
-            let mut gains = Vec::new();
-            bets.gains(&[0, 0, 0, 0, 0, 30, 70, 0, 0], &mut gains);
-            gains.into_iter().fold(f64::NEG_INFINITY, f64::max)
-        };
-        assert!(gain(1.0) > gain(10.0));
-    }
-}
+mod tests;

@@ -3,10 +3,12 @@
 //! * **Shape**, for what has an order: Legendre polynomials of the reference mid-rank, 1 to 4, up and down. The
 //!   mid-rank of a reference value is uniform on [-1, 1], where these polynomials are orthogonal: location, scale,
 //!   skew and tails, in any unit and for any distribution.
+//! * **Ends**: sums and differences of location and scale, and of scale and skew: what happens on one side only.
 //! * **Tilts**: exp(z) and exp(z²/4) of the normal score z of the mid-rank, the likelihood ratios of a large shift and
 //!   of a wider spread; polynomials are too tame for those.
 //! * **Holes**: the share of missing values, of values between or beside the known ones, below and above all of them.
-//! * **Bins**: the share of each bin or category, and of two and four neighbours, up and down.
+//! * **Tails**: the share of the outermost bin and of the two outermost, with all beyond them.
+//! * **Bins**: the share of each bin or category, and of two, four and eight neighbours, up and down.
 
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
@@ -21,6 +23,11 @@ pub enum Aspect {
     Scale,
     Skew,
     Tails,
+    /// One side of the distribution, and the far part of it.
+    UpperEnd,
+    LowerEnd,
+    UpperTail,
+    LowerTail,
     /// Absent or NaN.
     Missing,
     /// A value or category the reference has no bin for.
@@ -60,6 +67,9 @@ pub struct Shape {
 /// Legendre polynomials of the mid-rank, one row per polynomial, one column per cell; empty for categories.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Polynomials(Vec<(Aspect, Vec<f64>)>);
+
+/// Bins from which on the outermost ones are far from the middle.
+const TAILED_BINS_MIN: usize = 8;
 
 /// Largest normal score: that of values beyond the reference.
 const SCORE_MAX: f64 = 3.5;
@@ -124,6 +134,10 @@ impl fmt::Display for Shape {
             Aspect::Scale => f.write_str("scale")?,
             Aspect::Skew => f.write_str("skew")?,
             Aspect::Tails => f.write_str("tails")?,
+            Aspect::UpperEnd => f.write_str("upper end")?,
+            Aspect::LowerEnd => f.write_str("lower end")?,
+            Aspect::UpperTail => f.write_str("upper tail")?,
+            Aspect::LowerTail => f.write_str("lower tail")?,
             Aspect::Missing => f.write_str("missing")?,
             Aspect::Unseen => f.write_str("unseen")?,
             Aspect::Below => f.write_str("below range")?,
@@ -163,6 +177,25 @@ impl Polynomials {
         Polynomials(rows.into_iter().map(row).collect())
     }
 
+    /// Sums and differences of neighbouring ones, each of them counting as much as the other, scaled to at most 1.
+    pub fn ends(&self) -> Vec<(Aspect, Vec<f64>)> {
+        let [(_, location), (_, scale), (_, skew), _] = &self.0[..] else { return Vec::new() };
+        let sum = |first: (&[f64], f64), second: (&[f64], f64)| {
+            let most = first.1.abs() + second.1.abs();
+            let pairs = first.0.iter().zip(second.0);
+            pairs.map(|(a, b)| (first.1 * a + second.1 * b) / most).collect()
+        };
+        // Of uniform ranks, the k-th Legendre polynomial has the variance 1/(2k + 1).
+        let [location, scale, skew] =
+            [(location, 3f64), (scale, 5f64), (skew, 7f64)].map(|(of, weight)| (&of[..], weight.sqrt()));
+        vec![
+            (Aspect::UpperEnd, sum(scale, location)),
+            (Aspect::LowerEnd, sum(scale, (location.0, -location.1))),
+            (Aspect::UpperTail, sum(scale, skew)),
+            (Aspect::LowerTail, sum(scale, (skew.0, -skew.1))),
+        ]
+    }
+
     /// Each with its value per cell.
     pub fn iter(&self) -> impl Iterator<Item = (Aspect, &[f64])> {
         self.0.iter().map(|(aspect, values)| (*aspect, values.as_slice()))
@@ -196,7 +229,7 @@ pub fn shares(reference: &Bins) -> Vec<Share> {
         return holes.into_iter().take(2).chain(bins).collect();
     }
     let outside = [binning::NEG_INF, binning::UNDER, binning.over(), binning.pos_inf()];
-    let neighbours = [2, 4].into_iter().flat_map(|width| {
+    let neighbours = [2, 4, 8].into_iter().flat_map(|width| {
         (0..binning.bins() / width).map(move |block| {
             let (first, last) = (block * width, (block + 1) * width - 1);
             (
@@ -207,7 +240,22 @@ pub fn shares(reference: &Bins) -> Vec<Share> {
     });
     // Before the sides: where one side has it all, the later of two equal bets names it.
     let outside = std::iter::once((Aspect::Outside, outside.to_vec()));
-    outside.chain(holes).chain(bins).chain(neighbours).collect()
+    outside.chain(holes).chain(tails(reference)).chain(bins).chain(neighbours).collect()
+}
+
+/// What lies in the outermost bins and beyond, on both sides and on either.
+fn tails(reference: &Bins) -> Vec<Share> {
+    let binning = reference.binning();
+    if binning.kind() != Kind::Numeric || binning.bins() < TAILED_BINS_MIN {
+        return Vec::new();
+    }
+    let of = |bins: usize| {
+        let lower: Vec<usize> = (binning::NEG_INF..binning::FIRST + bins).collect();
+        let upper: Vec<usize> = (binning.over() - bins..=binning.pos_inf()).collect();
+        let both = [&lower[..], &upper[..]].concat();
+        [(Aspect::Tails, both), (Aspect::LowerTail, lower), (Aspect::UpperTail, upper)]
+    };
+    [1, 2].into_iter().flat_map(of).collect()
 }
 
 #[cfg(test)]

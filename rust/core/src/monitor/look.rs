@@ -1,0 +1,53 @@
+//! Looks into a pane that is not full: an alarm need not wait for its end.
+
+use super::comparison::Closing;
+use super::suspicion::LOOK_ROWS;
+use super::{DetectorKind, Monitor, Phase};
+use crate::detect::Mark;
+use crate::tensor::Direction;
+use std::sync::Arc;
+
+impl Monitor {
+    /// Rows until one looks into the open pane.
+    pub(super) fn look_room(&self, direction: Direction) -> usize {
+        if self.phase == Phase::Learning || self.config.alarm.detector != DetectorKind::EDetector {
+            return usize::MAX;
+        }
+        (LOOK_ROWS - self.clock(direction).open_rows() % LOOK_ROWS) as usize
+    }
+
+    /// Looks whether the open pane has an alarm in it already, if it is time.
+    pub(super) fn look(&mut self, direction: Direction, now: u64) {
+        if self.look_room(direction) != LOOK_ROWS as usize {
+            return;
+        }
+        self.roster.drain(direction);
+        let (config, clock) = (Arc::clone(&self.config), *self.clock(direction));
+        let (start, end) = (clock.start, Mark { row: clock.rows, call: self.inputs.calls });
+        let stake = config.alarm.stake(clock.open_rows(), clock.open_seconds(now));
+        let unit = stake * f64::from(config.pane_rows) / clock.open_rows().max(1) as f64;
+        let so_far = Closing { alarm: &config.alarm, start, end, stake, unit };
+        let mut weighed = false;
+        for feature in self.roster.of_direction(direction) {
+            weighed |= feature.look(&so_far, false);
+        }
+        if !weighed || !self.has_evidence(direction) {
+            return;
+        }
+        // What is to be compared must have been weighed at the same time.
+        self.roster.of_direction(direction).for_each(|feature| {
+            feature.look(&so_far, true);
+        });
+        self.judge(direction, &so_far, now);
+    }
+
+    /// Whether a feature of a direction whose alarm is not raised would be flagged.
+    fn has_evidence(&mut self, direction: Direction) -> bool {
+        let level = self.discover().level;
+        let mut flagged = self
+            .roster
+            .of_direction(direction)
+            .filter(|feature| feature.evidence().is_some_and(|evidence| evidence >= level));
+        flagged.any(|feature| !feature.is_alarmed())
+    }
+}

@@ -1,0 +1,48 @@
+//! Evidence is weighed before a pane is full, where that is worthwhile.
+
+use super::*;
+
+/// A profile of normal values, and what becomes of rows of which those from `change` on are moved by `shift`.
+fn watched(rows: usize, change: usize, shift: f64, batch: usize) -> Vec<AlarmEvent> {
+    let mut builder = crate::profile::ProfileBuilder::new("m", 32);
+    builder.add_column_f64("x", IN, &Random(1).normals(20_000)).unwrap();
+    let mut monitor = monitor("{}", Some(Arc::new(builder.finish().unwrap())));
+    let mut values = Random(2).normals(rows);
+    values.iter_mut().skip(change).for_each(|value| *value += shift);
+    for part in values.chunks(batch) {
+        send(&mut monitor, IN, "x", 1, part);
+    }
+    monitor.take_events()
+}
+
+#[test]
+fn an_alarm_does_not_wait_for_the_end_of_the_pane() {
+    let events = watched(5_000, 2_400, 1.0, 100);
+    assert!((2_450..=2_600).contains(&events[0].row), "{events:?}");
+    assert!(events[0].change_row.abs_diff(2_400) <= 200, "{events:?}");
+}
+
+#[test]
+fn rows_before_the_change_do_not_delay_its_alarm_by_a_pane() {
+    let delay = |change: usize| watched(9_000, change, 0.4, 100)[0].row - change as u64;
+    for change in [3_000, 3_300, 3_700] {
+        assert!(delay(change) <= 500, "{change}: {}", delay(change));
+    }
+}
+
+#[test]
+fn alarms_are_the_same_however_rows_are_batched() {
+    let whole = watched(6_000, 3_100, 0.5, 6_000);
+    assert_eq!(whole.len(), 1);
+    let found = |event: &AlarmEvent| (event.row, event.change_row, event.evidence_bits, event.shape.clone());
+    for batch in [1, 7, 640] {
+        let parts = watched(6_000, 3_100, 0.5, batch);
+        assert_eq!(parts.iter().map(found).collect::<Vec<_>>(), whole.iter().map(found).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn an_alarm_that_stands_is_a_matter_of_whole_panes() {
+    let events = watched(20_000, 0, 0.5, 50);
+    assert_eq!(events.len(), 1, "{events:?}");
+}

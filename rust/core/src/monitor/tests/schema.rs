@@ -1,0 +1,107 @@
+//! Features that appear, disappear or change their type.
+
+use super::*;
+
+fn profile() -> Arc<Profile> {
+    let mut builder = crate::profile::ProfileBuilder::new("m", 32);
+    builder.add_column_f64("age", IN, &Random(1).normals(2_000)).unwrap();
+    builder.add_column_f64("income", IN, &Random(2).normals(2_000)).unwrap();
+    Arc::new(builder.finish().unwrap())
+}
+
+/// Sends a pane of rows with these tensors.
+fn pane(monitor: &mut Monitor, names: &[&str], seed: u64) {
+    let values: Vec<Vec<u8>> =
+        (0..names.len()).map(|at| bytes_of(&Random(seed + at as u64).normals(100))).collect();
+    let tensors: Vec<Tensor<'_>> = names
+        .iter()
+        .zip(&values)
+        .map(|(name, bytes)| Tensor::new(name, Datatype::Fp64, vec![100], Data::Raw(bytes)).unwrap())
+        .collect();
+    monitor.observe(IN, &tensors, 7);
+}
+
+/// State, feature and words of the schema alarms since the last call.
+fn told(monitor: &mut Monitor) -> Vec<(AlarmState, String, String)> {
+    let events = monitor.take_events().into_iter().filter(|event| event.method == "schema");
+    events.map(|event| (event.state, event.feature, event.shape.unwrap())).collect()
+}
+
+fn watching() -> Monitor {
+    monitor(r#"{"pane_rows": 100}"#, Some(profile()))
+}
+
+#[test]
+fn a_feature_that_disappears_raises_an_alarm_until_it_is_back() {
+    let mut monitor = watching();
+    pane(&mut monitor, &["age", "income"], 3);
+    assert_eq!(told(&mut monitor), []);
+    pane(&mut monitor, &["age"], 5);
+    assert_eq!(told(&mut monitor), [(AlarmState::Raised, "income".into(), "absent".into())]);
+    let shown = monitor.snapshot(false).schema;
+    assert_eq!((shown.len(), shown[0].breach, shown[0].since_row), (1, schema::Breach::Absent, 100));
+    assert_eq!(monitor.active_alarms(), 1);
+    pane(&mut monitor, &["age"], 7);
+    assert_eq!(told(&mut monitor), []);
+    pane(&mut monitor, &["age", "income"], 9);
+    assert_eq!(told(&mut monitor), [(AlarmState::Cleared, "income".into(), "absent".into())]);
+    assert_eq!((monitor.snapshot(false).schema.len(), monitor.active_alarms()), (0, 0));
+}
+
+#[test]
+fn a_feature_that_never_came_is_absent_from_the_first_pane_on() {
+    let mut monitor = watching();
+    pane(&mut monitor, &["income"], 3);
+    assert_eq!(told(&mut monitor), [(AlarmState::Raised, "age".into(), "absent".into())]);
+}
+
+#[test]
+fn a_feature_that_appears_raises_an_alarm() {
+    let mut monitor = watching();
+    pane(&mut monitor, &["age", "income", "height"], 3);
+    assert_eq!(told(&mut monitor), [(AlarmState::Raised, "height".into(), "not in the profile".into())]);
+}
+
+#[test]
+fn numbers_that_became_strings_raise_an_alarm() {
+    let mut monitor = watching();
+    for _ in 0..100 {
+        let age = Tensor::new("age", Datatype::Bytes, vec![1], Data::Bytes(vec![b"thirty"])).unwrap();
+        let bytes = bytes_of(&[0.1]);
+        let income = Tensor::new("income", Datatype::Fp64, vec![1], Data::Raw(&bytes)).unwrap();
+        monitor.observe(IN, &[age, income], 7);
+    }
+    let found = told(&mut monitor);
+    assert!(found.contains(&(AlarmState::Raised, "age".into(), "of another type".into())), "{found:?}");
+}
+
+#[test]
+fn a_direction_that_the_profile_knows_nothing_of_is_not_judged() {
+    let mut monitor = watching();
+    send(&mut monitor, OUT, "score", 1, &Random(1).normals(200));
+    assert_eq!(told(&mut monitor), []);
+}
+
+#[test]
+fn an_empty_tensor_is_missing_and_not_absent() {
+    let mut monitor = watching();
+    pane(&mut monitor, &["age", "income"], 3);
+    for _ in 0..100 {
+        let bytes = bytes_of(&[0.1]);
+        let age = Tensor::new("age", Datatype::Fp64, vec![1], Data::Raw(&bytes)).unwrap();
+        let income = Tensor::new("income", Datatype::Fp64, vec![0], Data::Raw(&[])).unwrap();
+        monitor.observe(IN, &[age, income], 7);
+    }
+    assert_eq!(told(&mut monitor), []);
+}
+
+#[test]
+fn what_is_computed_of_a_feature_that_the_profile_has_is_not_new() {
+    let mut builder = crate::profile::ProfileBuilder::new("m", 32);
+    let labels = (0..500).map(|row| Some(if row % 2 == 0 { &b"yes"[..] } else { b"no" }));
+    builder.add_column_bytes("answer", IN, labels).unwrap();
+    let mut monitor = monitor(r#"{"pane_rows": 100}"#, Some(Arc::new(builder.finish().unwrap())));
+    send_strings(&mut monitor, IN, "answer", &["yes", "no"].repeat(50));
+    assert!(monitor.snapshot(false).features.len() > 1);
+    assert_eq!(told(&mut monitor), []);
+}
