@@ -88,9 +88,7 @@ impl Moments {
     #[inline]
     fn combine(&mut self, other: &Moments) {
         if self.count == 0 {
-            // The formula below would take the distance from nothing, squared, zero times: not a number if it is large.
-            *self = other.clone();
-            return;
+            return self.clone_from(other); // also where the square of the mean is beyond a float
         }
         let count = self.count + other.count;
         let share = other.count as f64 / count as f64;
