@@ -17,6 +17,9 @@ const LEARNED: usize = 2_112;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let rows: usize = std::env::args().nth(1).map_or(Ok(50_000), |text| text.parse())?;
+    if rows < 2 * LEARNED {
+        return Err(format!("{rows} rows: at least {} are needed", 2 * LEARNED).into());
+    }
     println!("{:>8} {:>12} {:>12} {:>12}", "columns", "alone ns/row", "joint ns/row", "more ns/row");
     for columns in [4, 16, 64, 128] {
         let bytes = table(rows, columns);
@@ -29,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         println!("{columns:>8} {:>12.0} {:>12.0} {:>12.0}", mean[0], mean[1], mean[1] - mean[0]);
     }
-    println!("embedding of 768 elements: {:.0} ns/row", embedding(rows / 10)?);
+    println!("embedding of 768 elements: {:.0} ns/row", embedding((rows / 10).max(2 * LEARNED))?);
     Ok(())
 }
 
