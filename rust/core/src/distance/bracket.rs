@@ -169,12 +169,12 @@ impl<'a> Axis<'a> {
         let mut cells = Vec::new();
         for &(reference, current) in parts {
             let binning = reference.binning();
-            let mut offsets = reference.offsets().zip(current.offsets());
+            let mut offsets = reference.certain_offsets().zip(current.certain_offsets());
             for bin in 0..binning.bins() {
                 let (low, high) = binning.range(bin)?;
                 cells.push(Cell {
                     counts: (reference.bins()[bin], current.bins()[bin]),
-                    offsets: offsets.next(),
+                    offsets: offsets.next().and_then(|(f, g)| f.zip(g)),
                     single: low == high,
                     width: binning.next_edge(bin) - low,
                     quantum: 1.0 / binning.scale(),
