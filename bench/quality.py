@@ -33,13 +33,13 @@ LISTED = {
 }  # fmt: skip
 """The columns that nannyml's documentation names as changed."""
 RIVER = Path(".peers/river/bin/python")
-DETECTORS = ("ADWIN", "PageHinkley", "KSWIN")
+DETECTORS = ("ADWIN", "PageHinkley")
 PROGRAM = """
 import json, sys
 from river import drift
 values, change = json.load(sys.stdin)
 for name in sys.argv[1:]:
-    detector, before, after = getattr(drift, name)(**({"seed": 1} if name == "KSWIN" else {})), 0, None
+    detector, before, after = getattr(drift, name)(), 0, None
     for row, value in enumerate(values):
         detector.update(value)
         if detector.drift_detected and row < change: before += 1
