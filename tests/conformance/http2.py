@@ -150,6 +150,7 @@ class Peer(asyncio.Protocol):
         self.settings = settings
         self.pongs = 0
         self.said_goodbye = False
+        self.most_open = 0
         self.calls: dict[int, Call] = {}
         self.goaway = False
         self.lost = False
@@ -232,6 +233,7 @@ class Peer(asyncio.Protocol):
             call = self.calls[event.stream_id] = Call(self, event.stream_id)
             call.headers = _decoded(event.headers)
             call.events.append("headers")
+            self.most_open = max(self.most_open, self.connection.open_inbound_streams)
             self._play(call)
         elif isinstance(event, h2.events.ResponseReceived):
             self._note(event.stream_id, "headers").headers = _decoded(event.headers)
@@ -270,8 +272,14 @@ class Peer(asyncio.Protocol):
 class Backend:
     """A scripted HTTP/2 server; ``script`` is played for every call and may be changed at any time."""
 
-    def __init__(self, script: Script | None = None, settings: Settings = {}) -> None:  # noqa: B006
+    def __init__(
+        self,
+        script: Script | None = None,
+        settings: Settings = {},  # noqa: B006
+        acknowledge: bool = True,
+    ) -> None:
         self.script: Script = script or echo
+        self.acknowledge = acknowledge
         self.settings = settings
         self.port = 0
         self.peers: list[Peer] = []
@@ -308,7 +316,7 @@ class Backend:
         await changed(self._changed, condition)
 
     def _accept(self) -> Peer:
-        peer = Peer(self._run, change=self._changed, settings=self.settings)
+        peer = Peer(self._run, self.acknowledge, self._changed, self.settings)
         self.peers.append(peer)
         return peer
 

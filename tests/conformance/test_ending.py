@@ -11,8 +11,10 @@ from conformance.http2 import (
     connected,
     framed,
     request_headers,
+    values,
 )
 
+NO_ERROR = int(h2.errors.ErrorCodes.NO_ERROR)
 CANCEL = int(h2.errors.ErrorCodes.CANCEL)
 REFUSED = int(h2.errors.ErrorCodes.REFUSED_STREAM)
 PLANE_ONLY = pytest.mark.parametrize("relay", ["grpcio", "native"], indirect=True)
@@ -111,6 +113,22 @@ async def test_a_status_before_the_half_close_reaches_the_client(relay: int, bac
     assert call.reset in (None, 0)
 
 
+@pytest.mark.guarantee("early-response")
+async def test_a_status_survives_the_reset_that_says_no_more_is_wanted(relay: int, backend: Backend) -> None:
+    async def script(call: Call) -> None:
+        await call.until(lambda: has_message(call))
+        await call.send_headers([*RESPONSE_HEADERS, ("grpc-status", "8"), ("grpc-message", "full")], end=True)
+        await call.send_reset(NO_ERROR)
+
+    backend.script = script
+    async with connected(relay) as client:
+        call = await client.begin(request_headers())
+        await call.send_data(framed(b"more to come"))
+        await call.until_over()
+    assert (call.status, values(call.all_metadata, "grpc-message")) == ("8", ["full"])
+    assert call.reset in (None, NO_ERROR)
+
+
 @pytest.mark.guarantee("truncated")
 async def test_a_truncated_message_does_not_become_a_whole_request(relay: int, backend: Backend) -> None:
     async def script(call: Call) -> None:
@@ -184,6 +202,44 @@ async def test_a_lost_connection_to_the_backend_is_unavailable(
     async with connected(relay) as client:
         answer = await client.unary(b"x", path=path)
     assert answer.status == "14"
+
+
+@pytest.mark.guarantee("goaway-unprocessed")
+@pytest.mark.parametrize("relay", ["native"], indirect=True)
+async def test_a_call_that_a_goodbye_did_not_look_at_may_be_sent_again(relay: int, backend: Backend) -> None:
+    async def script(call: Call) -> None:
+        await call.until_over()
+        call.peer.say_goodbye(call.id - 2)
+        backend.script = answering
+
+    async with connected(relay) as client:
+        backend.script = answering
+        await client.unary(b"first")
+        backend.script = script
+        call = await client.unary(b"second")
+        # Sent again by the relay, which knows that it was not looked at, or by every gRPC client.
+        assert call.status == "0" or call.reset == REFUSED
+
+
+@pytest.mark.guarantee("upstream-down")
+@PLANE_ONLY
+async def test_a_backend_that_is_down_is_unavailable_at_once(relay: int, backend: Backend) -> None:
+    await backend.stop()
+    async with connected(relay) as client:
+        await client.unary(b"")  # the plane may find out by this one
+        answer = await client.unary(b"")
+    assert answer.status == "14"
+    assert values(answer.all_metadata, "grpc-message")[0].startswith("pilotfish:")
+    await backend.start()
+
+
+@pytest.mark.guarantee("deadline-none-left")
+@PLANE_ONLY
+@pytest.mark.parametrize("timeout", ["0S", "0n", "00000000H"])
+async def test_no_time_at_all_is_a_deadline_exceeded(relay: int, backend: Backend, timeout: str) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", [("grpc-timeout", timeout)])
+    assert answer.status == "4" or answer.reset == CANCEL
 
 
 @pytest.mark.guarantee("goaway")

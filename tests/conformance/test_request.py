@@ -1,10 +1,11 @@
 """What the backend sees of a request."""
 
+import asyncio
 import base64
 
 import pytest
 
-from conformance.http2 import Backend, connected, values
+from conformance.http2 import PATIENCE, Backend, Call, connected, framed, request_headers, values
 
 
 @pytest.mark.guarantee("path")
@@ -77,6 +78,95 @@ async def test_the_longest_deadline_does_not_expire_at_once(relay: int, backend:
     assert (answer.status, answer.messages) == ("0", [b"x"])
     (arrived,) = values(backend.call.headers, "grpc-timeout")
     assert int(arrived[:-1]) * {"H": 1, "M": 1 / 60}[arrived[-1]] > 500  # hours
+
+
+@pytest.mark.guarantee("timeout")
+@pytest.mark.parametrize("relay", ["direct", "native"], indirect=True)
+@pytest.mark.parametrize("sent", ["2500m", "99999999n", "12345678u", "10S"])
+async def test_the_deadline_never_grows(relay: int, backend: Backend, sent: str) -> None:
+    async with connected(relay) as client:
+        await client.unary(b"", [("grpc-timeout", sent)])
+    (arrived,) = values(backend.call.headers, "grpc-timeout")
+    units = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+    assert int(arrived[:-1]) * units[arrived[-1]] <= int(sent[:-1]) * units[sent[-1]]
+    assert len(arrived) <= 9
+
+
+@pytest.mark.guarantee("timeout-malformed")
+@pytest.mark.parametrize("sent", ["1x", "S", "123456789S", "-1S"])
+async def test_a_malformed_deadline_is_the_backends_to_judge(relay: int, backend: Backend, sent: str) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", [("grpc-timeout", sent)])
+    assert answer.status == "0"
+    assert values(backend.call.headers, "grpc-timeout") == [sent]
+
+
+@pytest.mark.guarantee("te-absent")
+async def test_a_request_without_te_arrives_as_it_is(relay: int, backend: Backend) -> None:
+    async with connected(relay) as client:
+        headers = [entry for entry in request_headers() if entry[0] != "te"]
+        call = await client.begin(headers)
+        await call.send_data(framed(b"x"), end=True)
+        await call.until_over()
+    assert (call.status, call.messages) == ("0", [b"x"])
+    assert values(backend.call.headers, "te") == []
+
+
+@pytest.mark.guarantee("method")
+async def test_a_request_that_is_no_post_arrives(relay: int, backend: Backend) -> None:
+    async def script(call: Call) -> None:
+        await call.until_over()
+        await call.send_headers([(":status", "405"), ("allow", "POST")], end=True)
+
+    backend.script = script
+    async with connected(relay) as client:
+        call = await client.begin(request_headers(extra=[(":method", "GET")]), end=True)
+        await call.until_over()
+    assert values(backend.call.headers, ":method") == ["GET"]
+    assert values(call.headers, ":status") == ["405"]
+
+
+@pytest.mark.guarantee("scheme")
+@pytest.mark.parametrize("scheme", ["https"])
+async def test_the_scheme_arrives_verbatim(relay: int, backend: Backend, scheme: str) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"", [(":scheme", scheme)])
+    assert answer.status == "0"
+    assert values(backend.call.headers, ":scheme") == [scheme]
+
+
+@pytest.mark.guarantee("isolation")
+@pytest.mark.parametrize(
+    "odd",
+    [("x-blob-bin", "%%%"), ("x-blob-bin", "A"), ("x-a", "\x80\xff"), ("grpc-timeout", "x")],
+    ids=["no-base64", "short-base64", "not-ascii", "no-timeout"],
+)
+async def test_one_clients_odd_metadata_harms_no_other_client(
+    relay: int, backend: Backend, odd: tuple[str, str]
+) -> None:
+    """CVE-2024-7246, CVE-2023-32732: both may share a connection to the backend, and its HPACK table."""
+    async with connected(relay) as stranger, connected(relay) as bystander:
+        for number in range(20):
+            own = [("x-own", f"value {number}"), ("x-secret", "s" * 40)]
+            harmless = await bystander.begin(request_headers("/other/Call", own))
+            await stranger.unary(b"odd", [odd, (f"x-fill-{number}", "f" * 100)])
+            await harmless.send_data(framed(b"mine"), end=True)
+            await harmless.until_over()
+            assert (harmless.status, harmless.messages) == ("0", [b"mine"])
+        assert not bystander.goaway
+    arrived = [call for call in backend.calls if values(call.headers, ":path") == ["/other/Call"]]
+    own_values = sorted(int(values(call.headers, "x-own")[0].split()[1]) for call in arrived)
+    assert own_values == list(range(20))
+    assert {tuple(values(call.headers, "x-secret")) for call in arrived} == {("s" * 40,)}
+
+
+@pytest.mark.guarantee("http-1")
+async def test_http_1_is_refused_and_not_left_waiting(relay: int, backend: Backend) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay)
+    writer.write(b"POST /test.Any/Call HTTP/1.1\r\nhost: model\r\ncontent-length: 0\r\n\r\n")
+    await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
+    assert backend.calls == []
 
 
 @pytest.mark.guarantee("metadata")
@@ -153,7 +243,7 @@ async def test_the_number_of_previous_attempts_arrives(relay: int, backend: Back
 
 
 @pytest.mark.guarantee("header-size")
-@pytest.mark.parametrize("size", [8_000, 16_500, 60_000])
+@pytest.mark.parametrize("size", [7_900, 8_100, 15_900, 16_500, 64_000])
 async def test_large_metadata_arrives_both_ways(relay: int, backend: Backend, size: int) -> None:
     async def script(call) -> None:
         await call.until_over()

@@ -14,7 +14,11 @@ pub struct Counter(AtomicU64);
 
 impl Counter {
     pub fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub fn add_many(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
     }
 
     pub fn sub(&self) {
@@ -70,10 +74,14 @@ counters! {
     abusive_data,
     /// ... `limits.housekeeping`: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA, unknown frames.
     abusive_housekeeping,
-    /// Ended because the peer broke HTTP/2.
+    /// Ended because the peer broke HTTP/2; a header block without end among the ways.
     connections_broken,
     /// Calls now.
     calls_open,
+    /// Calls beyond `limits.concurrent_streams`, refused.
+    calls_refused,
+    /// Calls whose headers broke HTTP/2 or were larger than `limits.metadata`: reset, or answered with 431.
+    calls_malformed,
     /// Calls that the client reset, or whose client was lost.
     calls_reset_by_client,
     /// Those of them that were reset before they could be looked at.

@@ -14,6 +14,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
 
 /// Of the types no specification uses.
 const IGNORED: u8 = 0xff;
@@ -29,6 +30,10 @@ pub struct Frames {
     have: usize,
     /// Bytes of the payload still to come.
     left: usize,
+    /// Whether more of a header block is to come.
+    amid_headers: bool,
+    /// The highest stream so far.
+    last_stream: u32,
     counts: FrameCounts,
 }
 
@@ -39,6 +44,8 @@ pub struct FrameCounts {
     pub of_calls: u64,
     /// All others but CONTINUATION, of which the library allows as many as the metadata needs.
     pub housekeeping: u64,
+    /// Calls that have begun.
+    pub begun: u64,
 }
 
 // === impl Frames ===
@@ -50,7 +57,19 @@ impl Frames {
     }
 
     pub fn of_server() -> Frames {
-        Frames { header: [0; HEADER], have: 0, left: 0, counts: FrameCounts::default() }
+        Frames {
+            header: [0; HEADER],
+            have: 0,
+            left: 0,
+            amid_headers: false,
+            last_stream: 0,
+            counts: FrameCounts::default(),
+        }
+    }
+
+    /// Whether all that was read makes whole frames and whole header blocks.
+    pub fn are_whole(&self) -> bool {
+        self.have == 0 && self.left == 0 && !self.amid_headers
     }
 
     pub fn counts(&self) -> FrameCounts {
@@ -83,13 +102,23 @@ impl Frames {
     fn begin(&mut self) -> bool {
         let [high, middle, low, kind, flags, stream @ ..] = self.header;
         self.left = u32::from_be_bytes([0, high, middle, low]) as usize;
-        let empty = kind == DATA && self.left == 0 && flags & END_STREAM == 0;
+        let stream = u32::from_be_bytes(stream);
         match kind {
-            DATA | HEADERS if !empty => self.counts.of_calls += 1,
-            CONTINUATION => {}
+            DATA if self.left == 0 && flags & END_STREAM == 0 => {
+                self.counts.housekeeping += 1;
+                return stream != 0;
+            }
+            DATA => self.counts.of_calls += 1,
+            HEADERS => {
+                self.counts.of_calls += 1;
+                self.counts.begun += u64::from(stream > self.last_stream);
+                self.last_stream = self.last_stream.max(stream);
+                self.amid_headers = flags & END_HEADERS == 0;
+            }
+            CONTINUATION => self.amid_headers = flags & END_HEADERS == 0,
             _ => self.counts.housekeeping += 1,
         }
-        empty && stream != [0; 4]
+        false
     }
 }
 
@@ -117,7 +146,7 @@ mod tests {
         let end = frame(DATA, END_STREAM, b"");
         assert_eq!(passed(&mut frames, &frame(DATA, 0, b"")), frame(IGNORED, 0, b""));
         assert_eq!(passed(&mut frames, &end), end);
-        assert_eq!(frames.counts(), FrameCounts { of_calls: 1, housekeeping: 1 });
+        assert_eq!(frames.counts(), FrameCounts { of_calls: 1, housekeeping: 1, begun: 0 });
     }
 
     #[test]
@@ -131,7 +160,18 @@ mod tests {
         let mut frames = Frames::of_client();
         let said = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(PING, 0, &[0; 8])].concat();
         assert_eq!(passed(&mut frames, &said), said);
-        assert_eq!(frames.counts(), FrameCounts { of_calls: 0, housekeeping: 1 });
+        assert_eq!(frames.counts(), FrameCounts { of_calls: 0, housekeeping: 1, begun: 0 });
+    }
+
+    #[test]
+    fn a_call_has_begun_when_its_header_block_is_whole() {
+        let mut frames = Frames::of_server();
+        passed(&mut frames, &frame(HEADERS, 0, b"x"));
+        assert!(!frames.are_whole());
+        passed(&mut frames, &frame(CONTINUATION, END_HEADERS, b"y"));
+        passed(&mut frames, &frame(HEADERS, END_HEADERS | END_STREAM, b"trailers"));
+        assert!(frames.are_whole());
+        assert_eq!(frames.counts(), FrameCounts { of_calls: 2, housekeeping: 0, begun: 1 });
     }
 
     proptest! {

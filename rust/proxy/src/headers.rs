@@ -40,7 +40,7 @@ pub fn wanted(headers: &HeaderMap, names: &[String]) -> Vec<Pair> {
 }
 
 /// Base64 with or without padding (RFC 4648, section 4; gRPC accepts both).
-fn base64(text: &[u8]) -> Option<Vec<u8>> {
+pub fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let digits = &text[..text.len() - padding];
     if padding > 2 || digits.len() % 4 == 1 {

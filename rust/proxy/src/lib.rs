@@ -15,6 +15,8 @@ mod deadline;
 mod exchange;
 mod failure;
 mod frames;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod headers;
 mod inbox;
 mod kept;

@@ -5,13 +5,16 @@
 
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 
 /// Bytes that may be under way before the receiving side is asked whether it has room: asking for each small message
 /// would cost more than it protects.
 const SLACK: usize = 32 * 1024;
+
+/// Pieces that the HTTP/2 library has more trouble with than they have bytes, and ends connections for when they pile up.
+const SMALL: usize = 256;
 
 #[derive(Debug)]
 pub struct Pump {
@@ -21,6 +24,10 @@ pub struct Pump {
     held: usize,
     /// The receiver has no room at the moment.
     waiting: bool,
+    /// Small pieces that came meanwhile, put together; the sender's window bounds them.
+    small: BytesMut,
+    /// A larger one behind them.
+    next: Option<Bytes>,
     state: State,
 }
 
@@ -53,7 +60,7 @@ pub enum Stopped {
 impl Pump {
     pub fn new(from: RecvStream, to: SendStream<Bytes>) -> Pump {
         let state = if from.is_end_stream() { State::Done } else { State::Data };
-        Pump { from, to, held: 0, waiting: false, state }
+        Pump { from, to, held: 0, waiting: false, small: BytesMut::new(), next: None, state }
     }
 
     pub fn is_done(&self) -> bool {
@@ -77,28 +84,48 @@ impl Pump {
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
-        if self.held > SLACK {
-            let room = self.poll_room(cx);
-            if room.is_pending() && !std::mem::replace(&mut self.waiting, true) {
+        if self.held > SLACK && self.poll_room(cx)?.is_pending() {
+            if !std::mem::replace(&mut self.waiting, true) {
                 onlooker.waiting();
             }
-            ready!(room)?;
-            self.waiting = false;
+            return self.poll_gather(cx);
+        }
+        self.waiting = false;
+        let gathered = (!self.small.is_empty()).then(|| self.small.split().freeze());
+        if let Some(bytes) = gathered.or_else(|| self.next.take()) {
+            return Poll::Ready(self.pass(bytes, onlooker));
         }
         match ready!(self.from.poll_data(cx)) {
-            Some(Ok(bytes)) => {
-                let end = self.from.is_end_stream();
-                self.held += bytes.len();
-                self.to.send_data(bytes.clone(), end).map_err(|_| Stopped::Sink)?;
-                onlooker.data(&bytes);
-                if end {
-                    self.state = State::Done;
-                }
-            }
+            Some(Ok(bytes)) => self.pass(bytes, onlooker)?,
             Some(Err(error)) => return Poll::Ready(Err(Stopped::Source(error))),
             None => self.state = State::Trailers,
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn pass(&mut self, bytes: Bytes, onlooker: &mut impl Onlooker) -> Result<(), Stopped> {
+        let end = self.next.is_none() && self.from.is_end_stream();
+        self.held += bytes.len();
+        self.to.send_data(bytes.clone(), end).map_err(|_| Stopped::Sink)?;
+        onlooker.data(&bytes);
+        if end {
+            self.state = State::Done;
+        }
+        Ok(())
+    }
+
+    /// While the receiver has no room: takes small pieces all the same, or a stream of tokens that somebody reads
+    /// slowly would be taken for an attack. The sender is given no room for them yet.
+    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        while self.next.is_none() {
+            match ready!(self.from.poll_data(cx)) {
+                Some(Ok(bytes)) if bytes.len() < SMALL => self.small.extend_from_slice(&bytes),
+                Some(Ok(bytes)) => self.next = Some(bytes),
+                Some(Err(error)) => return Poll::Ready(Err(Stopped::Source(error))),
+                None => break,
+            }
+        }
+        Poll::Pending
     }
 
     fn poll_trailers(

@@ -21,7 +21,10 @@ use crate::pool::Pool;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
 use crate::tls::Forwarded;
-use crate::worker::{Phase, Worker};
+use crate::worker::{Phase, Shared, Worker};
+
+/// Calls of one client that are begun before others get their turn.
+const CALLS_IN_A_ROW: u64 = 64;
 
 /// Streams that were reset but whose last frames may still come.
 const REMEMBERED_RESETS: usize = 1024;
@@ -33,6 +36,10 @@ pub struct Session {
     /// What the model server is told of the client's certificate.
     forwarded: Forwarded,
     calls: Cell<usize>,
+    /// Calls that were looked at, or counted because they never will be.
+    accounted: Cell<u64>,
+    /// The client has been asked to go.
+    leaving: Cell<bool>,
     begun: Instant,
     /// Frames that calls have been answered with.
     answered: Cell<u64>,
@@ -94,9 +101,17 @@ async fn shake_hands(
 
 impl Session {
     fn new(worker: Rc<Worker>, peer: String, forwarded: Forwarded) -> Session {
-        let (calls, answered) = (Cell::new(0), Cell::new(0));
-        let leases = RefCell::default();
-        Session { worker, peer: peer.into(), forwarded, calls, begun: Instant::now(), answered, leases }
+        Session {
+            worker,
+            peer: peer.into(),
+            forwarded,
+            calls: Cell::new(0),
+            accounted: Cell::new(0),
+            leaving: Cell::new(false),
+            begun: Instant::now(),
+            answered: Cell::new(0),
+            leases: RefCell::default(),
+        }
     }
 
     pub fn peer(&self) -> Arc<str> {
@@ -157,8 +172,8 @@ impl Session {
     ) {
         let mut phase = self.worker.shared.phase.subscribe();
         let mut last_call = Instant::now();
+        let mut in_a_row = 0u64;
         let mut timer = std::pin::pin!(tokio::time::sleep(idle));
-        let mut leaving = false;
         loop {
             tokio::select! {
                 biased;
@@ -166,8 +181,12 @@ impl Session {
                     Ok((request, respond)) => {
                         last_call = Instant::now();
                         self.begin(request, respond);
+                        in_a_row += 1;
+                        if in_a_row.is_multiple_of(CALLS_IN_A_ROW) {
+                            tokio::task::yield_now().await;
+                        }
                     }
-                    Err(End::Broken(error)) => return self.broken(&error),
+                    Err(End::Broken(error)) => return self.broken(&error, outlet),
                     Err(End::Flood) => {
                         self.worker.shared.counters.connections_abusive.add();
                         self.worker.shared.counters.abusive_housekeeping.add();
@@ -179,20 +198,15 @@ impl Session {
                     let now = if changed.is_ok() { *phase.borrow_and_update() } else { Phase::Stopping };
                     match now {
                         Phase::Serving => {}
-                        Phase::Draining if leaving => {}
-                        Phase::Draining => {
-                            leaving = true;
-                            connection.graceful_shutdown();
-                        }
+                        Phase::Draining => self.leave(&mut connection),
                         Phase::Stopping => return close(connection, outlet, h2::Reason::NO_ERROR).await,
                     }
                 }
-                () = timer.as_mut(), if !leaving => {
+                () = timer.as_mut(), if !self.leaving.get() => {
                     let quiet = last_call.elapsed();
                     if self.calls.get() == 0 && quiet >= idle {
                         self.worker.shared.counters.connections_idle.add();
-                        leaving = true;
-                        connection.graceful_shutdown();
+                        self.leave(&mut connection);
                     } else {
                         let rest = idle.saturating_sub(quiet).max(Duration::from_millis(1));
                         timer.as_mut().reset(tokio::time::Instant::now() + rest);
@@ -202,8 +216,15 @@ impl Session {
         }
     }
 
+    fn leave(&self, connection: &mut Connection<Socket, Bytes>) {
+        if !self.leaving.replace(true) {
+            connection.graceful_shutdown();
+        }
+    }
+
     fn begin(self: &Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
         self.calls.set(self.calls.get() + 1);
+        self.accounted.set(self.accounted.get() + 1);
         let session = Rc::clone(self);
         tokio::task::spawn_local(async move {
             call::forward(Rc::clone(&session), request, respond).await;
@@ -211,7 +232,7 @@ impl Session {
         });
     }
 
-    fn broken(&self, error: &h2::Error) {
+    fn broken(&self, error: &h2::Error, outlet: &Outlet) {
         let counters = &self.worker.shared.counters;
         if error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) || !error.is_library() {
             if !error.is_io() {
@@ -220,8 +241,6 @@ impl Session {
             return;
         }
         counters.connections_abusive.add();
-        // The library says which limit it was only in words.
-        let words = error.to_string();
         let reasons = [
             ("too_many_resets", &counters.abusive_resets),
             ("too_many_internal_resets", &counters.abusive_faults),
@@ -229,7 +248,7 @@ impl Session {
             ("too_many_continuations", &counters.abusive_headers),
             ("too_many_data_frames", &counters.abusive_data),
         ];
-        if let Some((_, counter)) = reasons.iter().find(|(reason, _)| words.contains(reason)) {
+        if let Some((_, counter)) = reasons.iter().find(|(reason, _)| outlet.has_said(reason)) {
             counter.add();
         }
     }
@@ -246,6 +265,9 @@ impl Session {
             if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
                 outlet.poll(cx);
             }
+            if accepted.is_pending() {
+                self.account(outlet);
+            }
             match accepted {
                 Poll::Ready(Some(accepted)) => Poll::Ready(accepted.map_err(End::Broken)),
                 Poll::Ready(None) => Poll::Ready(Err(End::Gone)),
@@ -254,6 +276,21 @@ impl Session {
             }
         })
         .await
+    }
+
+    /// Counts the calls that the library has turned away. Those that come when the client has been asked to go are not
+    /// meant: it will send them again elsewhere.
+    fn account(&self, outlet: &Outlet) {
+        let begun = outlet.received().begun;
+        let turned_away = begun.saturating_sub(self.accounted.get());
+        if turned_away == 0 || self.leaving.get() || !outlet.is_settled() {
+            return;
+        }
+        self.accounted.set(begun);
+        let Shared { counters, config, .. } = &*self.worker.shared;
+        let full = self.calls.get() >= config.limits.concurrent_streams as usize;
+        let counter = if full { &counters.calls_refused } else { &counters.calls_malformed };
+        counter.add_many(turned_away);
     }
 
     fn floods(&self, received: FrameCounts) -> bool {

@@ -27,6 +27,9 @@ const LARGE_WRITE: usize = 8 * 1024;
 /// Bytes gathered before they are written whether or not more is coming.
 const MOST_GATHERED: usize = 64 * 1024;
 
+/// Bytes of a goodbye that are kept.
+const LAST_WORDS: usize = 64;
+
 /// Pieces of one large write; the library has two, rarely three.
 const PIECES: usize = 8;
 
@@ -51,13 +54,23 @@ struct Shared {
     /// Bytes read in this turn.
     taken: usize,
     frames: Frames,
+    /// The end of what was to be written when the connection was over: the library's reason is in its GOAWAY only.
+    last_words: Vec<u8>,
 }
 
 // === impl Socket ===
 
 impl Socket {
     pub fn new(stream: Stream, frames: Frames, buffers: &Rc<Buffers>) -> Socket {
-        let shared = Shared { stream, gathered: Vec::new(), written: 0, gathering: false, taken: 0, frames };
+        let shared = Shared {
+            stream,
+            gathered: Vec::new(),
+            written: 0,
+            gathering: false,
+            taken: 0,
+            frames,
+            last_words: Vec::new(),
+        };
         Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
     }
 
@@ -112,6 +125,7 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.shared.borrow_mut();
+        shared.keep_last_words();
         ready!(shared.poll_write_out(cx))?;
         Pin::new(&mut shared.stream).poll_shutdown(cx)
     }
@@ -127,6 +141,17 @@ impl Outlet {
     /// The frames that the peer has sent.
     pub fn received(&self) -> FrameCounts {
         self.0.borrow().frames.counts()
+    }
+
+    /// Whether the goodbye to the peer gave this reason.
+    pub fn has_said(&self, reason: &str) -> bool {
+        self.0.borrow().last_words.ends_with(reason.as_bytes())
+    }
+
+    /// Whether the library has had every frame, and nothing kept it from working through them.
+    pub fn is_settled(&self) -> bool {
+        let shared = self.0.borrow();
+        shared.gathered.is_empty() && shared.frames.are_whole()
     }
 
     /// Ends a turn: writes what can be written, and lets more be read in the next one. The task is woken when there is
@@ -179,6 +204,13 @@ impl Shared {
                 return Poll::Ready(Ok(written - before));
             }
             self.advance(written)?;
+        }
+    }
+
+    fn keep_last_words(&mut self) {
+        let end = self.gathered.len();
+        if end > 0 {
+            self.last_words = self.gathered[end.saturating_sub(LAST_WORDS)..].to_vec();
         }
     }
 

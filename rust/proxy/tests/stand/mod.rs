@@ -129,7 +129,7 @@ where
 {
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_reset_streams(100_000).max_pending_accept_reset_streams(100_000);
-    builder.max_local_error_reset_streams(None).max_header_list_size(1 << 24);
+    builder.max_local_error_reset_streams(None).max_header_list_size(1 << 24).data_frame_budget(1 << 30);
     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         tokio::spawn(script(Call { request, respond }));
@@ -148,7 +148,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = h2::client::Builder::new();
-    builder.max_concurrent_reset_streams(100_000).max_header_list_size(1 << 24);
+    builder.max_concurrent_reset_streams(100_000).max_header_list_size(1 << 24).data_frame_budget(1 << 30);
     let (sender, connection) = builder.handshake(socket).await.unwrap();
     tokio::spawn(connection);
     sender

@@ -1,0 +1,82 @@
+//! Token streams: very many very small messages are what a language model is used for, and no flood.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod stand;
+
+use bytes::Bytes;
+use stand::*;
+
+const TOKENS: usize = 100_000;
+
+/// Sends each piece back as it comes.
+async fn one_by_one(call: Call) {
+    let Call { request, mut respond } = call;
+    let mut body = request.into_body();
+    let mut reply = respond.send_response(ok_headers(), false).unwrap();
+    while let Some(Ok(piece)) = body.data().await {
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        reply.send_data(piece, false).unwrap();
+    }
+    reply.send_trailers(status("0")).unwrap();
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_tokens_pass_both_ways_on_one_call() {
+    let upstream = backend(one_by_one).await;
+    let stand = Stand::before(&upstream, "");
+    let sender = client(&stand.address).await;
+    let (response, mut upload) =
+        sender.clone().ready().await.unwrap().send_request(request("/a/b"), false).unwrap();
+    let reading = tokio::spawn(answer(response));
+    for token in 0..TOKENS {
+        upload.send_data(framed(b"t"), token + 1 == TOKENS).unwrap();
+        if token % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let answer = reading.await.unwrap().unwrap();
+    assert_eq!((answer.status(), answer.data.len()), ("0", 6 * TOKENS));
+    let counters = stand.plane.counters();
+    assert_eq!((counters.connections_accepted, counters.connections_abusive), (1, 0));
+    assert_eq!(counters.upstream_connected, 1);
+}
+
+#[tokio::test]
+async fn tokens_wait_for_a_client_that_reads_late() {
+    let upstream = backend(async |call: Call| {
+        let mut respond = call.respond;
+        let mut reply = respond.send_response(ok_headers(), false).unwrap();
+        for _ in 0..TOKENS {
+            reply.send_data(framed(b"t"), false).unwrap();
+        }
+        reply.send_trailers(status("0")).unwrap();
+    })
+    .await;
+    let stand = Stand::before(&upstream, "");
+    let sender = client(&stand.address).await;
+    let (response, _upload) =
+        sender.clone().ready().await.unwrap().send_request(request("/a/b"), true).unwrap();
+    until(|| stand.plane.counters().clients_waited_for == 1).await;
+    // Another call comes through while all those tokens wait.
+    let other = client(&stand.address).await;
+    let (prompt, _upload) = other.clone().ready().await.unwrap().send_request(request("/a/b"), true).unwrap();
+    assert_eq!(answer(prompt).await.unwrap().data.len(), 6 * TOKENS);
+    let late = answer(response).await.unwrap();
+    assert_eq!((late.status(), late.data.len()), ("0", 6 * TOKENS));
+    assert_eq!((stand.plane.counters().calls_lost, stand.plane.counters().upstream_lost), (0, 0));
+}
+
+#[tokio::test]
+async fn an_empty_piece_between_messages_is_no_reason_to_go() {
+    let upstream = backend(echo).await;
+    let stand = Stand::before(&upstream, "");
+    let sender = client(&stand.address).await;
+    for _ in 0..300 {
+        let (response, mut upload) =
+            sender.clone().ready().await.unwrap().send_request(request("/a/b"), false).unwrap();
+        upload.send_data(Bytes::new(), false).unwrap();
+        upload.send_data(framed(b"x"), true).unwrap();
+        assert_eq!(answer(response).await.unwrap().status(), "0");
+    }
+    assert_eq!(stand.plane.counters().connections_abusive, 0);
+}
