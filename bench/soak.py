@@ -215,7 +215,7 @@ def running(directory: Path) -> Iterator[tuple[Sidecar, list[str]]]:
         file = directory / "pilotfish.yaml"
         file.write_text(good[0])
         command = [sys.executable, "-m", "pilotfish", "run", "--config", str(file)]
-        process = subprocess.Popen(command)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # thousands of rejected reloads
         stack.callback(_end, process)
         sidecar = Sidecar(process.pid, ports[2], f"127.0.0.1:{ports[3]}", file)
         _await(sidecar)

@@ -1,11 +1,14 @@
 """What no single column shows: correlations that change, embeddings, and streams in which nothing does."""
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pilotfish.errors import ConfigurationError
-from pilotfish.statistics.multivariate import CoMoments, JointDetector
+from pilotfish.errors import ConfigurationError, ProfileError
+from pilotfish.statistics import Profile
+from pilotfish.statistics.multivariate import CoMoments, JointDetector, into_profile
 
 Rows = npt.NDArray[np.float64]
 NAMES = ["age", "income", "debt", "term", "rate"]
@@ -87,6 +90,18 @@ def test_co_moments_are_numpys_and_parts_add_up() -> None:
     norm = np.linalg.norm(np.corrcoef(table(5_000, -0.7, 3), rowvar=False) - expected)
     assert value == pytest.approx(norm, abs=1e-9)
     assert by_chance < 0.15
+
+
+def test_a_map_in_a_profile_is_used_by_the_live_monitor(tmp_path: Path) -> None:
+    path, reference = tmp_path / "loan.profile", table(20_000, 0.6, 1)
+    Profile.build(dict(zip(NAMES, reference.T, strict=True)), model="loan").save(path)
+    into_profile(path, "x", reference, NAMES)
+    names = {feature.name for feature in Profile.load(path).features}
+    assert {"age", "x.fourier[0]", "x.pair(age, income)", "x.reconstruction_error"} <= names
+    with pytest.raises(ValueError, match="rows of 5 columns: 2 are needed"):
+        into_profile(path, "x", reference, ["a", "b"])
+    with pytest.raises(ProfileError, match="at least one row"):
+        into_profile(path, "x", reference[:0], NAMES)
 
 
 def test_bad_input_is_named_with_its_remedy() -> None:

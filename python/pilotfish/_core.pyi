@@ -44,6 +44,7 @@ __all__ = [
     "noise",
     "performance_of_classes",
     "profile_scores",
+    "profile_with_joint",
     "profile_with_scores",
     "score_edges",
 ]
@@ -690,3 +691,8 @@ class JointDetector:
     def distances(self) -> dict[str, Any]:
         """The fields of ``JointDistances``."""
     def evidence_bits(self) -> list[float]: ...
+
+def profile_with_joint(
+    profile: bytes, tensor: str, columns: Sequence[str], rows: npt.NDArray[np.float64], embedding: bool
+) -> bytes:
+    """The profile file with a map of the columns of an input. Raises ProfileError, ValueError."""

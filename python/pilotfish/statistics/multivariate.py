@@ -12,13 +12,15 @@ guaranteed false-alarm rate. A change that leaves every column as it was is foun
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pilotfish import _core
-from pilotfish.errors import ConfigurationError
+from pilotfish import profile as file
+from pilotfish.errors import ConfigurationError, ProfileError
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,25 @@ class JointDetector:
     def evidence_bits(self) -> dict[str, float]:
         """Evidence now, in units of a pane, by number."""
         return dict(zip(self.names, self._inner.evidence_bits(), strict=True))
+
+
+def into_profile(
+    path: Path, tensor: str, rows: npt.ArrayLike, columns: Sequence[str] = (), *, embedding: bool = False
+) -> None:
+    """Store what is needed to watch the columns of input ``tensor`` together in a profile file.
+
+    ``rows`` are the reference's, ``columns`` their names as configured (``x[0]``, ``x[1]``, ... without).
+    A sidecar uses it where the tensor is configured with ``joint: true``, or as ``kind: embedding``.
+    Raises ProfileError, and ValueError when there is not one name per column.
+    """
+    values = _rows(rows)
+    names = list(columns) or [f"{tensor}[{column}]" for column in range(values.shape[1])]
+    data = file.read(path)
+    try:
+        data = _core.profile_with_joint(data, tensor, names, values, embedding)
+    except _core.ProfileError as exc:
+        raise ProfileError(str(exc)) from exc
+    file.write(path, data)
 
 
 class CoMoments:

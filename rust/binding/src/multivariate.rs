@@ -5,13 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use numpy::{PyArray2, PyReadonlyArray2};
 use pilotfish_core::detect::AlarmState;
 use pilotfish_core::error::ConfigurationError;
-use pilotfish_core::multivariate::builder::JointBuilder;
+use pilotfish_core::multivariate::builder::{self, JointBuilder};
 use pilotfish_core::multivariate::comoments::{self, CorrelationDistance};
 use pilotfish_core::multivariate::detector::{self, JointAlarm};
 use pilotfish_core::multivariate::joint::Wanted;
+use pilotfish_core::profile::{Profile, ProfileError};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::error::Error;
 
@@ -196,6 +197,29 @@ impl JointDetector {
         event.set_item("change_to_row", alarm.finding.map(|finding| finding.onset.latest.row))?;
         Ok(event)
     }
+}
+
+/// The profile file with a map of the columns of an input, learned from rows.
+#[pyfunction]
+pub fn profile_with_joint<'py>(
+    py: Python<'py>,
+    profile: &[u8],
+    tensor: &str,
+    columns: Vec<String>,
+    rows: Rows<'py>,
+    embedding: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let rows = rows.as_array();
+    if rows.ncols() != columns.len() {
+        return Err(wrong_width(rows.ncols(), columns.len()));
+    }
+    let values: Vec<f64> = rows.iter().copied().collect();
+    let made = py.detach(|| {
+        let known = Profile::from_bytes(profile)?;
+        let wanted = Wanted::of_tensor(tensor, embedding);
+        Ok(builder::add_to(&known, tensor, &columns, &values, wanted)?.to_bytes())
+    });
+    made.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error: ProfileError| Error::from(error).into())
 }
 
 fn pair(distance: CorrelationDistance) -> (f64, f64) {

@@ -17,8 +17,8 @@ const ROWS: usize = 1_000;
 
 /// Of the memory, for which a month passes.
 const MINUTES: u64 = 31 * 24 * 60;
-const ROWS_PER_MINUTE: usize = 40;
-const KEPT_FEATURES: usize = 16;
+const ROWS_PER_MINUTE: usize = 20;
+const KEPT_FEATURES: usize = 64;
 const MINUTE_NS: u64 = 60_000_000_000;
 
 /// How much is kept, as a configuration.
@@ -33,12 +33,25 @@ const SIZES: [(&str, &str); 4] = [
 ];
 
 fn main() {
-    let features = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(1_000);
-    closing(features);
-    println!();
-    for (name, config) in SIZES {
-        println!("{:>8.1} KiB per feature  {name}", kept(config) / 1024.0);
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    match &asked[..] {
+        [kept, config] if kept == KEPT => println!("{}", bytes_kept(config)),
+        [features] => closing(features.parse().expect("a number of features")),
+        _ => {
+            closing(1_000);
+            println!();
+            SIZES.iter().for_each(|(name, config)| println!("{:>8.1} KiB per feature  {name}", kept(config)));
+        }
     }
+}
+
+/// The argument by which this program measures itself in a process of its own: one whose memory is fresh.
+const KEPT: &str = "kept";
+
+fn kept(config: &str) -> f64 {
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this program has a path"));
+    let done = command.args([KEPT, config]).output().expect("this program can be run");
+    String::from_utf8_lossy(&done.stdout).trim().parse::<f64>().unwrap_or(f64::NAN) / 1024.0
 }
 
 /// Times of a monitor of so many features.
@@ -63,11 +76,12 @@ fn closing(features: usize) {
 }
 
 /// Bytes per feature once every window is full.
-fn kept(config: &str) -> f64 {
+fn bytes_kept(config: &str) -> f64 {
     let config: MonitorConfig = serde_json::from_str(config).expect("the configuration is ours");
     let messages = Messages::new(ROWS_PER_MINUTE, KEPT_FEATURES);
     let before = resident_bytes();
     let mut monitor = messages.learned(&config);
+    // What learning took and gave back is used again; what then is still there belongs to the features.
     for minute in 0..MINUTES {
         messages.observe(&mut monitor, minute as usize, minute * MINUTE_NS);
     }

@@ -11,8 +11,9 @@
 //! start the joint evidence is the evidence about X plus the evidence about Y given X, in bits, without a rest, and the
 //! second is valid under any change of the first.
 //!
-//! What a score bin does not tell apart it cannot attribute: if inputs move within one bin, between rows whose labels
-//! differ, labels given the score change, and it is called concept.
+//! Both detectors see scores in the same groups of neighbouring bins, each with about a sixteenth of the reference. What
+//! a group does not tell apart cannot be attributed: if inputs move within one, between rows whose labels differ, labels
+//! given the score change, and it is called concept.
 
 pub mod detector;
 pub mod given;

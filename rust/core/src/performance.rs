@@ -124,7 +124,8 @@ pub fn of_classes(classes: &[Performance]) -> Option<Performance> {
             .zip(area(|area| area.value))
             .zip(area(|area| area.high))
             .map(|((low, value), high)| Area { low, value, high }),
-        accuracy_noise: 0.5 * noise.sqrt(),
+        // As every error is one of two classes, half of the variances add up (exactly for two, nearly for rare errors).
+        accuracy_noise: (0.5 * noise).sqrt(),
     })
 }
 

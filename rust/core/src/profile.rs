@@ -115,6 +115,15 @@ impl Profile {
         Ok(self.hashed())
     }
 
+    /// The same profile with more features.
+    ///
+    /// # Errors
+    /// [`ProfileError::Malformed`] when one has the direction and name of another.
+    pub fn with_references(self, more: Vec<Reference>) -> Result<Profile, ProfileError> {
+        let known = self.references.iter().map(|reference| Reference::clone(reference));
+        Profile::with_sections(&self.model, known.chain(more).collect(), self.sections.clone())
+    }
+
     /// A section; `None` when the profile does not have it.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use crate::detect::discovery::discover;
 use crate::detect::edetector::{EDetector, Finding, Pane, Plan};
 use crate::detect::{AlarmState, Mark};
 use crate::error::ConfigurationError;
-use crate::performance::scores::SCORE_BINS;
 use crate::sketch::binning::{self, Binning};
 use crate::sketch::bins::Bins;
 use serde::Serialize;
@@ -96,10 +95,10 @@ impl Attribution {
         }
         let time = watched.autocorrelation_time;
         let delta = 0.5 * watched.delta;
-        let score_bins = bins_of(reference);
-        let score = Plan::new(&score_bins, time, watched.tolerance, delta);
         let given = Given::new(reference, watched.tolerance, delta, time);
         let label = given.plan(reference, time);
+        let score_bins = bins_of(reference, &given.groups);
+        let score = Plan::new(&score_bins, time, watched.tolerance, delta);
         let mut open = reference.clone();
         open.clear();
         Ok(Attribution {
@@ -197,7 +196,7 @@ impl Attribution {
     }
 
     fn scores_of(&self, cells: &Cells) -> Bins {
-        counted(self.score_bins.binning(), cells)
+        counted(self.score_bins.binning(), cells, &self.groups)
     }
 
     /// Evidence of either part, in bits in units of a pane.
@@ -211,16 +210,21 @@ impl Attribution {
     }
 }
 
-/// Scores as a feature: its value is the number of the score bin.
-fn bins_of(cells: &Cells) -> Bins {
-    let values: Vec<f64> = (0..SCORE_BINS).map(|bin| bin as f64).collect();
-    let binning = Binning::discrete(&values).expect("64 ascending whole numbers");
-    counted(&Arc::new(binning), cells)
+/// Scores as a feature, whose value is the number of the group: the very groups that labels are conditioned on, or the
+/// product of both parts would be no e-value of the joint distribution.
+fn bins_of(cells: &Cells, groups: &Groups) -> Bins {
+    let values: Vec<f64> = (0..groups.len()).map(|group| group as f64).collect();
+    let binning = Binning::discrete(&values).expect("at most 16 ascending whole numbers");
+    counted(&Arc::new(binning), cells, groups)
 }
 
-fn counted(binning: &Arc<Binning>, cells: &Cells) -> Bins {
+fn counted(binning: &Arc<Binning>, cells: &Cells, groups: &Groups) -> Bins {
     let mut counts = vec![0; binning.cells()];
-    counts.iter_mut().skip(binning::FIRST).zip(cells.scores()).for_each(|(count, rows)| *count = rows);
+    for (bin, rows) in cells.scores().into_iter().enumerate() {
+        if let Some(count) = counts.get_mut(binning::FIRST + groups.of_bin(bin)) {
+            *count += rows;
+        }
+    }
     let bins = Bins::from_cells(Arc::clone(binning), counts, &[], [0; 2]);
     bins.unwrap_or_else(|| Bins::new(Arc::clone(binning)))
 }

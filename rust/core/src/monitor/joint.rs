@@ -5,19 +5,11 @@
 
 use super::config::MonitorConfig;
 use crate::feature::{TensorConfig, TensorKind};
-use crate::multivariate::builder::JointBuilder;
+use crate::multivariate::builder::{BINS, JointBuilder};
 use crate::multivariate::joint::{Joint, Joints, Wanted};
 use crate::profile::{Profile, Reference};
 use crate::tensor::{Data, Datatype, Tensor};
-use siphasher::sip::SipHasher13;
-use std::hash::Hasher;
 use std::ops::Range;
-
-/// Random Fourier features of an embedding.
-const EMBEDDING_FEATURES: usize = 64;
-
-/// Bins of a number that is learned live.
-const LEARNED_BINS: usize = 32;
 
 /// All tensors whose columns are watched together.
 #[derive(Debug, Default)]
@@ -65,7 +57,7 @@ impl JointWatches {
             JointWatch {
                 tensor: name.clone(),
                 names: tensor.names.clone(),
-                wanted: wanted(name, tensor.kind),
+                wanted: Wanted::of_tensor(name, tensor.kind == TensorKind::Embedding),
                 stage,
                 values: Vec::new(),
                 standard: Vec::new(),
@@ -116,17 +108,6 @@ fn is_joint(tensor: &TensorConfig) -> bool {
     tensor.joint || tensor.kind == TensorKind::Embedding
 }
 
-/// The seed is the tensor's name, so that all replicas of a sidecar learn comparable maps.
-fn wanted(name: &str, kind: TensorKind) -> Wanted {
-    let mut hasher = SipHasher13::new();
-    hasher.write(name.as_bytes());
-    let seed = hasher.finish();
-    match kind {
-        TensorKind::Embedding => Wanted::of_embedding(EMBEDDING_FEATURES, seed),
-        _ => Wanted { seed, ..Wanted::default() },
-    }
-}
-
 // === impl JointWatch ===
 
 impl JointWatch {
@@ -138,7 +119,7 @@ impl JointWatch {
         self.values.resize(rows.len() * columns, 0.0);
         tensor.read(rows.start * columns, &mut self.values);
         if matches!(self.stage, Stage::New) {
-            let builder = JointBuilder::new(&self.tensor, columns, LEARNED_BINS, self.wanted);
+            let builder = JointBuilder::new(&self.tensor, columns, BINS, self.wanted);
             self.stage = Stage::Learning(Box::new(builder));
         }
         match &mut self.stage {

@@ -1,12 +1,15 @@
 //! Learns a joint map and the references of its numbers from rows, in one pass and bounded memory.
 
-use super::joint::{Joint, Wanted};
-use crate::profile::{Column, Numbers, Plan, Reference};
+use super::joint::{Joint, Joints, Wanted};
+use crate::profile::{Column, Numbers, Plan, Profile, ProfileError, Reference};
 use crate::sketch::BLOCK;
 use crate::tensor::Direction;
 
 /// Values kept until the map is learned from them (32 MiB); further rows are mapped and counted.
 const VALUES_MAX: usize = 4 << 20;
+
+/// Bins of a number, unless others are asked for.
+pub const BINS: usize = 32;
 
 /// Values of each number from which its bins are drawn.
 const BUFFER: usize = 65_536;
@@ -87,6 +90,35 @@ impl JointBuilder {
             .collect::<Option<Vec<_>>>()?;
         Some((joint, references))
     }
+}
+
+/// A profile with a map of the columns of an input, learned from these rows, in place of another one of that tensor.
+///
+/// # Errors
+/// [`ProfileError::Empty`] without rows; those of [`Profile::section`].
+pub fn add_to(
+    profile: &Profile,
+    tensor: &str,
+    columns: &[String],
+    rows: &[f64],
+    wanted: Wanted,
+) -> Result<Profile, ProfileError> {
+    let mut builder = JointBuilder::new(tensor, columns.len(), BINS, wanted);
+    builder.add(rows);
+    let (joint, references) = builder.finish(columns).ok_or(ProfileError::Empty)?;
+    let mut joints = profile.section::<Joints>()?.unwrap_or_default();
+    let before = joints.of(tensor).map(|before| before.names(columns)).unwrap_or_default();
+    joints.maps.retain(|known| known.tensor() != tensor);
+    joints.maps.push(joint);
+    joints.maps.sort_by(|a, b| a.tensor().cmp(b.tensor()));
+    let is_kept =
+        |reference: &Reference| reference.direction != Direction::Input || !before.contains(&reference.name);
+    let kept = profile.only(is_kept);
+    let others = match &kept {
+        Some(kept) => kept.clone().with_references(references)?,
+        None => Profile::new(profile.model(), references)?,
+    };
+    others.with_section(&joints)
 }
 
 // === impl Learned ===

@@ -5,6 +5,8 @@ use super::fourier::{Fourier, Random};
 use super::principal;
 use crate::profile::Section;
 use serde::{Deserialize, Serialize};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
 
 /// Most columns, those of an embedding.
 pub const COLUMNS_MAX: usize = 8_192;
@@ -17,6 +19,9 @@ pub const PAIRS_MAX: usize = 512;
 const FAR: f64 = 8.0;
 /// The same in products of pairs.
 const FAR_IN_PAIRS: f64 = 3.0;
+
+/// Random Fourier features of an embedding, unless another number is asked for.
+const EMBEDDING_FEATURES: usize = 64;
 
 /// What is wanted of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,5 +307,16 @@ impl Wanted {
     /// For an embedding: its columns mean nothing alone, nor in pairs.
     pub fn of_embedding(features: usize, seed: u64) -> Wanted {
         Wanted { features, pairs: 0, principal: false, seed }
+    }
+
+    /// For a tensor. The seed is its name, so that whoever learns its map draws the same features.
+    pub fn of_tensor(name: &str, is_embedding: bool) -> Wanted {
+        let mut hasher = SipHasher13::new();
+        hasher.write(name.as_bytes());
+        let seed = hasher.finish();
+        if is_embedding {
+            return Wanted::of_embedding(EMBEDDING_FEATURES, seed);
+        }
+        Wanted { seed, ..Wanted::default() }
     }
 }

@@ -1,12 +1,13 @@
 //! Changes that no column shows alone, and streams in which nothing changes.
 
-use super::builder::JointBuilder;
+use super::builder::{JointBuilder, add_to};
 use super::comoments::CoMoments;
 use super::detector::{JointAlarm, JointDetector, Watched};
 use super::fourier::Random;
 use super::joint::{Joint, Joints, Wanted};
 use crate::detect::AlarmState;
-use crate::profile::{Profile, Section};
+use crate::profile::{Profile, ProfileBuilder, ProfileError, Section};
+use crate::tensor::Direction;
 
 const COLUMNS: usize = 4;
 
@@ -155,6 +156,23 @@ fn a_map_travels_in_the_profile_and_maps_the_same() {
     };
     assert_eq!(project(&again), project(&joint));
     assert!(project(&joint)[..32].iter().all(|number| number.abs() <= 1.0));
+}
+
+#[test]
+fn a_map_is_added_to_a_profile_and_takes_the_place_of_an_earlier_one() {
+    let mut builder = ProfileBuilder::new("loan", 8);
+    builder.add_column_f64("age", Direction::Input, &[1.0, 2.0]).unwrap();
+    let plain = builder.finish().unwrap();
+    let wanted = Wanted::of_tensor("x", false);
+    let added = add_to(&plain, "x", &names(), &rows(2_000, 0.5, 1), wanted).unwrap();
+    let width = 32 + 6 + 1;
+    assert_eq!(added.references().len(), 1 + width);
+    let again = add_to(&added, "x", &names(), &rows(2_000, 0.5, 2), wanted).unwrap();
+    assert_eq!(again.references().len(), 1 + width);
+    let both = add_to(&again, "e", &names(), &rows(2_000, 0.5, 3), Wanted::of_tensor("e", true)).unwrap();
+    assert_eq!(both.references().len(), 1 + width + 64);
+    assert_eq!(both.section::<Joints>().unwrap().unwrap().maps.len(), 2);
+    assert_eq!(add_to(&plain, "x", &names(), &[], wanted).unwrap_err(), ProfileError::Empty);
 }
 
 #[test]

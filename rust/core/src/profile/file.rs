@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_numbers_survive_the_file() {
+        for values in [[1e300, -1e300, 3.0], [f64::MAX; 3], [-f64::MAX, f64::MAX, f64::MAX]] {
+            let mut builder = ProfileBuilder::new("m", 8);
+            builder.add_column_f64("x", Direction::Input, &values).unwrap();
+            let profile = builder.finish().unwrap();
+            assert_eq!(Profile::from_bytes(&profile.to_bytes()).unwrap(), profile);
+        }
+    }
+
+    #[test]
     fn indenting_the_file_does_no_harm() {
         let value: serde_json::Value = serde_json::from_slice(&profile().to_bytes()).unwrap();
         assert_eq!(Profile::from_bytes(&serde_json::to_vec_pretty(&value).unwrap()).unwrap(), profile());

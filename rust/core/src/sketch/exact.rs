@@ -76,7 +76,7 @@ impl Exact {
         Stored { sum: self.sum.carried().to_hex(), squares: self.squares.carried().to_hex() }
     }
 
-    /// The moments, each rounded from exact sums.
+    /// The moments, each rounded from exact sums (a sum beyond the largest float to that one).
     pub fn moments(&self) -> Moments {
         if self.count == 0 {
             return Moments::default();
@@ -90,7 +90,7 @@ impl Exact {
         let (total, total_power) = sum.rounded();
         Moments::from_parts(
             self.count,
-            scaled(total, total_power - EXPONENT),
+            scaled(total, total_power - EXPONENT).clamp(f64::MIN, f64::MAX),
             mean,
             scaled(spread.max(0.0) / count, power - 2 * EXPONENT),
             (self.min, self.max),

@@ -87,6 +87,9 @@ impl Moments {
 
     #[inline]
     fn combine(&mut self, other: &Moments) {
+        if self.count == 0 {
+            return self.clone_from(other); // also where the square of the mean is beyond a float
+        }
         let count = self.count + other.count;
         let share = other.count as f64 / count as f64;
         let difference = other.mean - self.mean;

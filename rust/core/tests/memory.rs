@@ -1,0 +1,92 @@
+//! What a feature takes in memory when all its windows are full, counted byte by byte at the allocator.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test of one number, which it prints")]
+
+use pilotfish_core::monitor::{Monitor, MonitorConfig};
+use pilotfish_core::profile::{Profile, ProfileBuilder};
+use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
+use pilotfish_core::window::cascade::Horizon;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes that are allocated and not yet freed.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LIVE.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the pointer came from `alloc` above, which is the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const FEATURES: usize = 200;
+const ROWS: usize = 600;
+const MINUTE: u64 = 60_000_000_000;
+
+/// SplitMix64, to values that look like measurements.
+fn values(seed: u64, count: usize) -> Vec<f64> {
+    let mut state = seed;
+    let mut uniform = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 11) as f64 / (1u64 << 53) as f64
+    };
+    (0..count).map(|_| uniform() + uniform() + uniform()).collect()
+}
+
+fn profile(bins: u16) -> Arc<Profile> {
+    let mut builder = ProfileBuilder::new("m", bins);
+    for feature in 0..FEATURES {
+        builder.add_column_f64(&format!("x[{feature}]"), Direction::Input, &values(7, 2_000)).unwrap();
+    }
+    Arc::new(builder.finish().unwrap())
+}
+
+/// Bytes per feature of a monitor whose windows of minutes, hours and days are all full.
+fn bytes_per_feature(config: MonitorConfig, bins: u16) -> usize {
+    let profile = profile(bins);
+    let before = LIVE.load(Ordering::Relaxed);
+    // A monitor of its own profile: the reference is part of what a feature takes.
+    let reference = Arc::new(Profile::from_bytes(&profile.to_bytes()).unwrap());
+    let mut monitor = Monitor::new(Arc::new(config), Some(reference));
+    let bytes: Vec<u8> = values(1, ROWS * FEATURES).iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tensor = Tensor::new("x", Datatype::Fp64, vec![ROWS, FEATURES], Data::Raw(&bytes)).unwrap();
+    let (days, hours) = ((0..31).map(|day| day * 1_440), (0..25).map(|hour| 31 * 1_440 + hour * 60));
+    let minutes = (0..62).map(|minute| 33 * 1_440 + minute);
+    for minute in days.chain(hours).chain(minutes) {
+        monitor.observe(Direction::Input, std::slice::from_ref(&tensor), minute * MINUTE);
+    }
+    drop(bytes);
+    let after = LIVE.load(Ordering::Relaxed);
+    assert_eq!(monitor.snapshot(false).features.len(), FEATURES);
+    (after - before) / FEATURES
+}
+
+const KIB: usize = 1_024;
+
+/// The bounds hold at the default 32 bins. Without windows a feature takes what its bets take.
+#[test]
+fn a_feature_stays_within_its_memory() {
+    let of = |windows| {
+        let config = MonitorConfig { pane_rows: 60, windows, ..MonitorConfig::default() };
+        bytes_per_feature(config, 32)
+    };
+    let (off, lean, full) = (of(Horizon::Off), of(Horizon::Lean), of(Horizon::Full));
+    println!("bytes per feature: {off} without windows, {lean} lean, {full} full");
+    assert!(full <= 96 * KIB, "{full} bytes per feature with all windows full");
+    assert!(full - off <= 32 * KIB, "{} bytes for 114 slices", full - off);
+    assert!(lean - off <= 6 * KIB, "{} bytes for 54 slices of counts", lean - off);
+}
