@@ -8,6 +8,7 @@ EXTENSION := python/pilotfish/_core.abi3.so
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 DEMO_ARGS ?=
 BENCH_ARGS ?= --quick
+QUALITY_ROWS ?= 1e7
 SOAK_ARGS ?=
 
 .PHONY: help demo test check test-peers conformance bench bench-tools quality soak build tools clean
@@ -71,6 +72,10 @@ quality: build ## what the statistics promise, at length: false alarms and delay
 
 soak: build ## a million calls, 10^5 cancels, 10^4 reloads: what is lost, and how memory grows (SOAK_ARGS="--calls 100000")
 	$(BIN)/python -m bench.soak $(SOAK_ARGS)
+
+quality: build ## false alarms, delay, dates and volume of the alarms; the recorded tables beside river (QUALITY_ROWS=1e9 for all)
+	cargo run --quiet --release --locked -p pilotfish-core --example quality $(QUALITY_ROWS)
+	$(BIN)/python -m bench.quality
 
 clean: ## remove everything that was built
 	rm -rf target $(VENV) .peers $(EXTENSION)

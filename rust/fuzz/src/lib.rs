@@ -87,7 +87,7 @@ pub fn profile(data: &[u8]) {
 fn cut(data: &[u8]) -> (Vec<&[u8]>, &[u8]) {
     let (lengths, stream) = data.split_at(data.len().min(8));
     let (mut pieces, mut rest) = (Vec::new(), stream);
-    for length in lengths.iter().cycle().take(4096) {
+    for length in lengths.iter().cycle().take(256) {
         let (piece, tail) = rest.split_at(usize::from(*length).min(rest.len()));
         pieces.push(piece);
         rest = tail;

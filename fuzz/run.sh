@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Seeks inputs that break the properties in rust/fuzz, each target for so many seconds; what it finds worth keeping
+# joins the corpus, which `cargo test` replays. Needs a nightly toolchain and cargo-fuzz.
+# Usage: fuzz/run.sh [SECONDS [TARGET...]]
+set -euo pipefail
+cd "$(dirname "$0")"
+
+seconds=${1:-60}
+targets=("${@:2}")
+((${#targets[@]})) || targets=(request response split frames headers profile)
+MOST_KEPT=200
+
+if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
+  echo "SKIPPED: no fuzzing here: rustup toolchain install nightly; cargo install cargo-fuzz" >&2
+  exit 0
+fi
+for target in "${targets[@]}"; do
+  found=$(mktemp -d)
+  cargo +nightly fuzz run "$target" "$found" "corpus/$target" -- \
+    -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1
+  # The fewest inputs that reach all that was reached; beyond so many, none: a corpus is read by people, too.
+  kept=$(mktemp -d)
+  cargo +nightly fuzz run "$target" "$kept" "corpus/$target" "$found" -- -merge=1 >/dev/null
+  find "$kept" -type f -size -2k | sort | head -n "$MOST_KEPT" | xargs -r -I{} cp {} "corpus/$target/"
+  rm -rf "$found" "$kept"
+done
