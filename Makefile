@@ -66,16 +66,13 @@ bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--r
 	$(BIN)/python -m bench.statistics
 	cargo run --release --quiet --package pilotfish-core --example per_feature
 
-quality: build ## what the statistics promise, at length: false alarms and delays, and 100,000 brackets beside scipy
-	cargo run --quiet --release -p pilotfish-core --example quality 1e9
-	$(BIN)/python -m bench.brackets
-
 soak: build ## a million calls, 10^5 cancels, 10^4 reloads: what is lost, and how memory grows (SOAK_ARGS="--calls 100000")
 	$(BIN)/python -m bench.soak $(SOAK_ARGS)
 
-quality: build ## false alarms, delay, dates and volume of the alarms; the recorded tables beside river (QUALITY_ROWS=1e9 for all)
+quality: build ## what the statistics promise: false alarms, delays, recorded tables, brackets beside scipy (QUALITY_ROWS=1e9 for all)
 	cargo run --quiet --release --locked -p pilotfish-core --example quality $(QUALITY_ROWS)
 	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.brackets
 
 clean: ## remove everything that was built
 	rm -rf target $(VENV) .peers $(EXTENSION)
