@@ -9,7 +9,7 @@ use crate::detect::{AlarmEvent, AlarmState, Mark};
 use crate::profile::Profile;
 use crate::tensor::Direction;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Name under which these alarms go out.
 pub const METHOD: &str = "schema";
@@ -85,28 +85,33 @@ impl Schema {
     }
 }
 
-/// How the features of a direction differ from the profile, in the pane closed last.
+/// How the features of a direction differ from the profile, in the pane closed last. Allocates nothing while they do not.
 fn breaches(profile: &Profile, roster: &mut Roster, direction: Direction) -> BTreeMap<String, Breach> {
     let known = || profile.references().iter().filter(|reference| reference.direction == direction);
     let mut found = BTreeMap::new();
-    if known().next().is_none() {
+    let mut missing = known().count();
+    if missing == 0 {
         return found;
     }
-    found.extend(known().map(|reference| (reference.name.clone(), Breach::Absent)));
-    for feature in roster.of_direction(direction) {
-        let is_seen = feature.was_seen();
-        if is_seen {
-            found.remove(feature.name());
-        }
+    for feature in roster.of_direction(direction).filter(|feature| feature.was_seen()) {
         match profile.get(direction, feature.name()) {
-            _ if !is_seen => None,
-            None if feature.is_derived() => None,
-            None => found.insert(feature.name().to_owned(), Breach::New),
-            Some(reference) if !feature.is_of_kind(reference) => {
-                found.insert(feature.name().to_owned(), Breach::Retyped)
+            None if feature.is_derived() => {}
+            None => {
+                found.insert(feature.name().to_owned(), Breach::New);
             }
-            Some(_) => None,
-        };
+            Some(reference) => {
+                missing -= 1;
+                if !feature.is_of_kind(reference) {
+                    found.insert(feature.name().to_owned(), Breach::Retyped);
+                }
+            }
+        }
+    }
+    if missing > 0 {
+        let seen = roster.of_direction(direction).filter(|feature| feature.was_seen());
+        let seen: BTreeSet<&str> = seen.map(|feature| feature.name()).collect();
+        let absent = known().filter(|reference| !seen.contains(reference.name.as_str()));
+        found.extend(absent.map(|reference| (reference.name.clone(), Breach::Absent)));
     }
     found
 }
