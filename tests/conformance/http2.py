@@ -167,10 +167,14 @@ class Peer(asyncio.Protocol):
         self._changed = change or asyncio.Event()
         self._scripts: set[asyncio.Task[None]] = set()
         self._transport: asyncio.Transport | None = None
+        self._closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._closed:  # while it was being accepted
+            transport.abort()
+            return
         self.connection.initiate_connection()
         settings = {h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: 2**20, **self.settings}
         if self.script is None:
@@ -209,6 +213,7 @@ class Peer(asyncio.Protocol):
         self.flush()
 
     def close(self) -> None:
+        self._closed = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -285,6 +290,7 @@ class Backend:
         self.peers: list[Peer] = []
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
+        self._stopped = False
 
     @property
     def calls(self) -> list[Call]:
@@ -298,6 +304,7 @@ class Backend:
 
     async def start(self, port: int = 0) -> int:
         loop = asyncio.get_running_loop()
+        self._stopped = False
         self._server = await loop.create_server(self._accept, "127.0.0.1", port)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -307,6 +314,7 @@ class Backend:
 
     async def stop(self) -> None:
         assert self._server is not None
+        self._stopped = True
         self._server.close()
         self.disconnect()
         await self._server.wait_closed()
@@ -318,6 +326,8 @@ class Backend:
     def _accept(self) -> Peer:
         peer = Peer(self._run, self.acknowledge, self._changed, self.settings)
         self.peers.append(peer)
+        if self._stopped:
+            peer.close()
         return peer
 
     async def _run(self, call: Call) -> None:
