@@ -24,6 +24,14 @@ async def test_authority_arrives_verbatim(relay: int, backend: Backend) -> None:
     assert values(backend.call.headers, ":authority") == ["model.example:8001"]
 
 
+@pytest.mark.guarantee("authority-list")
+async def test_an_authority_of_several_addresses_arrives_verbatim(relay: int, backend: Backend) -> None:
+    several = "10.0.0.1:8001,10.0.0.2:8001"  # as grpcio writes it for a target of several addresses
+    async with connected(relay) as client:
+        await client.unary(b"", [(":authority", several)])
+    assert values(backend.call.headers, ":authority") == [several]
+
+
 @pytest.mark.guarantee("te")
 async def test_te_trailers_is_sent(relay: int, backend: Backend) -> None:
     async with connected(relay) as client:
