@@ -44,6 +44,8 @@ def refused(address: str) -> bool:
             return False
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:  # it came while the listener was being closed: look again
+        return False
 
 
 def until(condition: Callable[[], bool]) -> None:
