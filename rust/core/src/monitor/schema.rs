@@ -37,7 +37,7 @@ pub struct SchemaAlarm {
 }
 
 /// The breaches that last, by feature.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Schema(BTreeMap<(Direction, String), (Breach, Mark)>);
 
 /// The pane that is judged.

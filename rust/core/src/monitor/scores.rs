@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Scores of the output that the profile has a reference of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ScoreWatch {
     output: String,
     label_age_s: Option<u64>,

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// A feature of a monitor.
 #[derive(Debug)]
 pub struct Watch {
-    spec: Spec,
+    spec: Arc<Spec>,
     direction: Direction,
     /// Since the start, whatever the stage.
     moments: Moments,
@@ -75,7 +75,7 @@ impl Watch {
 
     fn new(spec: Spec, direction: Direction, stage: Stage) -> Watch {
         Watch {
-            spec,
+            spec: Arc::new(spec),
             direction,
             moments: Moments::default(),
             buckets: Buckets::default(),
@@ -83,6 +83,26 @@ impl Watch {
             texts: Texts::default(),
             counted: 0,
             was_seen: false,
+            stage,
+        }
+    }
+
+    /// What a snapshot shows of it now, its histogram only if asked for; what is still being learned is left out.
+    #[must_use]
+    pub fn copied(&self, histogram: bool) -> Watch {
+        let stage = match &self.stage {
+            Stage::Compared(comparison) => Stage::Compared(comparison.clone()),
+            Stage::Learning(_) | Stage::Unprofiled => Stage::Unprofiled,
+        };
+        Watch {
+            spec: Arc::clone(&self.spec),
+            direction: self.direction,
+            moments: self.moments.clone(),
+            buckets: if histogram { self.buckets.clone() } else { Buckets::default() },
+            specials: self.specials,
+            texts: self.texts.clone(),
+            counted: self.counted,
+            was_seen: self.was_seen,
             stage,
         }
     }
@@ -118,7 +138,7 @@ impl Watch {
             Stage::Learning(_) | Stage::Unprofiled => None,
         };
         Stored {
-            spec: self.spec.clone(),
+            spec: Spec::clone(&self.spec),
             direction: self.direction,
             moments: self.moments.clone(),
             buckets: self.buckets.clone(),
