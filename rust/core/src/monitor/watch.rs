@@ -57,6 +57,8 @@ pub struct Stored {
     buckets: Buckets,
     specials: Specials,
     texts: texts::Stored,
+    counted: u64,
+    was_seen: bool,
     comparison: Option<comparison::Stored>,
 }
 
@@ -127,6 +129,8 @@ impl Watch {
         self.buckets.merge(&other.buckets);
         self.specials.merge(&other.specials);
         self.texts.merge(&other.texts);
+        self.counted += other.counted;
+        self.was_seen |= other.was_seen;
         if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
             mine.merge(theirs);
         }
@@ -144,17 +148,20 @@ impl Watch {
             buckets: self.buckets.clone(),
             specials: self.specials,
             texts: self.texts.stored(),
+            counted: self.counted,
+            was_seen: self.was_seen,
             comparison,
         }
     }
 
     /// A stored feature, compared with `profile`; `None` when it does not belong to it.
     pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
-        let Stored { spec, direction, moments, buckets, specials, texts, comparison } = stored;
+        let Stored { spec, direction, moments, buckets, specials, texts, counted, was_seen, comparison } =
+            stored;
         let texts = Texts::resumed(&texts)?;
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
-        let mut feature = Watch { moments, buckets, specials, texts, ..Watch::unprofiled(spec, direction) };
-        feature.counted = feature.values();
+        let unprofiled = Watch::unprofiled(spec, direction);
+        let mut feature = Watch { moments, buckets, specials, texts, counted, was_seen, ..unprofiled };
         let features = profile.map_or(0, |profile| profile.references().len());
         feature.compare_with(reference.as_ref(), config, features);
         let goes_on = match (&mut feature.stage, comparison) {
