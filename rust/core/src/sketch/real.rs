@@ -2,6 +2,7 @@
 //!
 //! What is counted of a value is the same in either width, bit for bit.
 
+use super::exact::Addends;
 use super::exponential::Bucketed;
 use fearless_simd::{Simd, f32x16, f64x8, prelude::*, u32x16, u64x8};
 use std::fmt::Debug;
@@ -10,7 +11,7 @@ use std::fmt::Debug;
 pub const CHUNK: usize = 32;
 
 /// A float.
-pub trait Real: Bucketed + Copy + PartialOrd + Debug + 'static {
+pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
     const INFINITY: Self;
     const NEG_INFINITY: Self;
     /// The largest finite one.
