@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod alias;
 mod call;
 mod clock;
 mod config;
@@ -18,6 +19,7 @@ mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod headers;
+mod hpack;
 mod inbox;
 mod kept;
 mod link;

@@ -18,6 +18,7 @@ use crate::config::Limits;
 use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
 use crate::pool::Pool;
+use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
 use crate::tls::Forwarded;
@@ -91,7 +92,7 @@ async fn shake_hands(
         None => (Stream::Plain(stream), Forwarded::Untouched),
         Some(tls) => stream.accept(&tls, &worker.buffers).await.ok()?,
     };
-    let socket = Socket::new(stream, Frames::of_client(), &worker.buffers);
+    let socket = Socket::new(stream, Frames::of_client(Seeds::from_system()), &worker.buffers);
     let outlet = socket.outlet();
     let connection = builder(&worker.shared.config.limits).handshake(socket).await.ok()?;
     Some((connection, outlet, forwarded))
@@ -178,7 +179,10 @@ impl Session {
             tokio::select! {
                 biased;
                 accepted = self.accept(&mut connection, outlet) => match accepted {
-                    Ok((request, respond)) => {
+                    Ok((mut request, respond)) => {
+                        if let Some(alias) = outlet.alias_of(request.uri()) {
+                            request.extensions_mut().insert(alias);
+                        }
                         last_call = Instant::now();
                         self.begin(request, respond);
                         in_a_row += 1;

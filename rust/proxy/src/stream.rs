@@ -170,7 +170,7 @@ impl AsyncRead for Carrier {
         if inbox.hand_over(into) {
             return Poll::Ready(Ok(()));
         }
-        inbox.poll_read(into, |ahead| Pin::new(&mut *plain).poll_read(cx, ahead)).map_ok(|_| ())
+        inbox.poll_read(into, 0, |ahead| Pin::new(&mut *plain).poll_read(cx, ahead)).map_ok(|_| ())
     }
 }
 
