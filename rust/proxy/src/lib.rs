@@ -15,6 +15,7 @@ mod counters;
 mod deadline;
 mod exchange;
 mod failure;
+mod forwarded;
 mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;

@@ -15,13 +15,14 @@ use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
+use crate::forwarded::{self, Forwarded};
 use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
 use crate::pool::Pool;
 use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
-use crate::tls::Forwarded;
+use crate::tls::FORWARDED_CERTIFICATE;
 use crate::worker::{Phase, Shared, Worker};
 
 /// Calls of one client that are begun before others get their turn.
@@ -34,8 +35,9 @@ const REMEMBERED_RESETS: usize = 1024;
 pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
-    /// What the model server is told of the client's certificate.
-    forwarded: Forwarded,
+    /// What the model server is told of the client.
+    certificate: Forwarded,
+    address: Forwarded,
     calls: Cell<usize>,
     /// Calls that were looked at, or counted because they never will be.
     accounted: Cell<u64>,
@@ -101,11 +103,14 @@ async fn shake_hands(
 // === impl Session ===
 
 impl Session {
-    fn new(worker: Rc<Worker>, peer: String, forwarded: Forwarded) -> Session {
+    fn new(worker: Rc<Worker>, peer: String, certificate: Forwarded) -> Session {
+        let told = worker.shared.config.forward_client_address;
+        let address = if told { Forwarded::address(&peer) } else { Forwarded::Untouched };
         Session {
             worker,
             peer: peer.into(),
-            forwarded,
+            certificate,
+            address,
             calls: Cell::new(0),
             accounted: Cell::new(0),
             leaving: Cell::new(false),
@@ -121,7 +126,8 @@ impl Session {
 
     /// Puts in what the model server is told of the client, and takes out what the client says of itself in its place.
     pub fn identify(&self, headers: &mut HeaderMap) {
-        self.forwarded.apply(headers);
+        self.certificate.apply(FORWARDED_CERTIFICATE, headers);
+        self.address.apply(forwarded::ADDRESS, headers);
     }
 
     /// The connection for calls to a model server.
