@@ -1,7 +1,7 @@
 //! False alarms on rows that have not changed: ten shapes, three sizes of the reference, three autocorrelations. Every
 //! setting sees several references, drawn like the rows.
 //!
-//! Rows go through the live monitor, message by message: panes of the default length, looks into them, settling, the
+//! Rows go through the live monitor, message by message: panes, looks into them, settling, the
 //! autocorrelation time seen, judgement. After an alarm a fresh monitor takes over.
 
 use super::random::Random;
@@ -29,17 +29,16 @@ struct Setting<'s> {
 }
 
 /// Prints the table of all shapes, or of the one with this name; whether every setting kept the nominal rate.
-pub fn table(rows: u64, tolerance: f64, only: Option<&str>) -> bool {
+pub fn table(rows: u64, tolerance: f64, only: Option<&str>, pane_rows: u32) -> bool {
     let (mut shapes, tables) = (shapes(), Tables::new());
-    shapes.retain(|shape| only.is_none_or(|name| shape.name == name));
+    shapes.retain(|shape| only.is_none_or(|name| [shape.name, "all"].contains(&name)));
     let settings = (shapes.len() * REFERENCE_ROWS.len() * AUTOCORRELATIONS.len()).max(1) as u64;
     let message = MESSAGE as u64;
     let each = (rows / settings / message / REFERENCES).max(1) * message * REFERENCES;
-    let config = config(tolerance);
+    let config = config(tolerance, pane_rows);
     println!(
         "\nFalse alarms of the live monitor in {each} rows per setting, nominal at most one in {ARL} rows (tolerance \
-         {tolerance}, panes of {} rows, a look every 100)",
-        config.pane_rows
+         {tolerance}, panes of {pane_rows} rows, a look every 100)"
     );
     heading();
     let (mut alarms, mut kept) = (0, true);
@@ -68,9 +67,9 @@ pub fn table(rows: u64, tolerance: f64, only: Option<&str>) -> bool {
     kept
 }
 
-fn config(tolerance: f64) -> Arc<MonitorConfig> {
+fn config(tolerance: f64, pane_rows: u32) -> Arc<MonitorConfig> {
     let alarm = AlarmConfig { arl: ARL, tolerance, ..AlarmConfig::default() };
-    Arc::new(MonitorConfig { alarm, ..MonitorConfig::default() })
+    Arc::new(MonitorConfig { alarm, pane_rows, ..MonitorConfig::default() })
 }
 
 fn heading() {
