@@ -187,6 +187,8 @@ impl Session {
         idle: Duration,
     ) {
         let mut phase = self.worker.shared.phase.subscribe();
+        // The plane may have begun to drain while hands were shaken.
+        phase.mark_changed();
         let mut last_call = Instant::now();
         let mut in_a_row = 0u64;
         let stall = self.worker.shared.config.limits.stall();

@@ -36,6 +36,9 @@ const BREATH: Duration = Duration::from_millis(20);
 /// After the last call, so that resets on their way to model servers get out.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
+/// How long handshakes of TCP that have begun may take to end once no new ones are.
+const LATE: Duration = Duration::from_millis(20);
+
 /// What all threads share.
 #[derive(Debug)]
 pub struct Shared {
@@ -189,8 +192,22 @@ impl Worker {
                 }
             }
         }
+        self.accept_last(&listener, &open).await;
         drop(listener);
         open.none().await;
+    }
+
+    /// Those who have connected, or are about to, before the listener is closed: they are asked to go as everyone is.
+    async fn accept_last(self: &Rc<Worker>, listener: &Listener, open: &Rc<Open>) {
+        listener.turn_away();
+        let mut late = std::pin::pin!(tokio::time::sleep(LATE));
+        loop {
+            tokio::select! {
+                biased;
+                Ok((stream, peer)) = listener.accept() => self.admit(open, stream, peer),
+                () = &mut late => return,
+            }
+        }
     }
 
     fn admit(self: &Rc<Worker>, open: &Rc<Open>, stream: Plain, peer: String) {
