@@ -23,6 +23,7 @@ mod kept;
 mod link;
 mod listener;
 mod message;
+mod outbox;
 mod plane;
 mod pool;
 mod pump;
