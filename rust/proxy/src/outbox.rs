@@ -6,7 +6,7 @@
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use crate::inbox::Buffers;
+use crate::inbox::{Buffers, SIZE};
 
 #[derive(Debug)]
 pub struct Outbox {
@@ -42,22 +42,25 @@ impl Outbox {
         self.held.as_ref().map_or(&[], |held| &held.bytes[held.end.saturating_sub(most)..held.end])
     }
 
-    /// Puts the pieces behind what waits; false when there is not enough room for all of them.
-    pub fn add(&mut self, pieces: &[IoSlice<'_>]) -> bool {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if length == 0 {
-            return true;
+    /// Bytes that may be put behind what waits.
+    pub fn room(&self) -> usize {
+        self.held.as_ref().map_or(SIZE, |held| held.bytes.len() - held.end)
+    }
+
+    /// Puts the pieces behind what waits, as far as there is room; gives what was put.
+    pub fn add(&mut self, pieces: &[IoSlice<'_>]) -> &mut [u8] {
+        if pieces.iter().all(|piece| piece.is_empty()) {
+            return &mut [];
         }
         let buffers = &self.buffers;
         let held = self.held.get_or_insert_with(|| Held { bytes: buffers.take(), start: 0, end: 0 });
-        if held.bytes.len() - held.end < length {
-            return false;
-        }
+        let before = held.end;
         for piece in pieces {
-            held.bytes[held.end..held.end + piece.len()].copy_from_slice(piece);
-            held.end += piece.len();
+            let length = piece.len().min(held.bytes.len() - held.end);
+            held.bytes[held.end..held.end + length].copy_from_slice(&piece[..length]);
+            held.end += length;
         }
-        true
+        &mut held.bytes[before..held.end]
     }
 
     /// So many bytes of what waits have been written.
@@ -76,36 +79,36 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    fn add(outbox: &mut Outbox, bytes: &[u8]) -> bool {
-        outbox.add(&[IoSlice::new(bytes)])
+    fn add(outbox: &mut Outbox, bytes: &[u8]) -> usize {
+        outbox.add(&[IoSlice::new(bytes)]).len()
     }
 
     #[test]
     fn what_was_put_in_waits_in_order_until_it_is_written() {
         let mut outbox = Outbox::new(Rc::default());
-        assert!(outbox.add(&[IoSlice::new(b"abc"), IoSlice::new(b"de")]) && add(&mut outbox, b"f"));
+        assert_eq!(outbox.add(&[IoSlice::new(b"abc"), IoSlice::new(b"de")]), b"abcde");
+        assert_eq!(add(&mut outbox, b"f"), 1);
         outbox.advance(2);
         assert_eq!((outbox.waiting(), outbox.tail(4)), (&b"cdef"[..], &b"cdef"[..]));
-        assert!(add(&mut outbox, b"g"));
+        assert_eq!(add(&mut outbox, b"g"), 1);
         outbox.advance(5);
         assert!(outbox.is_empty() && outbox.waiting().is_empty());
     }
 
     #[test]
-    fn what_does_not_fit_is_left_out_as_a_whole() {
+    fn what_does_not_fit_is_left() {
         let mut outbox = Outbox::new(Rc::default());
-        let mut put = 0;
-        while add(&mut outbox, &[7; 5000]) {
-            put += 5000;
-        }
-        assert!(put > 0 && outbox.waiting().len() == put);
-        outbox.advance(put);
-        assert!(add(&mut outbox, &[7; 5000]));
+        let room = outbox.room();
+        assert_eq!(add(&mut outbox, &vec![7; room - 1]), room - 1);
+        assert_eq!((outbox.room(), &*outbox.add(&[IoSlice::new(b"ab"), IoSlice::new(b"c")])), (1, &b"a"[..]));
+        assert_eq!((add(&mut outbox, b"b"), outbox.waiting().len()), (0, room));
+        outbox.advance(room);
+        assert_eq!((outbox.room(), add(&mut outbox, b"b")), (room, 1));
     }
 
     #[test]
     fn nothing_holds_no_buffer() {
         let mut outbox = Outbox::new(Rc::default());
-        assert!(add(&mut outbox, b"") && outbox.is_empty());
+        assert!(add(&mut outbox, b"") == 0 && outbox.is_empty());
     }
 }

@@ -20,7 +20,7 @@ pub const LOOK_ROWS: u64 = 100;
 const SETTLED_ROWS: u64 = 500;
 
 /// How much speaks for a change of a feature, and of what kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Suspicion {
     plan: Arc<Plan>,
     detector: EDetector,
