@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, HeaderValue, Request};
@@ -19,7 +18,9 @@ use crate::exchange::{End, Exchange};
 use crate::failure::{self, Failure};
 use crate::headers::{Headers, wanted};
 use crate::link::{Link, Refused};
+use crate::memory::Parcel;
 use crate::pool::Pool;
+use crate::pump::Unread;
 use crate::record::Record;
 use crate::session::Session;
 use crate::shadow::{self, Copy};
@@ -40,7 +41,7 @@ struct Call {
     deadline: Option<Instant>,
     /// The content type of a call that speaks gRPC.
     grpc: Option<HeaderValue>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Parcel>,
     record: Record,
     version: VersionId,
     copy: Option<Box<Copy>>,
@@ -60,7 +61,7 @@ enum Stage {
 pub fn forward(
     session: Rc<Session>,
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Parcel>,
 ) -> impl Future<Output = ()> {
     let mut call = Call::decided(session, request, respond);
     async move {
@@ -73,7 +74,7 @@ pub fn forward(
 // === impl Call ===
 
 impl Call {
-    fn decided(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) -> Call {
+    fn decided(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Parcel>) -> Call {
         let started = Instant::now();
         let worker = &session.worker;
         let (mut head, body) = request.into_parts();
@@ -212,7 +213,23 @@ impl Call {
                 self.respond.send_reset(reason);
                 Some(Status::of_reset(reason))
             }
+            End::Unread(why) => {
+                self.count_unread(why);
+                self.respond.send_reset(Reason::ENHANCE_YOUR_CALM);
+                if let Stage::Exchanged(exchange) = &mut self.stage {
+                    exchange.upstream().send_reset(Reason::CANCEL);
+                }
+                Some(Status::of_reset(Reason::ENHANCE_YOUR_CALM))
+            }
             End::Failed(failure) => Some(self.fail(&failure)),
+        }
+    }
+
+    fn count_unread(&self, why: Unread) {
+        let counters = &self.session.worker.shared.counters;
+        match why {
+            Unread::TooLong => counters.calls_stalled.add(),
+            Unread::Overdrawn => counters.calls_shed.add(),
         }
     }
 
@@ -222,6 +239,7 @@ impl Call {
             Failure::Unreachable(_) => shared.counters.calls_unreachable.add(),
             Failure::Lost(_) | Failure::Broken(_) => shared.counters.calls_lost.add(),
             Failure::Expired => shared.counters.calls_expired.add(),
+            Failure::Unread(why) => self.count_unread(*why),
         }
         let status = failure.status(self.pool().name());
         // An answer that is complete stays as it is; a client that has gone meanwhile needs none.
