@@ -74,7 +74,7 @@ impl Plane {
             certificates,
             reach: ReachByVersion::default(),
             refresh: watch::channel(()).0,
-            unary: config.unary_methods.iter().cloned().collect(),
+            unary: config.unary_methods.iter().map(|method| method.as_str().into()).collect(),
             clock: Clock::starting_at(config.now_ns),
             phase: watch::channel(Phase::Serving).0,
             engine,

@@ -51,7 +51,8 @@ pub struct Shared {
     pub reach: ReachByVersion,
     /// Changes when another policy is in force.
     pub refresh: watch::Sender<()>,
-    pub unary: HashSet<String>,
+    /// Paths of the methods that are known unary.
+    pub unary: HashSet<Arc<str>>,
     pub clock: Clock,
     pub phase: watch::Sender<Phase>,
 }
@@ -84,10 +85,6 @@ pub struct Worker {
 // === impl Shared ===
 
 impl Shared {
-    pub fn is_unary(&self, method: &str) -> bool {
-        self.unary.contains(method)
-    }
-
     /// Longest message that is gathered; 0 when nobody would look at it.
     pub fn most_gathered(&self, unary: bool, policy: &Policy) -> usize {
         let of_use = self.engine.watching() || (unary && (self.config.payloads || policy.shadows_calls()));
