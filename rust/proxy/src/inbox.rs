@@ -9,8 +9,8 @@ use std::task::Poll;
 
 use tokio::io::ReadBuf;
 
-/// Read ahead at a time.
-const SIZE: usize = 64 * 1024;
+/// Read ahead, or gathered to be written, at a time.
+pub const SIZE: usize = 64 * 1024;
 
 /// Who has room for as much is read to directly.
 const LARGE_READ: usize = 12 * 1024;
@@ -38,11 +38,11 @@ struct Held {
 // === impl Buffers ===
 
 impl Buffers {
-    fn take(&self) -> Box<[u8]> {
+    pub fn take(&self) -> Box<[u8]> {
         self.0.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
     }
 
-    fn give_back(&self, buffer: Box<[u8]>) {
+    pub fn give_back(&self, buffer: Box<[u8]>) {
         let mut spares = self.0.borrow_mut();
         if spares.len() < SPARES {
             spares.push(buffer);
@@ -72,14 +72,16 @@ impl Inbox {
     }
 
     /// Reads as much as there is, once, and hands over what there is room for. Ready with the bytes that were read.
+    /// So many bytes need room before those that are read.
     pub fn poll_read(
         &mut self,
         into: &mut ReadBuf<'_>,
+        before: usize,
         mut read: impl FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>>,
     ) -> Poll<io::Result<usize>> {
-        if into.remaining() >= LARGE_READ {
-            let before = into.filled().len();
-            return read(into).map_ok(|()| into.filled().len() - before);
+        if into.remaining() >= before + LARGE_READ {
+            let filled = into.filled().len();
+            return read(into).map_ok(|()| into.filled().len() - filled);
         }
         let mut bytes = self.buffers.take();
         let mut ahead = ReadBuf::new(&mut bytes);
@@ -105,7 +107,7 @@ mod tests {
         let mut inbox = Inbox::new(Rc::clone(&buffers));
         let mut room = [0; 3];
         let mut into = ReadBuf::new(&mut room);
-        let read = inbox.poll_read(&mut into, |ahead| {
+        let read = inbox.poll_read(&mut into, 0, |ahead| {
             ahead.put_slice(b"abcdefg");
             Poll::Ready(Ok(()))
         });
@@ -126,10 +128,10 @@ mod tests {
         let buffers = Rc::new(Buffers::default());
         let mut inbox = Inbox::new(Rc::clone(&buffers));
         let mut room = [0; 3];
-        let end = inbox.poll_read(&mut ReadBuf::new(&mut room), |_| Poll::Ready(Ok(())));
+        let end = inbox.poll_read(&mut ReadBuf::new(&mut room), 0, |_| Poll::Ready(Ok(())));
         assert!(matches!(end, Poll::Ready(Ok(0))));
-        let lost =
-            inbox.poll_read(&mut ReadBuf::new(&mut room), |_| Poll::Ready(Err(io::ErrorKind::Other.into())));
+        let lost = inbox
+            .poll_read(&mut ReadBuf::new(&mut room), 0, |_| Poll::Ready(Err(io::ErrorKind::Other.into())));
         assert!(matches!(lost, Poll::Ready(Err(_))));
         assert_eq!(buffers.0.borrow().len(), 1);
     }

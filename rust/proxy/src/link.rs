@@ -5,17 +5,19 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{self, Connection, ResponseFuture, SendRequest};
 use http::Request;
 
 use crate::address::Address;
+use crate::alias::Alias;
 use crate::config::Limits;
 use crate::frames::Frames;
 use crate::inbox::Buffers;
+use crate::memory::Parcel;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
 use crate::tls::Connecting;
@@ -26,13 +28,14 @@ const REMEMBERED_RESETS: usize = 1024;
 #[derive(Debug)]
 pub struct Link {
     /// None once it is closed: the connection ends with the last call that is under way on it.
-    sender: RefCell<Option<SendRequest<Bytes>>>,
+    sender: RefCell<Option<SendRequest<Parcel>>>,
     /// No new calls are taken once this is false; those under way go on.
     open: Cell<bool>,
     /// Client connections that send their calls here.
     leases: Cell<usize>,
     /// Whether the server has ever answered on it.
     answered: Cell<bool>,
+    outlet: Outlet,
 }
 
 // === impl Link ===
@@ -71,6 +74,7 @@ impl Link {
             open: Cell::new(true),
             leases: Cell::new(0),
             answered: Cell::new(false),
+            outlet: driver.outlet.clone(),
         };
         driver.outlet.gather();
         Ok((link, driver))
@@ -81,11 +85,14 @@ impl Link {
         &self,
         request: Request<()>,
         end: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), Refused> {
+    ) -> Result<(ResponseFuture, SendStream<Parcel>), Refused> {
         let mut sender = self.sender.borrow_mut();
         let Some(sender) = sender.as_mut() else { return Err(Refused::Closed(request.into())) };
         if !takes_calls(sender) {
             return Err(Refused::Closed(request.into()));
+        }
+        if let Some(alias) = request.extensions().get::<Arc<Alias>>() {
+            self.outlet.lift(alias);
         }
         let streams = sender.send_request(request, end).map_err(Refused::Failed)?;
         // A handle waits with a call that has to wait for a free stream; a fresh one does not. To be asked before the
@@ -129,18 +136,18 @@ impl Link {
 }
 
 /// A server that sent GOAWAY is found out here, before the request is given away.
-fn takes_calls(sender: &mut SendRequest<Bytes>) -> bool {
+fn takes_calls(sender: &mut SendRequest<Parcel>) -> bool {
     !matches!(is_ready(sender), Poll::Ready(Err(_)))
 }
 
-fn is_ready(sender: &mut SendRequest<Bytes>) -> Poll<Result<(), h2::Error>> {
+fn is_ready(sender: &mut SendRequest<Parcel>) -> Poll<Result<(), h2::Error>> {
     sender.poll_ready(&mut Context::from_waker(Waker::noop()))
 }
 
 /// What moves a connection's bytes; nothing happens unless it is run.
 #[derive(Debug)]
 pub struct Driver {
-    connection: Connection<Socket, Bytes>,
+    connection: Connection<Socket, Parcel>,
     outlet: Outlet,
 }
 
