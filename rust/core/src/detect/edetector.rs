@@ -24,6 +24,8 @@ mod screen;
 pub mod slack;
 pub mod tempo;
 
+pub use screen::WIDTH;
+
 use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
@@ -183,38 +185,52 @@ impl EDetector {
 
     /// Takes in a pane whose length was known before it began. One without values is no evidence, but time has passed.
     pub fn update(&mut self, pane: &Pane<'_>) {
-        self.settle(pane, pane.stake, pane.stake);
+        self.weigh(pane.counts, (pane.stake, pane.stake), pane.stake);
+        self.keep(pane.counts, pane.start, pane.end);
         self.close(pane.counts);
+        self.turn(pane.counts);
     }
 
-    /// Takes in rows up to a moment that the rows themselves decided about. Only the part `before` of their stake, which
-    /// was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence is
-    /// measured in, a pane's stake.
-    pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
+    /// Bets on rows that end at a moment which they themselves decided about. Only the part `before` of their `stake`,
+    /// which was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence
+    /// is measured in, a pane's stake.
+    pub fn weigh(&mut self, counts: &[u64], (before, stake): (f64, f64), unit: f64) {
         self.state.stake = unit;
-        self.bets.play(rows.counts, before.min(rows.stake), &mut self.state.capital);
-        let after = rows.stake - before;
+        self.bets.play(counts, before.min(stake), &mut self.state.capital);
+        let after = stake - before;
         if after > 0.0 {
             self.state.capital.iter_mut().for_each(|capital| *capital += after);
         }
         self.evidence = self.bets.weighted(&self.state.capital);
-        self.state.history.push(rows.counts, rows.start, rows.end);
     }
 
-    /// Takes note of the end of a pane, of whose `counts` all have been settled.
-    pub fn close(&mut self, counts: &[u64]) {
+    /// Keeps rows in the history, from which changes are dated.
+    pub fn keep(&mut self, counts: &[u64], start: Mark, end: Mark) {
+        self.state.history.push(counts, start, end);
+    }
+
+    /// A pane is over: learns how its rows hang together. Whether bets are to be made in another way from now on, see
+    /// [`EDetector::turn`].
+    pub fn close(&mut self, counts: &[u64]) -> bool {
+        // While something has changed, how panes differ says nothing about how rows hang together.
+        if self.state.raised.is_none() {
+            self.state.tempo.observe(&self.plan.probe, counts);
+        }
+        self.state.tempo.time() != self.time
+    }
+
+    /// Bets on what follows the pane, of which all rows were weighed if bets change or an alarm stands.
+    pub fn turn(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
             self.bets.gains(counts, &mut self.gains);
             self.reconsider();
         } else {
-            // While something has changed, how panes differ says nothing about how rows hang together.
-            self.state.tempo.observe(&self.plan.probe, counts);
             self.tune();
         }
     }
 
-    /// Whether rows that are not settled yet look as if that should be done.
-    pub fn is_unusual(&self, counts: &[u64]) -> bool {
+    /// Whether rows that are not weighed yet look as if that should be done.
+    pub fn is_unusual(&self, counts: &[u32; WIDTH]) -> bool {
         self.plan.screen.is_unusual(counts, self.time)
     }
 

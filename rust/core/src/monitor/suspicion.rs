@@ -3,21 +3,24 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, State, bits};
+use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, WIDTH, bits};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
-use crate::sketch::binning::CELLS_MAX;
+use crate::sketch::bins::Bins;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
 const WORDS_FROM_BITS: f64 = 1.0;
 
-/// Rows after which one looks whether evidence should be weighed before the pane is full.
-pub const LOOK_ROWS: u64 = 100;
+/// Rows after which one looks whether what waits should be weighed: whole chunks of the counting.
+pub const LOOK_ROWS: u64 = 128;
 
-/// Rows that are weighed even if they look like any others, so that fresh stakes come in time.
-const SETTLED_ROWS: u64 = 500;
+/// Rows that are weighed even if they look like any others.
+const WEIGHED_ROWS: u64 = 4_000;
+
+/// Rows that may become one segment of the history: what a date can be wrong by.
+const SEGMENT_ROWS: u64 = 500;
 
 /// How much speaks for a change of a feature, and of what kind.
 #[derive(Debug)]
@@ -27,15 +30,31 @@ pub struct Suspicion {
     /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
     stake: f64,
-    settled: Settled,
+    /// Paid for all panes that are closed.
+    paid: f64,
+    /// How far rows have been looked at, kept in the history, and weighed.
+    seen: Counted,
+    kept: Counted,
+    weighed: Counted,
 }
 
-/// What has been weighed of the open pane: its counts, where they end, what was paid for them.
+/// All that was counted up to a moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Settled {
-    counts: Vec<u64>,
+struct Counted {
+    /// Modulo 2^32, of which differences take no notice.
+    cells: Vec<u32>,
     until: Mark,
+    /// Paid until then.
     stake: f64,
+}
+
+/// The moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Closed panes, and the open one.
+    pub past: &'a Bins,
+    pub open: &'a Bins,
+    pub so_far: &'a Closing<'a>,
 }
 
 /// A suspicion at rest.
@@ -44,7 +63,10 @@ pub struct Stored {
     detector: State,
     level: f64,
     stake: f64,
-    settled: Settled,
+    paid: f64,
+    seen: Counted,
+    kept: Counted,
+    weighed: Counted,
 }
 
 // === impl Suspicion ===
@@ -55,9 +77,16 @@ impl Suspicion {
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
         let plan = plan.with_live_time(reference.live_autocorrelation_time());
         let plan = Arc::new(plan);
-        let detector = EDetector::new(Arc::clone(&plan));
-        let settled = Settled::default();
-        Suspicion { plan, detector, level: alarm.level(), stake: 0.0, settled }
+        Suspicion {
+            detector: EDetector::new(Arc::clone(&plan)),
+            plan,
+            level: alarm.level(),
+            stake: 0.0,
+            paid: 0.0,
+            seen: Counted::default(),
+            kept: Counted::default(),
+            weighed: Counted::default(),
+        }
     }
 
     pub fn stored(&self) -> Stored {
@@ -65,7 +94,10 @@ impl Suspicion {
             detector: self.detector.state().clone(),
             level: self.level,
             stake: self.stake,
-            settled: self.settled.clone(),
+            paid: self.paid,
+            seen: self.seen.clone(),
+            kept: self.kept.clone(),
+            weighed: self.weighed.clone(),
         }
     }
 
@@ -77,7 +109,10 @@ impl Suspicion {
         }
         self.stake = self.stake.max(other.stake);
         self.level = self.level.max(other.level);
-        self.settled.merge(&other.settled);
+        self.paid = self.paid.max(other.paid);
+        self.seen.merge(&other.seen);
+        self.kept.merge(&other.kept);
+        self.weighed.merge(&other.weighed);
     }
 
     /// Goes on with what was stored; false when that belongs to another reference.
@@ -85,58 +120,72 @@ impl Suspicion {
         let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
             return false;
         };
-        (self.detector, self.level, self.stake) = (detector, stored.level, stored.stake);
-        self.settled = stored.settled;
+        self.detector = detector;
+        (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
+        (self.seen, self.kept, self.weighed) = (stored.seen, stored.kept, stored.weighed);
         true
     }
 
-    /// Weighs a pane that is full.
-    pub fn update(&mut self, counts: &[u64], closing: &Closing<'_>) {
-        self.stake = closing.unit;
-        self.settle(counts, closing);
-        self.detector.close(counts);
-        self.settled.counts.clear();
+    /// Looks at what has been counted, and weighs what has not been weighed yet if that is `due` or its rows look
+    /// unusual; whether it did. Not while an alarm stands, which is a matter of whole panes.
+    pub fn look(&mut self, look: &Look<'_>, due: bool) -> bool {
+        !self.detector.is_raised() && self.weigh(look, due)
     }
 
-    /// Weighs the open pane up to now if that is `due` or its rows look unusual; whether it did. Not while an alarm
-    /// stands, which is a matter of whole panes.
-    pub fn look(&mut self, counts: &[u64], so_far: &Closing<'_>, due: bool) -> bool {
-        if self.detector.is_raised() {
+    /// The pane that is open in `look` is over.
+    pub fn close(&mut self, look: &Look<'_>) {
+        let pane = look.open.cells();
+        // Bets may depend on what was seen before the rows they are made on, never on those.
+        let due = self.detector.is_raised() || self.detector.close(pane);
+        self.weigh(look, due);
+        self.detector.turn(pane);
+        self.stake = look.so_far.unit;
+        self.paid += look.so_far.stake;
+    }
+
+    fn weigh(&mut self, look: &Look<'_>, due: bool) -> bool {
+        let (start, end, cells) = (look.so_far.start, look.so_far.end, look.open.cells().len());
+        let paid = self.paid + look.so_far.stake;
+        for counted in [&mut self.seen, &mut self.kept, &mut self.weighed] {
+            counted.begin(look, start, self.paid);
+        }
+        let rows = end.row.saturating_sub(self.weighed.until.row);
+        if rows == 0 {
             return false;
         }
-        let rows = so_far.end.row - self.start(so_far).row;
-        let worthwhile = rows > 0 && (due || rows >= SETTLED_ROWS || self.is_unusual(counts));
+        let (fresh, waiting) = (self.seen.rest(look), self.weighed.rest(look));
+        let worthwhile =
+            due || rows >= WEIGHED_ROWS || self.detector.is_unusual(&fresh) || self.detector.is_unusual(&waiting);
         if worthwhile {
-            self.stake = so_far.unit;
-            self.settle(counts, so_far);
-            self.settled.counts.clear();
-            self.settled.counts.extend_from_slice(counts);
-            (self.settled.until, self.settled.stake) = (so_far.end, so_far.stake);
+            self.keep_seen();
         }
+        if worthwhile || end.row.saturating_sub(self.kept.until.row) >= SEGMENT_ROWS {
+            self.detector.keep(&self.kept.rest(look).map(u64::from)[..cells], self.kept.until, end);
+            self.kept.set(look, paid);
+        }
+        if worthwhile {
+            self.stake = look.so_far.unit;
+            let stake = (paid - self.weighed.stake).max(0.0);
+            // They might have been weighed after the first look.
+            let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
+            self.detector.weigh(&waiting.map(u64::from)[..cells], (before, stake), self.stake);
+            self.weighed.set(look, paid);
+        }
+        self.seen.set(look, paid);
         worthwhile
     }
 
-    fn is_unusual(&self, counts: &[u64]) -> bool {
-        let mut rest = [0; CELLS_MAX];
-        self.detector.is_unusual(self.settled.rest(counts, &mut rest))
-    }
-
-    /// Weighs what has not been weighed yet.
-    fn settle(&mut self, counts: &[u64], closing: &Closing<'_>) {
-        let mut rest = [0; CELLS_MAX];
-        let (start, end) = (self.start(closing), closing.end);
-        let counts = self.settled.rest(counts, &mut rest);
-        let paid = if self.settled.counts.is_empty() { 0.0 } else { self.settled.stake };
-        let stake = (closing.stake - paid).max(0.0);
-        let rows = end.row.saturating_sub(start.row).max(1);
-        // It might have been weighed after the first look.
-        let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
-        self.detector.settle(&Pane { counts, start, end, stake }, before, self.stake);
-    }
-
-    /// Where what has not been weighed begins.
-    fn start(&self, closing: &Closing<'_>) -> Mark {
-        if self.settled.counts.is_empty() { closing.start } else { self.settled.until }
+    /// Parts, in the history, what was seen before from what is new and may be what has changed.
+    fn keep_seen(&mut self) {
+        if self.seen.until.row > self.kept.until.row {
+            let cells = self.seen.cells.iter().zip(&self.kept.cells);
+            let mut rest = [0; WIDTH];
+            rest.iter_mut()
+                .zip(cells)
+                .for_each(|(rest, (seen, kept))| *rest = u64::from(seen.wrapping_sub(*kept)));
+            self.detector.keep(&rest[..self.seen.cells.len()], self.kept.until, self.seen.until);
+            self.kept.clone_from(&self.seen);
+        }
     }
 
     /// In the unit of the time between false alarms.
@@ -188,27 +237,43 @@ impl Suspicion {
     }
 }
 
-// === impl Settled ===
+// === impl Counted ===
 
-impl Settled {
-    /// What either has weighed of a pane that is theirs together.
-    fn merge(&mut self, other: &Settled) {
-        self.counts.resize(self.counts.len().max(other.counts.len()), 0);
-        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
-        self.until = if other.until.row > self.until.row { other.until } else { self.until };
+impl Counted {
+    /// Nothing is counted before `start`, until when so much was `paid`.
+    fn begin(&mut self, look: &Look<'_>, start: Mark, paid: f64) {
+        if self.cells.is_empty() {
+            self.cells = look.past.cells().iter().map(|&count| count as u32).collect();
+            (self.until, self.stake) = (start, paid);
+        }
+    }
+
+    fn set(&mut self, look: &Look<'_>, paid: f64) {
+        let counts = look.past.cells().iter().zip(look.open.cells());
+        self.cells.iter_mut().zip(counts).for_each(|(cell, (past, open))| *cell = sum(*past, *open));
+        (self.until, self.stake) = (look.so_far.end, paid);
+    }
+
+    /// What has been counted since.
+    fn rest(&self, look: &Look<'_>) -> [u32; WIDTH] {
+        let mut rest = [0; WIDTH];
+        let counts = look.past.cells().iter().zip(look.open.cells()).zip(&self.cells);
+        rest.iter_mut().zip(counts).for_each(|(rest, ((past, open), cell))| *rest = sum(*past, *open).wrapping_sub(*cell));
+        rest
+    }
+
+    /// What either has counted.
+    fn merge(&mut self, other: &Counted) {
+        self.cells.resize(self.cells.len().max(other.cells.len()), 0);
+        self.cells.iter_mut().zip(&other.cells).for_each(|(sum, count)| *sum = sum.wrapping_add(*count));
+        self.until.row += other.until.row;
+        self.until.call += other.until.call;
         self.stake = self.stake.max(other.stake);
     }
+}
 
-    /// The counts of the open pane without those that have been weighed.
-    fn rest<'a>(&self, counts: &'a [u64], rest: &'a mut [u64; CELLS_MAX]) -> &'a [u64] {
-        if self.counts.is_empty() {
-            return counts;
-        }
-        for ((rest, count), settled) in rest.iter_mut().zip(counts).zip(&self.counts) {
-            *rest = count.saturating_sub(*settled);
-        }
-        &rest[..counts.len().min(CELLS_MAX)]
-    }
+fn sum(past: u64, open: u64) -> u32 {
+    past.wrapping_add(open) as u32
 }
 
 // === impl AlarmConfig ===

@@ -6,25 +6,33 @@
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
 use super::directions::Polynomials;
+use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
+use fearless_simd::{Level, dispatch};
 
 /// Log likelihood ratios, in nats, from which rows are unusual: of the few polynomials, and of the many cells. Of looks at
 /// rows that have not changed, about one in twenty.
-const UNUSUAL_SHAPE: f64 = 3.0;
-const UNUSUAL_CELL: f64 = 6.0;
+const UNUSUAL_SHAPE: f32 = 4.0;
+const UNUSUAL_CELL: f32 = 6.0;
 
 /// Functions that are looked at.
 const FUNCTIONS: usize = 4;
 
-/// What rows usually look like.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Screen(Vec<Cell>);
+/// Cells in a block.
+const LANES: usize = 16;
 
-/// A cell: its share of the reference, and the values of functions that have the mean 0 and the variance 1 there.
+/// The most cells of a feature, in whole blocks.
+pub const WIDTH: usize = CELLS_MAX.next_multiple_of(LANES);
+
+/// What rows usually look like, a block of cells at a time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Screen(Vec<Block>);
+
+/// Shares of the reference, and the values of functions that have the mean 0 and the variance 1 there.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Cell {
-    share: f64,
-    values: [f64; FUNCTIONS],
+struct Block {
+    shares: [f32; LANES],
+    values: [[f32; LANES]; FUNCTIONS],
 }
 
 // === impl Screen ===
@@ -33,39 +41,59 @@ impl Screen {
     pub fn of(reference: &Bins) -> Screen {
         let total = reference.total().max(1) as f64;
         let shares: Vec<f64> = reference.cells().iter().map(|&count| count as f64 / total).collect();
-        let mut cells: Vec<Cell> = shares.iter().map(|&share| Cell { share, ..Cell::default() }).collect();
+        let mut blocks = vec![Block::default(); shares.len().div_ceil(LANES)];
+        for (cell, &share) in shares.iter().enumerate() {
+            blocks[cell / LANES].shares[cell % LANES] = share as f32;
+        }
         for (function, (_, values)) in Polynomials::of(reference).iter().take(FUNCTIONS).enumerate() {
             let mean: f64 = shares.iter().zip(values).map(|(share, value)| share * value).sum();
             let square = |(share, value): (&f64, &f64)| share * (value - mean).powi(2);
             let variance: f64 = shares.iter().zip(values).map(square).sum();
             let scale = if variance > 0.0 { variance.sqrt().recip() } else { 0.0 };
-            for (cell, value) in cells.iter_mut().zip(values) {
-                cell.values[function] = (value - mean) * scale;
+            for (cell, value) in values.iter().enumerate() {
+                blocks[cell / LANES].values[function][cell % LANES] = ((value - mean) * scale) as f32;
             }
         }
-        Screen(cells)
+        Screen(blocks)
     }
 
     /// Whether `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
     /// chance often explains. Without branches: it is asked often.
-    pub fn is_unusual(&self, counts: &[u64], time: f64) -> bool {
-        const THIRD: f64 = 1.0 / 3.0;
-        let total = counts.iter().sum::<u64>() as f64;
-        let mut sums = [0.0; FUNCTIONS];
-        let mut is_crowded = false;
-        for (cell, &count) in self.0.iter().zip(counts) {
-            let count = count as f64;
-            for (sum, value) in sums.iter_mut().zip(&cell.values) {
-                *sum += value * count;
+    pub fn is_unusual(&self, counts: &[u32; WIDTH], time: f64) -> bool {
+        dispatch!(Level::new(), _simd => self.differs(counts, time as f32))
+    }
+
+    #[inline(always)]
+    fn differs(&self, counts: &[u32; WIDTH], time: f32) -> bool {
+        const THIRD: f32 = 1.0 / 3.0;
+        let (counts, _) = counts.as_chunks::<LANES>();
+        let mut totals = [0.0; LANES];
+        let mut sums = [[0.0; LANES]; FUNCTIONS];
+        for (block, counts) in self.0.iter().zip(counts) {
+            for lane in 0..LANES {
+                totals[lane] += counts[lane] as f32;
             }
-            // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
-            let expected = cell.share * total;
-            let excess = count - expected;
-            let scale = expected + if excess > 0.0 { THIRD * excess } else { 0.0 };
-            is_crowded |= excess * excess > 2.0 * UNUSUAL_CELL * time * scale;
+            for (sums, values) in sums.iter_mut().zip(&block.values) {
+                for lane in 0..LANES {
+                    sums[lane] += values[lane] * counts[lane] as f32;
+                }
+            }
+        }
+        let total: f32 = totals.iter().sum();
+        let mut crowded = [0.0f32; LANES];
+        for (block, counts) in self.0.iter().zip(counts) {
+            for lane in 0..LANES {
+                // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
+                let expected = block.shares[lane] * total;
+                let excess = counts[lane] as f32 - expected;
+                let scale = expected + if excess > 0.0 { THIRD * excess } else { 0.0 };
+                let above = excess * excess - 2.0 * UNUSUAL_CELL * time * scale;
+                crowded[lane] = if above > crowded[lane] { above } else { crowded[lane] };
+            }
         }
         let limit = 2.0 * UNUSUAL_SHAPE * total * time;
-        is_crowded | sums.iter().any(|sum| sum * sum > limit)
+        let is_far = |sums: &[f32; LANES]| sums.iter().sum::<f32>().powi(2) > limit;
+        crowded.iter().any(|&above| above > 0.0) | sums.iter().any(is_far)
     }
 }
 
@@ -83,6 +111,12 @@ mod tests {
         bins
     }
 
+    fn wide(rows: &Bins) -> [u32; WIDTH] {
+        let mut wide = [0; WIDTH];
+        wide.iter_mut().zip(rows.cells()).for_each(|(wide, &count)| *wide = count as u32);
+        wide
+    }
+
     /// Low discrepancy: as even as the reference.
     fn even(rows: u32) -> impl Iterator<Item = f64> {
         (0..rows).map(|row| f64::from(row) * 0.618_033_988_75 % 1.0)
@@ -91,7 +125,7 @@ mod tests {
     #[test]
     fn rows_like_the_reference_are_not_unusual_and_others_are() {
         let screen = Screen::of(&counted(even(10_000)));
-        let unusual = |rows: Bins| screen.is_unusual(rows.cells(), 1.0);
+        let unusual = |rows: Bins| screen.is_unusual(&wide(&rows), 1.0);
         assert!(!unusual(counted(even(100))) && !unusual(counted(even(0))));
         assert!(unusual(counted(even(100).map(|value| value * 0.7))));
         assert!(unusual(counted(even(100).map(|value| if value < 0.2 { 9.0 } else { value }))));
@@ -101,6 +135,6 @@ mod tests {
     fn rows_that_follow_each_other_must_differ_more() {
         let screen = Screen::of(&counted(even(10_000)));
         let rows = counted(even(100).map(|value| value * 0.7));
-        assert!(!screen.is_unusual(rows.cells(), 50.0));
+        assert!(!screen.is_unusual(&wide(&rows), 50.0));
     }
 }
