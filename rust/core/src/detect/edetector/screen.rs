@@ -79,7 +79,7 @@ impl Screen {
                 }
             }
         }
-        let total: f32 = totals.iter().sum();
+        let total = sum(totals);
         let mut crowded = [0.0f32; LANES];
         for (block, counts) in self.0.iter().zip(counts) {
             for lane in 0..LANES {
@@ -92,9 +92,23 @@ impl Screen {
             }
         }
         let limit = 2.0 * UNUSUAL_SHAPE * total * time;
-        let is_far = |sums: &[f32; LANES]| sums.iter().sum::<f32>().powi(2) > limit;
-        crowded.iter().any(|&above| above > 0.0) | sums.iter().any(is_far)
+        let is_far = |sums: [f32; LANES]| sum(sums) * sum(sums) > limit;
+        let far = sums.map(is_far).into_iter().fold(false, |any, far| any | far);
+        sum(crowded) > 0.0 || far
     }
+}
+
+/// The sum, by halves.
+#[inline(always)]
+fn sum(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
