@@ -20,17 +20,16 @@ pub mod bets;
 pub mod change;
 pub mod directions;
 mod growth;
-mod screen;
+pub mod screen;
 pub mod slack;
 pub mod tempo;
 
-pub use screen::WIDTH;
 
 use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
 use directions::Shape;
-use screen::Screen;
+use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tempo::{Probe, Tempo};
@@ -229,8 +228,8 @@ impl EDetector {
         }
     }
 
-    /// Whether rows that are not weighed yet look as if that should be done.
-    pub fn is_unusual(&self, counts: &[u32; WIDTH]) -> bool {
+    /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done.
+    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2]) -> bool {
         self.plan.screen.is_unusual(counts, self.time)
     }
 

@@ -3,7 +3,7 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, WIDTH, bits};
+use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, bits, screen::{LANES, WIDTH}};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
 use crate::sketch::bins::Bins;
@@ -40,9 +40,9 @@ pub struct Suspicion {
 
 /// All that was counted up to a moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counted {
-    /// Modulo 2^32, of which differences take no notice.
-    cells: Vec<u32>,
+struct Counted<C = Vec<u32>> {
+    /// Modulo 2^32, of which differences take no notice; filled up with zeros to whole lanes.
+    cells: C,
     until: Mark,
     /// Paid until then.
     stake: f64,
@@ -144,47 +144,51 @@ impl Suspicion {
     }
 
     fn weigh(&mut self, look: &Look<'_>, due: bool) -> bool {
-        let (start, end, cells) = (look.so_far.start, look.so_far.end, look.open.cells().len());
-        let paid = self.paid + look.so_far.stake;
-        for counted in [&mut self.seen, &mut self.kept, &mut self.weighed] {
-            counted.begin(look, start, self.paid);
+        let (end, cells) = (look.so_far.end, look.open.cells().len());
+        if self.seen.cells.is_empty() {
+            self.begin(look);
         }
+        let now = Counted { cells: look.counted(), until: end, stake: self.paid + look.so_far.stake };
         let rows = end.row.saturating_sub(self.weighed.until.row);
         if rows == 0 {
             return false;
         }
-        let (fresh, waiting) = (self.seen.rest(look), self.weighed.rest(look));
+        let waiting = now.since(&self.weighed);
         let worthwhile =
-            due || rows >= WEIGHED_ROWS || self.detector.is_unusual(&fresh) || self.detector.is_unusual(&waiting);
+            due || rows >= WEIGHED_ROWS || self.detector.is_unusual([&now.since(&self.seen), &waiting]);
         if worthwhile {
-            self.keep_seen();
+            // Apart from what is new, and may be what has changed.
+            self.keep(&self.seen.clone(), cells);
         }
         if worthwhile || end.row.saturating_sub(self.kept.until.row) >= SEGMENT_ROWS {
-            self.detector.keep(&self.kept.rest(look).map(u64::from)[..cells], self.kept.until, end);
-            self.kept.set(look, paid);
+            self.keep(&now, cells);
         }
         if worthwhile {
             self.stake = look.so_far.unit;
-            let stake = (paid - self.weighed.stake).max(0.0);
+            let stake = (now.stake - self.weighed.stake).max(0.0);
             // They might have been weighed after the first look.
             let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
             self.detector.weigh(&waiting.map(u64::from)[..cells], (before, stake), self.stake);
-            self.weighed.set(look, paid);
+            self.weighed.set(&now);
         }
-        self.seen.set(look, paid);
+        self.seen.set(&now);
         worthwhile
     }
 
-    /// Parts, in the history, what was seen before from what is new and may be what has changed.
-    fn keep_seen(&mut self) {
-        if self.seen.until.row > self.kept.until.row {
-            let cells = self.seen.cells.iter().zip(&self.kept.cells);
-            let mut rest = [0; WIDTH];
-            rest.iter_mut()
-                .zip(cells)
-                .for_each(|(rest, (seen, kept))| *rest = u64::from(seen.wrapping_sub(*kept)));
-            self.detector.keep(&rest[..self.seen.cells.len()], self.kept.until, self.seen.until);
-            self.kept.clone_from(&self.seen);
+    /// Nothing is counted before the pane that is open.
+    fn begin(&mut self, look: &Look<'_>) {
+        let past = Look { open: &Bins::of_counts(Arc::clone(look.open.binning())), ..*look };
+        let cells = past.counted()[..look.open.cells().len().next_multiple_of(LANES)].to_vec();
+        let counted = Counted { cells, until: look.so_far.start, stake: self.paid };
+        (self.seen, self.kept, self.weighed) = (counted.clone(), counted.clone(), counted);
+    }
+
+    /// Keeps, in the history, what was counted until then and is not in it yet.
+    fn keep<C: AsRef<[u32]>>(&mut self, counted: &Counted<C>, cells: usize) {
+        if counted.until.row > self.kept.until.row {
+            let counts = counted.since(&self.kept).map(u64::from);
+            self.detector.keep(&counts[..cells], self.kept.until, counted.until);
+            self.kept.set(counted);
         }
     }
 
@@ -237,29 +241,40 @@ impl Suspicion {
     }
 }
 
+// === impl Look ===
+
+impl Look<'_> {
+    /// Everything counted so far, modulo 2^32.
+    fn counted(&self) -> [u32; WIDTH] {
+        let mut counted = [0; WIDTH];
+        let counts = self.past.cells().iter().zip(self.open.cells());
+        counted.iter_mut().zip(counts).for_each(|(sum, (past, open))| *sum = past.wrapping_add(*open) as u32);
+        counted
+    }
+}
+
 // === impl Counted ===
 
-impl Counted {
-    /// Nothing is counted before `start`, until when so much was `paid`.
-    fn begin(&mut self, look: &Look<'_>, start: Mark, paid: f64) {
-        if self.cells.is_empty() {
-            self.cells = look.past.cells().iter().map(|&count| count as u32).collect();
-            (self.until, self.stake) = (start, paid);
-        }
-    }
-
-    fn set(&mut self, look: &Look<'_>, paid: f64) {
-        let counts = look.past.cells().iter().zip(look.open.cells());
-        self.cells.iter_mut().zip(counts).for_each(|(cell, (past, open))| *cell = sum(*past, *open));
-        (self.until, self.stake) = (look.so_far.end, paid);
-    }
-
-    /// What has been counted since.
-    fn rest(&self, look: &Look<'_>) -> [u32; WIDTH] {
+impl<C: AsRef<[u32]>> Counted<C> {
+    /// What has been counted since, by cell.
+    fn since(&self, before: &Counted) -> [u32; WIDTH] {
         let mut rest = [0; WIDTH];
-        let counts = look.past.cells().iter().zip(look.open.cells()).zip(&self.cells);
-        rest.iter_mut().zip(counts).for_each(|(rest, ((past, open), cell))| *rest = sum(*past, *open).wrapping_sub(*cell));
+        let ((rests, _), (cells, _)) = (rest.as_chunks_mut::<LANES>(), self.cells.as_ref().as_chunks::<LANES>());
+        let (before, _) = before.cells.as_chunks::<LANES>();
+        for ((rest, cells), before) in rests.iter_mut().zip(cells).zip(before) {
+            for lane in 0..LANES {
+                rest[lane] = cells[lane].wrapping_sub(before[lane]);
+            }
+        }
         rest
+    }
+}
+
+impl Counted {
+    fn set<C: AsRef<[u32]>>(&mut self, to: &Counted<C>) {
+        let cells = self.cells.len();
+        self.cells.copy_from_slice(&to.cells.as_ref()[..cells]);
+        (self.until, self.stake) = (to.until, to.stake);
     }
 
     /// What either has counted.
@@ -270,10 +285,6 @@ impl Counted {
         self.until.call += other.until.call;
         self.stake = self.stake.max(other.stake);
     }
-}
-
-fn sum(past: u64, open: u64) -> u32 {
-    past.wrapping_add(open) as u32
 }
 
 // === impl AlarmConfig ===

@@ -1,8 +1,7 @@
 //! Small tables in registers, where the processor has vectors of sixteen numbers of 32 bits: a permutation looks up an entry
 //! per lane.
 //!
-//! Up to 64 bounds fit into four registers, and a value finds its bin by halving: six steps instead of a comparison with
-//! every bound.
+//! Up to 64 bounds fit into four registers, and a value finds its bin in three steps, which compare with eight of them.
 
 use super::binning::BINS_MAX;
 use super::real::CHUNK;
@@ -77,13 +76,15 @@ mod vectors {
                     let lower_half = _mm512_permutex2var_ps(a, at, b);
                     if is_wide { _mm512_mask_blend_ps(upper, lower_half, _mm512_permutex2var_ps(c, at, d)) } else { lower_half }
                 };
-                for step in [16, 8, 4, 2, 1] {
-                    let next = _mm512_add_epi32(reached, _mm512_set1_epi32(step - 1));
-                    let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound(next));
-                    reached = _mm512_mask_add_epi32(reached, is_reached, reached, _mm512_set1_epi32(step));
+                // Blocks of eight, then of two, then one by one: what is compared in a step need not wait for each other.
+                for (bounds, size) in [(&[7, 15, 23][..], 8), (&[1, 3, 5], 2), (&[0, 1], 1)] {
+                    let from = reached;
+                    for &at in bounds {
+                        let at = _mm512_add_epi32(from, _mm512_set1_epi32(at));
+                        let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound(at));
+                        reached = _mm512_mask_add_epi32(reached, is_reached, reached, _mm512_set1_epi32(size));
+                    }
                 }
-                let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound(reached));
-                reached = _mm512_mask_add_epi32(reached, is_reached, reached, one);
                 reached = _mm512_mask_add_epi32(reached, upper, reached, _mm512_set1_epi32(HALF as i32));
                 let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
                 reached = _mm512_mask_add_epi32(reached, is_above, reached, one);
@@ -125,7 +126,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn halving_finds_what_comparing_with_every_bound_finds(
+        fn three_steps_find_what_comparing_with_every_bound_finds(
             mut bounds in prop::collection::vec(-50i16..50, 1..=BINS_MAX), values in prop::array::uniform32(-60i16..60),
         ) {
             bounds.sort_unstable();

@@ -19,7 +19,7 @@ const UNUSUAL_CELL: f32 = 6.0;
 const FUNCTIONS: usize = 4;
 
 /// Cells in a block.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// The most cells of a feature, in whole blocks.
 pub const WIDTH: usize = CELLS_MAX.next_multiple_of(LANES);
@@ -57,10 +57,11 @@ impl Screen {
         Screen(blocks)
     }
 
-    /// Whether `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
+    /// Whether either of the `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
     /// chance often explains. Without branches: it is asked often.
-    pub fn is_unusual(&self, counts: &[u32; WIDTH], time: f64) -> bool {
-        dispatch!(Level::new(), _simd => self.differs(counts, time as f32))
+    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
+        let time = time as f32;
+        dispatch!(Level::new(), _simd => counts.map(#[inline(always)] |counts| self.differs(counts, time)) != [false; 2])
     }
 
     #[inline(always)]
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn rows_like_the_reference_are_not_unusual_and_others_are() {
         let screen = Screen::of(&counted(even(10_000)));
-        let unusual = |rows: Bins| screen.is_unusual(&wide(&rows), 1.0);
+        let unusual = |rows: Bins| screen.is_unusual([&wide(&rows), &[0; WIDTH]], 1.0);
         assert!(!unusual(counted(even(100))) && !unusual(counted(even(0))));
         assert!(unusual(counted(even(100).map(|value| value * 0.7))));
         assert!(unusual(counted(even(100).map(|value| if value < 0.2 { 9.0 } else { value }))));
@@ -149,6 +150,6 @@ mod tests {
     fn rows_that_follow_each_other_must_differ_more() {
         let screen = Screen::of(&counted(even(10_000)));
         let rows = counted(even(100).map(|value| value * 0.7));
-        assert!(!screen.is_unusual(&wide(&rows), 50.0));
+        assert!(!screen.is_unusual([&wide(&rows), &[0; WIDTH]], 50.0));
     }
 }
