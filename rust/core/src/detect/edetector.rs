@@ -24,7 +24,6 @@ pub mod screen;
 pub mod slack;
 pub mod tempo;
 
-
 use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};

@@ -3,7 +3,10 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, bits, screen::{LANES, WIDTH}};
+use crate::detect::edetector::{
+    EDetector, Finding, METHOD, Plan, State, bits,
+    screen::{LANES, WIDTH},
+};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
 use crate::sketch::bins::Bins;
@@ -259,7 +262,8 @@ impl<C: AsRef<[u32]>> Counted<C> {
     /// What has been counted since, by cell.
     fn since(&self, before: &Counted) -> [u32; WIDTH] {
         let mut rest = [0; WIDTH];
-        let ((rests, _), (cells, _)) = (rest.as_chunks_mut::<LANES>(), self.cells.as_ref().as_chunks::<LANES>());
+        let ((rests, _), (cells, _)) =
+            (rest.as_chunks_mut::<LANES>(), self.cells.as_ref().as_chunks::<LANES>());
         let (before, _) = before.cells.as_chunks::<LANES>();
         for ((rest, cells), before) in rests.iter_mut().zip(cells).zip(before) {
             for lane in 0..LANES {

@@ -44,8 +44,9 @@ mod vectors {
     use super::{BINS_MAX, CHUNK, ENTRIES};
     use fearless_simd::{f32x16, prelude::*, u32x16};
     use std::arch::x86_64::{
-        __m512, __m512i, _mm512_permutex2var_epi32, _mm512_add_epi32, _mm512_cmp_ps_mask, _mm512_mask_add_epi32, _mm512_mask_blend_ps,
-        _mm512_permutex2var_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_si512, _CMP_GE_OQ, _CMP_GT_OQ,
+        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _mm512_add_epi32, _mm512_cmp_ps_mask, _mm512_mask_add_epi32,
+        _mm512_mask_blend_ps, _mm512_permutex2var_epi32, _mm512_permutex2var_ps, _mm512_set1_epi32,
+        _mm512_set1_ps, _mm512_setzero_si512,
     };
 
     const LANES: usize = 16;
@@ -62,7 +63,8 @@ mod vectors {
             bins: usize,
             high: f32,
         ) -> [u32; CHUNK] {
-            let part = |part: usize| -> __m512 { f32x16::from_slice(avx512, &ends[part * LANES..][..LANES]).into() };
+            let part =
+                |part: usize| -> __m512 { f32x16::from_slice(avx512, &ends[part * LANES..][..LANES]).into() };
             let (a, b, c, d) = (part(0), part(1), part(2), part(3));
             let (is_wide, high) = (bins > HALF, _mm512_set1_ps(high));
             let one = _mm512_set1_epi32(1);
@@ -71,10 +73,18 @@ mod vectors {
                 let values: __m512 = f32x16::from_slice(avx512, values).into();
                 let mut reached = _mm512_setzero_si512();
                 // Whether a lane's bin is in the second half, and the bounds of its own half.
-                let upper = if is_wide { _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, _mm512_set1_ps(ends[HALF - 1])) } else { 0 };
+                let upper = if is_wide {
+                    _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, _mm512_set1_ps(ends[HALF - 1]))
+                } else {
+                    0
+                };
                 let bound = |at| {
                     let lower_half = _mm512_permutex2var_ps(a, at, b);
-                    if is_wide { _mm512_mask_blend_ps(upper, lower_half, _mm512_permutex2var_ps(c, at, d)) } else { lower_half }
+                    if is_wide {
+                        _mm512_mask_blend_ps(upper, lower_half, _mm512_permutex2var_ps(c, at, d))
+                    } else {
+                        lower_half
+                    }
                 };
                 // Blocks of eight, then of two, then one by one: what is compared in a step need not wait for each other.
                 for (bounds, size) in [(&[7, 15, 23][..], 8), (&[1, 3, 5], 2), (&[0, 1], 1)] {
@@ -82,7 +92,8 @@ mod vectors {
                     for &at in bounds {
                         let at = _mm512_add_epi32(from, _mm512_set1_epi32(at));
                         let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound(at));
-                        reached = _mm512_mask_add_epi32(reached, is_reached, reached, _mm512_set1_epi32(size));
+                        reached =
+                            _mm512_mask_add_epi32(reached, is_reached, reached, _mm512_set1_epi32(size));
                     }
                 }
                 reached = _mm512_mask_add_epi32(reached, upper, reached, _mm512_set1_epi32(HALF as i32));

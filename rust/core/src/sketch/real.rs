@@ -34,7 +34,12 @@ pub trait Real: Bucketed + Copy + PartialOrd + Debug + 'static {
     fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, Self>;
 
     /// How many of the first `bins` bounds each value has reached, and one more if it lies above the highest.
-    fn reached<S: Simd>(simd: S, values: &[Self; CHUNK], bounds: Bounds<'_, Self>, bins: usize) -> [u32; CHUNK];
+    fn reached<S: Simd>(
+        simd: S,
+        values: &[Self; CHUNK],
+        bounds: Bounds<'_, Self>,
+        bins: usize,
+    ) -> [u32; CHUNK];
 }
 
 macro_rules! real {

@@ -351,7 +351,8 @@ impl Group {
     fn of(cells: &[usize]) -> Group {
         let mut ranges = cells.chunk_by(|one, next| one + 1 == *next);
         let mut range = || {
-            let range = ranges.next().and_then(|range| Some([*range.first()? as u8, *range.last()? as u8 + 1]));
+            let range =
+                ranges.next().and_then(|range| Some([*range.first()? as u8, *range.last()? as u8 + 1]));
             range.unwrap_or_default()
         };
         let group = Group([range(), range()]);

@@ -8,7 +8,7 @@
 use super::directions::Polynomials;
 use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
 
 /// Log likelihood ratios, in nats, from which rows are unusual: of the few polynomials, and of the many cells. Of looks at
 /// rows that have not changed, about one in twenty.
@@ -61,55 +61,66 @@ impl Screen {
     /// chance often explains. Without branches: it is asked often.
     pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
         let time = time as f32;
-        dispatch!(Level::new(), _simd => counts.map(#[inline(always)] |counts| self.differs(counts, time)) != [false; 2])
+        dispatch!(Level::new(), simd => {
+            self.differs(simd, counts[0], time) | self.differs(simd, counts[1], time)
+        })
     }
 
     #[inline(always)]
-    fn differs(&self, counts: &[u32; WIDTH], time: f32) -> bool {
-        const THIRD: f32 = 1.0 / 3.0;
+    fn differs<S: Simd>(&self, simd: S, counts: &[u32; WIDTH], time: f32) -> bool {
+        let of_each = |value: f32| f32x16::splat(simd, value);
+        let none = of_each(0.0);
         let (counts, _) = counts.as_chunks::<LANES>();
-        let mut totals = [0.0; LANES];
-        let mut sums = [[0.0; LANES]; FUNCTIONS];
+        let (mut totals, mut sums) = (none, [none; FUNCTIONS]);
         for (block, counts) in self.0.iter().zip(counts) {
-            for lane in 0..LANES {
-                totals[lane] += counts[lane] as f32;
-            }
-            for (sums, values) in sums.iter_mut().zip(&block.values) {
-                for lane in 0..LANES {
-                    sums[lane] += values[lane] * counts[lane] as f32;
-                }
+            let counts = counted(simd, counts);
+            totals += counts;
+            for (sum, values) in sums.iter_mut().zip(&block.values) {
+                *sum += f32x16::from_slice(simd, values) * counts;
             }
         }
-        let total = sum(totals);
-        let mut crowded = [0.0f32; LANES];
+        let total = sum([lanes(totals)])[0];
+        let (doubt, third) = (of_each(2.0 * UNUSUAL_CELL * time), of_each(1.0 / 3.0));
+        let mut crowded = none;
         for (block, counts) in self.0.iter().zip(counts) {
-            for lane in 0..LANES {
-                // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
-                let expected = block.shares[lane] * total;
-                let excess = counts[lane] as f32 - expected;
-                let scale = expected + if excess > 0.0 { THIRD * excess } else { 0.0 };
-                let above = excess * excess - 2.0 * UNUSUAL_CELL * time * scale;
-                crowded[lane] = if above > crowded[lane] { above } else { crowded[lane] };
-            }
+            // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
+            let expected = f32x16::from_slice(simd, &block.shares) * of_each(total);
+            let excess = counted(simd, counts) - expected;
+            let scale = expected + excess.max(none) * third;
+            crowded = crowded.max(excess * excess - doubt * scale);
         }
         let limit = 2.0 * UNUSUAL_SHAPE * total * time;
-        let is_far = |sums: [f32; LANES]| sum(sums) * sum(sums) > limit;
-        let far = sums.map(is_far).into_iter().fold(false, |any, far| any | far);
-        sum(crowded) > 0.0 || far
+        let [crowded, rest @ ..] =
+            sum([lanes(crowded), lanes(sums[0]), lanes(sums[1]), lanes(sums[2]), lanes(sums[3])]);
+        rest.into_iter().fold(crowded > 0.0, |any, sum| any | (sum * sum > limit))
     }
 }
 
-/// The sum, by halves.
 #[inline(always)]
-fn sum(mut lanes: [f32; LANES]) -> f32 {
+fn counted<S: Simd>(simd: S, counts: &[u32; LANES]) -> f32x16<S> {
+    f32x16::float_from(u32x16::from_slice(simd, counts))
+}
+
+#[inline(always)]
+fn lanes<S: Simd>(vector: f32x16<S>) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    vector.store_slice(&mut lanes);
+    lanes
+}
+
+/// The sums of vectors, by halves.
+#[inline(always)]
+fn sum<const N: usize>(mut vectors: [[f32; LANES]; N]) -> [f32; N] {
     let mut half = LANES / 2;
     while half > 0 {
-        for lane in 0..half {
-            lanes[lane] += lanes[lane + half];
+        for lanes in &mut vectors {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
         }
         half /= 2;
     }
-    lanes[0]
+    vectors.map(|lanes| lanes[0])
 }
 
 #[cfg(test)]
