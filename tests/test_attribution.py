@@ -139,7 +139,7 @@ def test_bad_input_is_named_with_its_remedy() -> None:
         LossDetector([])
     with pytest.raises(ConfigurationError, match="lower the tolerance"):
         LossDetector(np.full(100, 0.5), tolerance=0.9)
-    with pytest.raises(ConfigurationError, match="at least 1 row"):
+    with pytest.raises(ConfigurationError, match="pane_rows is 0; use a whole number"):
         LossDetector(np.full(100, 0.5), pane_rows=0)
     with pytest.raises(ConfigurationError, match="give it some"):
         AttributionDetector([], [])

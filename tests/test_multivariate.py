@@ -107,7 +107,7 @@ def test_a_map_in_a_profile_is_used_by_the_live_monitor(tmp_path: Path) -> None:
 def test_bad_input_is_named_with_its_remedy() -> None:
     with pytest.raises(ConfigurationError, match="rows, 1 to 8192 columns"):
         JointDetector(np.zeros((0, 3)))
-    with pytest.raises(ConfigurationError, match="write at least 1 row"):
+    with pytest.raises(ConfigurationError, match="pane_rows is 0; use a whole number from 1"):
         JointDetector(np.zeros((9, 3)), pane_rows=0)
     with pytest.raises(ValueError, match="one row per line"):
         JointDetector([1.0, 2.0])

@@ -101,6 +101,7 @@ def of_version(version: int) -> Any:
         (lambda data: b"something else" * 100, "damaged"),
         (of_version(9), "newer"),
         (of_version(0), "older"),
+        (of_version(1), "older"),
     ],
 )
 def test_a_file_that_cannot_be_taken_up_starts_empty_and_is_counted_and_kept(

@@ -13,6 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "ARL",
+    "CLEAR_AFTER",
+    "DELTA",
+    "PANE_ROWS",
+    "TOLERANCE",
     "AttributionDetector",
     "Backtest",
     "CertificateError",
@@ -50,6 +55,17 @@ __all__ = [
 ]
 
 __version__: str
+
+ARL: int
+"""Rows between false alarms, at least, where nothing else is asked for; all five are such defaults."""
+TOLERANCE: float
+"""Relative entropy in nats that is no change."""
+DELTA: float
+"""Probability that a reference misleads."""
+CLEAR_AFTER: int
+"""Calm panes that end an alarm."""
+PANE_ROWS: int
+"""Rows judged together where nobody looks in between."""
 
 class CertificateError(ValueError):
     """A file of a certificate cannot be used.

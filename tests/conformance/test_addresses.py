@@ -81,3 +81,28 @@ async def test_ipv6_works_on_both_sides(plane: str) -> None:
             _, peer = await loop.create_connection(lambda: Peer(None), "::1", stand.port)
             assert (await peer.unary(b"x")).messages == [b"x"]
             peer.close()
+
+
+@pytest.mark.guarantee("forwarded-for")
+@both
+@pytest.mark.parametrize("family", ["ipv4", "ipv6", "unix"])
+async def test_the_model_server_is_told_the_clients_address(plane: str, family: str, tmp_path: Path) -> None:
+    listen = {"ipv4": "127.0.0.1:0", "ipv6": "[::1]:0", "unix": f"unix:{tmp_path}/plane.sock"}[family]
+    told = {"ipv4": ["127.0.0.1"], "ipv6": ["::1"], "unix": []}[family]
+    forged = [("x-forwarded-for", "6.6.6.6")]
+    loop = asyncio.get_running_loop()
+    async with listening(family=socket.AF_INET6) as backend:
+        versions = {"v1": {"upstream": f"[::1]:{backend.port}"}}
+        for forward in (True, False):
+            async with running(
+                listen=listen, plane=plane, versions=versions, forward_client_address=forward
+            ) as stand:
+                if family == "unix":
+                    _, peer = await loop.create_unix_connection(lambda: Peer(None), f"{tmp_path}/plane.sock")
+                else:
+                    host = "::1" if family == "ipv6" else "127.0.0.1"
+                    _, peer = await loop.create_connection(lambda: Peer(None), host, stand.port)
+                assert (await peer.unary(b"x", forged)).messages == [b"x"]
+                peer.close()
+            arrived = values(backend.calls[-1].headers, "x-forwarded-for")
+            assert arrived == (told if forward else ["6.6.6.6"])

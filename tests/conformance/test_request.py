@@ -24,12 +24,22 @@ async def test_authority_arrives_verbatim(relay: int, backend: Backend) -> None:
     assert values(backend.call.headers, ":authority") == ["model.example:8001"]
 
 
+# As grpcio writes a target of several addresses, and what else is no authority of a URI.
+LISTS = ["10.0.0.1:8001,10.0.0.2:8001", "[::1]:8001,[::2]:8001", "%2Ftmp%2Fmodel.sock"]
+
+
 @pytest.mark.guarantee("authority-list")
-async def test_an_authority_of_several_addresses_arrives_verbatim(relay: int, backend: Backend) -> None:
-    several = "10.0.0.1:8001,10.0.0.2:8001"  # as grpcio writes it for a target of several addresses
+@pytest.mark.parametrize("several", LISTS)
+async def test_an_authority_of_several_addresses_arrives_verbatim(
+    relay: int, backend: Backend, several: str
+) -> None:
     async with connected(relay) as client:
-        await client.unary(b"", [(":authority", several)])
-    assert values(backend.call.headers, ":authority") == [several]
+        for message in (b"", b"x" * 200_000):
+            answer = await client.unary(message, [(":authority", several)])
+            assert (answer.status, answer.messages) == ("0", [message])
+            assert values(backend.calls[-1].headers, ":authority") == [several]
+        await client.unary(b"")
+    assert values(backend.calls[-1].headers, ":authority") == ["model.example:8001"]
 
 
 @pytest.mark.guarantee("te")
@@ -168,6 +178,19 @@ async def test_one_clients_odd_metadata_harms_no_other_client(
     assert {tuple(values(call.headers, "x-secret")) for call in arrived} == {("s" * 40,)}
 
 
+@pytest.mark.guarantee("isolation")
+async def test_one_clients_invalid_metadata_harms_no_other_client(relay: int, backend: Backend) -> None:
+    async with connected(relay) as bystander:
+        own = await bystander.begin(request_headers("/other/Call"))
+        for _ in range(3):
+            async with connected(relay) as stranger:
+                await stranger.unary(b"odd", [("x-odd", "a\x7fb")])
+        await own.send_data(framed(b"mine"), end=True)
+        await own.until_over()
+        assert not bystander.goaway
+    assert (own.status, own.messages) == ("0", [b"mine"])
+
+
 @pytest.mark.guarantee("http-1")
 async def test_http_1_is_refused_and_not_left_waiting(relay: int, backend: Backend) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", relay)
@@ -196,6 +219,15 @@ async def test_metadata_arrives_with_duplicates_in_order(relay: int, backend: Ba
 @pytest.mark.guarantee("metadata-odd")
 @pytest.mark.parametrize("value", ["caf\xc3\xa9", "a\tb"], ids=["utf8", "tab"])
 async def test_values_outside_printable_ascii_arrive(relay: int, backend: Backend, value: str) -> None:
+    async with connected(relay) as client:
+        answer = await client.unary(b"x", [("x-odd", value)])
+    assert answer.status == "0"
+    assert values(backend.call.headers, "x-odd") == [value]
+
+
+@pytest.mark.guarantee("metadata-control")
+@pytest.mark.parametrize("value", ["a\x7fb", "a\x1bb"], ids=["del", "esc"])
+async def test_control_characters_arrive(relay: int, backend: Backend, value: str) -> None:
     async with connected(relay) as client:
         answer = await client.unary(b"x", [("x-odd", value)])
     assert answer.status == "0"

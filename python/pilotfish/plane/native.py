@@ -109,6 +109,7 @@ class NativePlane:
                 "now_ns": time.monotonic_ns(),
                 "unary_methods": sorted(known_unary(settings.unary_methods)),
                 "metadata": sorted({_TRACE_STATE, *(journal.metadata if journal else ())}),
+                "forward_client_address": settings.forward_client_address,
                 "payloads": journal is not None and journal.payloads,
                 "kept": journal.queue if journal else 1024,
                 "queue": {"messages": settings.monitor.queue, "bytes": settings.monitor.queue_bytes},

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from pilotfish import _core
 from pilotfish.metadata import forbidden
 from pilotfish.settings.section import MetadataKey, Section, Text
 from pilotfish.settings.units import Bytes, Flag, Millionths, Seconds, Whole
@@ -54,15 +55,15 @@ class AlarmSettings(Section):
     detector: Literal["edetector", "threshold"] = "edetector"
     """`edetector` weighs evidence, with a guaranteed time between false alarms; `threshold` holds the
     distances below against their thresholds."""
-    arl: Whole = Field(default=100_000, ge=1, le=1_000_000_000_000)
+    arl: Whole = Field(default=_core.ARL, ge=1, le=1_000_000_000_000)
     """Rows between false alarms of a model, all its features together: the mean is at least this
     (edetector)."""
     arl_time: Seconds | None = Field(default=None, gt=0, le=10 * 366 * 86_400)
     """The same as a time, such as 720h; it takes the place of `arl`."""
-    tolerance: float = Field(default=0.0002, ge=0, le=10)
+    tolerance: float = Field(default=_core.TOLERANCE, ge=0, le=10)
     """Ignore changes below: relative entropy from the profile, in nats; 0.0002 is a mean moved by 0.02
     standard deviations (edetector)."""
-    delta: float = Field(default=0.01, gt=0, le=0.5)
+    delta: float = Field(default=_core.DELTA, gt=0, le=0.5)
     """Probability that the profile misleads because it has few rows; the smaller, the more cautious
     (edetector)."""
     psi: float | None = Field(default=0.2, gt=0, le=100)
@@ -74,7 +75,7 @@ class AlarmSettings(Section):
     """Kolmogorov-Smirnov distance (0 to 1) above which a pane counts as drifted (threshold)."""
     raise_after: Whole = Field(default=2, ge=1, le=1000)
     """Panes in a row above the threshold that raise the alarm (threshold)."""
-    clear_after: Whole = Field(default=2, ge=1, le=1000)
+    clear_after: Whole = Field(default=_core.CLEAR_AFTER, ge=1, le=1000)
     """Panes in a row that clear it: without evidence of a change, or below `clear_ratio` times the
     threshold."""
     clear_ratio: float = Field(default=0.8, gt=0, le=1)

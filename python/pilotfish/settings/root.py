@@ -16,7 +16,7 @@ from pilotfish.settings.reporting import LogSettings, TelemetrySettings
 from pilotfish.settings.routing import Method, Route, Version
 from pilotfish.settings.section import Name, Section, Text
 from pilotfish.settings.tls import ListenerTls, certificate_configuration
-from pilotfish.settings.units import Bytes, Seconds, Whole
+from pilotfish.settings.units import Bytes, Flag, Seconds, Whole
 
 
 def _interceptor(name: str) -> str:
@@ -87,6 +87,10 @@ class Settings(Section):
     plane: Literal["grpcio", "native"] = "native"
     """What forwards the calls. `native` is invisible to both sides and fast; `grpcio` runs interceptors
     written in Python."""
+    forward_client_address: Flag = False
+    """Whether the model server is told the client's IP address, in `x-forwarded-for`. What a client sends
+    under that name is then taken out; otherwise it goes on like any metadata, and the model server must not
+    trust it."""
     threads: Whole = Field(default=1, ge=1, le=256)
     """Threads of the native plane. One forwards as much as a core can."""
     versions: dict[Name, Version] = Field(min_length=1, max_length=64)

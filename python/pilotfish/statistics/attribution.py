@@ -79,11 +79,11 @@ class AttributionDetector:
         labels: npt.ArrayLike,
         *,
         classes: int = 2,
-        tolerance: float = 0.002,
-        arl: float = 1_000_000,
-        delta: float = 0.01,
-        pane_rows: int = 100,
-        clear_after: int = 2,
+        tolerance: float = _core.TOLERANCE,
+        arl: float = _core.ARL,
+        delta: float = _core.DELTA,
+        pane_rows: int = _core.PANE_ROWS,
+        clear_after: int = _core.CLEAR_AFTER,
     ) -> None:
         settings = (classes, tolerance, arl, delta, pane_rows, clear_after)
         try:

@@ -66,7 +66,7 @@ class EDetector:
         profile: The reference; every feature of it is watched, use :meth:`Profile.only` for some.
         arl: Mean rows between false alarms, at least ("average run length").
         tolerance: Relative entropy from the profile, in nats, below which nothing is a change at any volume.
-            0.002 is a mean moved by 0.06 standard deviations.
+            0.0002, the default, is a mean moved by 0.02 standard deviations.
         delta: Probability, over all features, that the profile misleads because its rows are few.
         pane_rows: Rows that are judged together. Fewer find large changes sooner.
 
@@ -78,9 +78,9 @@ class EDetector:
         self,
         profile: Profile,
         *,
-        arl: int = 1_000_000,
-        tolerance: float = 0.002,
-        delta: float = 0.01,
+        arl: int = _core.ARL,
+        tolerance: float = _core.TOLERANCE,
+        delta: float = _core.DELTA,
         pane_rows: int = 1_000,
     ) -> None:
         alarm = {"arl": arl, "tolerance": tolerance, "delta": delta}

@@ -47,10 +47,10 @@ class LossDetector:
         *,
         bound: float = 1.0,
         tolerance: float = 0.01,
-        arl: float = 1_000_000,
-        delta: float = 0.01,
-        pane_rows: int = 100,
-        clear_after: int = 2,
+        arl: float = _core.ARL,
+        delta: float = _core.DELTA,
+        pane_rows: int = _core.PANE_ROWS,
+        clear_after: int = _core.CLEAR_AFTER,
     ) -> None:
         losses = np.asarray(reference, np.float64)
         try:

@@ -70,11 +70,11 @@ class JointDetector:
         principal: bool = True,
         seed: int = 0,
         bins: int = 32,
-        tolerance: float = 0.002,
-        arl: float = 1_000_000,
-        delta: float = 0.01,
-        pane_rows: int = 100,
-        clear_after: int = 2,
+        tolerance: float = _core.TOLERANCE,
+        arl: float = _core.ARL,
+        delta: float = _core.DELTA,
+        pane_rows: int = _core.PANE_ROWS,
+        clear_after: int = _core.CLEAR_AFTER,
     ) -> None:
         wanted: dict[str, Any] = {"features": features, "pairs": pairs, "principal": principal, "seed": seed}
         alarm: dict[str, Any] = {

@@ -7,8 +7,9 @@ use pilotfish_core::attribution::detector::{self, Attribution, Part, Split};
 use pilotfish_core::attribution::{Cells, Divergence};
 use pilotfish_core::detect::AlarmState;
 use pilotfish_core::detect::edetector::Finding;
+use pilotfish_core::detect::edetector::terms::Terms;
 use pilotfish_core::detect::harm::{self, HarmDetector};
-use pilotfish_core::detect::loss::{Harmless, Losses};
+use pilotfish_core::detect::loss::Losses;
 use pilotfish_core::profile::autocorrelation::Series;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -40,14 +41,8 @@ impl LossDetector {
         let values = reference.as_array().to_vec();
         let mut losses = Losses::new(bound).map_err(Error::from)?;
         losses.update(&values);
-        let watched = harm::Watched {
-            pane_rows,
-            arl,
-            harmless: Harmless { tolerance, delta },
-            clear_after,
-            autocorrelation_time: Some(time_of(&values)),
-        };
-        let detector = HarmDetector::new(&losses, watched).map_err(Error::from)?;
+        let terms = Terms { pane_rows, arl, tolerance, delta, clear_after };
+        let detector = HarmDetector::new(&losses, terms, Some(time_of(&values))).map_err(Error::from)?;
         Ok(LossDetector { inner: Mutex::new(detector) })
     }
 
@@ -91,10 +86,9 @@ impl AttributionDetector {
     ) -> PyResult<AttributionDetector> {
         let cells = counted(&scores, &labels, classes)?;
         let numbers: Vec<f64> = labels.as_array().iter().map(|&label| label as f64).collect();
-        let autocorrelation_time = Some(time_of(&numbers).max(time_of(&scores.as_array().to_vec())));
-        let watched =
-            detector::Watched { pane_rows, arl, tolerance, delta, clear_after, autocorrelation_time };
-        let attribution = Attribution::new(&cells, watched).map_err(Error::from)?;
+        let time = time_of(&numbers).max(time_of(&scores.as_array().to_vec()));
+        let terms = Terms { pane_rows, arl, tolerance, delta, clear_after };
+        let attribution = Attribution::new(&cells, terms, Some(time)).map_err(Error::from)?;
         Ok(AttributionDetector { inner: Mutex::new(attribution) })
     }
 

@@ -17,6 +17,7 @@ mod plane;
 mod profile;
 mod state;
 
+use pilotfish_core::detect::edetector::terms;
 use pyo3::prelude::*;
 
 /// `pilotfish._core`.
@@ -45,6 +46,11 @@ mod _core {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("ARL", terms::ARL)?;
+        module.add("TOLERANCE", terms::TOLERANCE)?;
+        module.add("DELTA", terms::DELTA)?;
+        module.add("CLEAR_AFTER", terms::CLEAR_AFTER)?;
+        module.add("PANE_ROWS", terms::PANE_ROWS)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

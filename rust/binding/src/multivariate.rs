@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use numpy::{PyArray2, PyReadonlyArray2};
 use pilotfish_core::detect::AlarmState;
+use pilotfish_core::detect::edetector::terms::Terms;
 use pilotfish_core::error::ConfigurationError;
 use pilotfish_core::multivariate::builder::{self, JointBuilder};
 use pilotfish_core::multivariate::comoments::{self, CorrelationDistance};
@@ -114,7 +115,7 @@ impl JointDetector {
     ) -> PyResult<JointDetector> {
         let width = reference.as_array().ncols();
         let values: Vec<f64> = reference.as_array().iter().copied().collect();
-        let watched = detector::Watched { pane_rows, arl, tolerance, delta, clear_after };
+        let terms = Terms { pane_rows, arl, tolerance, delta, clear_after };
         let made = py.detach(|| {
             let wanted = Wanted { features, pairs, principal, seed };
             let mut builder = JointBuilder::new("x", width, bins, wanted);
@@ -125,7 +126,7 @@ impl JointDetector {
                     values.len()
                 ))
             })?;
-            detector::JointDetector::new(joint, references, watched)
+            detector::JointDetector::new(joint, references, terms)
         });
         let inner = made.map_err(Error::from)?;
         let names = inner.joint().names(&columns);

@@ -65,14 +65,23 @@ fn closing(features: usize) {
     let pane = (with - without).max(0.0);
     println!("{:>8.2} ms to close a pane of {features} features", pane / 1e6);
     println!("{:>8.2} µs per feature", pane / 1e3 / features as f64);
+    // Some rows wait to be counted, as they do most of the time.
+    let waiting = Messages::new(ROWS / 8, features);
+    waiting.observe(&mut closing, 0, 0);
     for (what, detail) in [("snapshot", false), ("detailed snapshot", true)] {
-        let spent = per_turn(20, || _ = black_box(closing.snapshot(detail)));
-        println!("{:>8.2} ms for a {what}", spent / 1e6);
-        let snapshot = closing.snapshot(detail);
+        let spent = per_turn(100, || _ = black_box(closing.copied(detail)));
+        println!("{:>8.2} ms during which the observer waits for a {what}", spent / 1e6);
+        let copy = closing.copied(detail);
+        let spent = per_turn(20, || _ = black_box(copy.snapshot(detail)));
+        println!("{:>8.2} ms for the {what}, after that", spent / 1e6);
+        let snapshot = copy.snapshot(detail);
         let spent = per_turn(20, || _ = black_box(serde_json::to_string(&snapshot)));
         let length = serde_json::to_string(&snapshot).map_or(0, |text| text.len());
         println!("{:>8.2} ms for its JSON of {} KiB", spent / 1e6, length / 1024);
     }
+    // A copy is stored once: each is made anew.
+    let spent = per_turn(20, || _ = black_box(closing.copied(true).stored()));
+    println!("{:>8.2} ms for a copy with all that survives a restart", spent / 1e6);
 }
 
 /// Bytes per feature once every window is full.

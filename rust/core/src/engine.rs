@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::call::{Nanos, Outcome, Role, VersionId};
 use crate::error::ConfigurationError;
-use crate::fleet::{AlarmCounts, Fleet, NumberedEvent, Observation, Watched};
+use crate::fleet::{AlarmCounts, Fleet, ModelCopy, NumberedEvent, Observation, Watched};
 use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
 use crate::lock::lock;
 use crate::monitor::{Lost, MonitorConfig, Resumption};
@@ -188,9 +188,9 @@ impl Engine {
         let statistics = self.statistics().clone();
         let mut fleet = lock(&self.fleet);
         fleet.tick(now);
-        let (models, alarms) = (fleet.models(detail), fleet.alarms());
-        let series_overflow = fleet.overflow();
+        let (copies, alarms, series_overflow) = (fleet.copied(detail), fleet.alarms(), fleet.overflow());
         drop(fleet);
+        let models = copies.into_iter().map(|copy| copy.snapshot(detail)).collect();
         Snapshot {
             version: env!("CARGO_PKG_VERSION"),
             plane: self.plane.clone(),
@@ -209,19 +209,22 @@ impl Engine {
         }
     }
 
-    /// Everything that must survive a restart, as a file; `clock` names the clock of `now`. One model is copied at a
-    /// time, so that the observer never waits for all of them.
+    /// Everything that must survive a restart, as a file; `clock` names the clock of `now`. The observer waits only while
+    /// one model is copied.
     ///
     /// # Errors
     /// It cannot be encoded.
     pub fn state(&self, clock: &str, now: Nanos) -> Result<Vec<u8>, StateError> {
-        let (keys, alarms) = {
-            let fleet = lock(&self.fleet);
-            (fleet.keys(), fleet.alarms())
-        };
-        let monitors = keys.iter().filter_map(|key| lock(&self.fleet).stored(key)).collect();
-        let AlarmCounts { raised, cleared, .. } = alarms;
+        let keys = lock(&self.fleet).keys();
+        let monitors = keys.iter().filter_map(|key| self.copied(key)?.stored()).collect();
+        // Read last: an alarm in between skips a number of the sequence, else it would take one twice.
+        let AlarmCounts { raised, cleared, .. } = lock(&self.fleet).alarms();
         State { clock: clock.into(), at: now, raised, cleared, monitors }.to_bytes()
+    }
+
+    /// The lock is let go before whoever asked goes on with the copy.
+    fn copied(&self, key: &(String, VersionId)) -> Option<ModelCopy> {
+        lock(&self.fleet).copied_one(key)
     }
 
     /// Goes on where a state file stopped; what of it was lost, and why. Never fails: what cannot be taken up begins

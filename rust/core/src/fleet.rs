@@ -51,6 +51,14 @@ pub struct NumberedEvent {
     pub event: AlarmEvent,
 }
 
+/// One model × version as it was at one moment.
+#[derive(Debug)]
+pub struct ModelCopy {
+    model: String,
+    version: String,
+    monitor: Monitor,
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelSnapshot {
     pub model: String,
@@ -132,16 +140,16 @@ impl Fleet {
         }
     }
 
-    pub fn models(&mut self, detail: bool) -> Vec<ModelSnapshot> {
-        self.monitors.values_mut().flat_map(BTreeMap::values_mut).for_each(Monitor::settle);
+    /// All that is watched, as it is now: whoever looks at it holds up nobody. Histograms only if asked for.
+    pub fn copied(&self, histograms: bool) -> Vec<ModelCopy> {
         let all = self.monitors.iter().flat_map(|(version, models)| {
-            models.iter().map(|(model, monitor)| ModelSnapshot {
+            models.iter().map(|(model, monitor)| ModelCopy {
                 model: model.clone(),
                 version: self.name(*version),
-                monitor: monitor.snapshot(detail),
+                monitor: monitor.copied(histograms),
             })
         });
-        let mut all: Vec<ModelSnapshot> = all.collect();
+        let mut all: Vec<ModelCopy> = all.collect();
         all.sort_by(|one, other| one.model.cmp(&other.model)); // stable: versions of a model stay in their order
         all
     }
@@ -154,10 +162,10 @@ impl Fleet {
         self.monitors.iter().flat_map(of).collect()
     }
 
-    /// What one of them must not forget; `None` while it is learning.
-    pub fn stored(&mut self, key: &(String, VersionId)) -> Option<Entry> {
-        let monitor = self.monitors.get_mut(&key.1)?.get_mut(&key.0)?.stored()?;
-        Some(Entry { model: key.0.clone(), version: self.name(key.1), monitor })
+    /// One of them as it is now, with its histograms.
+    pub fn copied_one(&self, key: &(String, VersionId)) -> Option<ModelCopy> {
+        let monitor = self.monitors.get(&key.1)?.get(&key.0)?.copied(true);
+        Some(ModelCopy { model: key.0.clone(), version: self.name(key.1), monitor })
     }
 
     /// Goes on where `state` stopped. What is watched already stays as it is; what cannot be taken up is named.
@@ -241,6 +249,19 @@ impl Fleet {
 
     fn name(&self, version: VersionId) -> String {
         self.watched.get(&version).map(|watched| watched.name.as_ref().to_owned()).unwrap_or_default()
+    }
+}
+
+// === impl ModelCopy ===
+
+impl ModelCopy {
+    pub fn snapshot(self, detail: bool) -> ModelSnapshot {
+        ModelSnapshot { monitor: self.monitor.snapshot(detail), model: self.model, version: self.version }
+    }
+
+    /// What must not be forgotten of it; `None` while it is learning.
+    pub fn stored(mut self) -> Option<Entry> {
+        Some(Entry { monitor: self.monitor.stored()?, model: self.model, version: self.version })
     }
 }
 

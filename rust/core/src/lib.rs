@@ -24,6 +24,7 @@ pub mod multivariate;
 pub mod performance;
 pub mod policy;
 pub mod profile;
+mod random;
 pub mod route;
 pub mod sample;
 pub mod shadow;

@@ -235,7 +235,29 @@ impl Monitor {
         }
     }
 
-    /// Counts the rows that wait to be counted together: a snapshot then need not look at each of them.
+    /// What [`Monitor::snapshot`] and [`Monitor::stored`] show of it now; histograms, which a plain snapshot does not
+    /// show, only if asked for. It costs a small part of either, so that whoever holds a lock may let it go first.
+    #[must_use]
+    pub fn copied(&self, histograms: bool) -> Monitor {
+        Monitor {
+            config: Arc::clone(&self.config),
+            named: Arc::clone(&self.named),
+            model: self.model.clone(),
+            profile: self.profile.clone(),
+            phase: self.phase,
+            inputs: self.inputs,
+            outputs: self.outputs,
+            roster: self.roster.copied(histograms),
+            schema: self.schema.clone(),
+            joints: JointWatches::default(),
+            scores: self.scores.clone(),
+            discovery: self.discovery,
+            evidence: Vec::new(),
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Counts the rows that wait to be counted together.
     pub fn settle(&mut self) {
         self.roster.drain(Direction::Input);
         self.roster.drain(Direction::Output);

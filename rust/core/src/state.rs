@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 16] = b"pilotfish-state\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Bytes in front of the body.
 const HEAD: usize = MAGIC.len() + 4 + 8 + 32;
@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn another_version_is_told_from_damage() {
         let mut bytes = state().to_bytes().unwrap();
-        bytes[16] = 2;
+        bytes[16] = VERSION as u8 + 1;
         assert_eq!(State::from_bytes(&bytes), Err(Lost::Newer));
-        bytes[16] = 0;
+        bytes[16] = VERSION as u8 - 1;
         assert_eq!(State::from_bytes(&bytes), Err(Lost::Older));
     }
 

@@ -26,6 +26,9 @@ pub struct PlaneConfig {
     /// Whether kept calls carry their messages.
     #[serde(default)]
     pub payloads: bool,
+    /// Whether the model server is told the client's address.
+    #[serde(default)]
+    pub forward_client_address: bool,
     /// Kept calls that may wait to be fetched.
     #[serde(default = "kept")]
     pub kept: usize,

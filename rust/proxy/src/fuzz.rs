@@ -7,6 +7,7 @@ use http::HeaderValue;
 
 pub use crate::frames::FrameCounts;
 use crate::frames::Frames;
+use crate::seed::Seeds;
 use crate::splitter::{Found, Splitter};
 use crate::status::{Status, UNKNOWN};
 
@@ -35,12 +36,14 @@ pub fn split(frames: &[&[u8]], most: usize) -> Split {
 
 /// What the HTTP/2 library is given of what a peer sent in these pieces, and what was counted.
 pub fn received(pieces: &[&[u8]]) -> (Vec<u8>, FrameCounts) {
-    let (mut frames, mut given) = (Frames::of_client(), Vec::new());
+    let mut frames = Frames::of_client(Seeds::fixed(1));
+    let (mut given, mut held) = (Vec::new(), Vec::new());
     for piece in pieces {
-        let start = given.len();
-        given.extend_from_slice(piece);
-        frames.pass(&mut given[start..]);
+        held.extend_from_slice(piece);
+        let whole = frames.pass(&mut held);
+        given.extend(held.drain(..whole));
     }
+    given.extend(held);
     (given, frames.counts())
 }
 

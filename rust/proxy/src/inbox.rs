@@ -72,14 +72,16 @@ impl Inbox {
     }
 
     /// Reads as much as there is, once, and hands over what there is room for. Ready with the bytes that were read.
+    /// So many bytes need room before those that are read.
     pub fn poll_read(
         &mut self,
         into: &mut ReadBuf<'_>,
+        before: usize,
         mut read: impl FnMut(&mut ReadBuf<'_>) -> Poll<io::Result<()>>,
     ) -> Poll<io::Result<usize>> {
-        if into.remaining() >= LARGE_READ {
-            let before = into.filled().len();
-            return read(into).map_ok(|()| into.filled().len() - before);
+        if into.remaining() >= before + LARGE_READ {
+            let filled = into.filled().len();
+            return read(into).map_ok(|()| into.filled().len() - filled);
         }
         let mut bytes = self.buffers.take();
         let mut ahead = ReadBuf::new(&mut bytes);
@@ -105,7 +107,7 @@ mod tests {
         let mut inbox = Inbox::new(Rc::clone(&buffers));
         let mut room = [0; 3];
         let mut into = ReadBuf::new(&mut room);
-        let read = inbox.poll_read(&mut into, |ahead| {
+        let read = inbox.poll_read(&mut into, 0, |ahead| {
             ahead.put_slice(b"abcdefg");
             Poll::Ready(Ok(()))
         });
@@ -126,10 +128,10 @@ mod tests {
         let buffers = Rc::new(Buffers::default());
         let mut inbox = Inbox::new(Rc::clone(&buffers));
         let mut room = [0; 3];
-        let end = inbox.poll_read(&mut ReadBuf::new(&mut room), |_| Poll::Ready(Ok(())));
+        let end = inbox.poll_read(&mut ReadBuf::new(&mut room), 0, |_| Poll::Ready(Ok(())));
         assert!(matches!(end, Poll::Ready(Ok(0))));
-        let lost =
-            inbox.poll_read(&mut ReadBuf::new(&mut room), |_| Poll::Ready(Err(io::ErrorKind::Other.into())));
+        let lost = inbox
+            .poll_read(&mut ReadBuf::new(&mut room), 0, |_| Poll::Ready(Err(io::ErrorKind::Other.into())));
         assert!(matches!(lost, Poll::Ready(Err(_))));
         assert_eq!(buffers.0.borrow().len(), 1);
     }

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod alias;
 mod call;
 mod clock;
 mod config;
@@ -14,10 +15,12 @@ mod counters;
 mod deadline;
 mod exchange;
 mod failure;
+mod forwarded;
 mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 mod headers;
+mod hpack;
 mod inbox;
 mod kept;
 mod link;

@@ -5,6 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use h2::client::{self, Connection, ResponseFuture, SendRequest};
 use http::Request;
 
 use crate::address::Address;
+use crate::alias::Alias;
 use crate::config::Limits;
 use crate::frames::Frames;
 use crate::inbox::Buffers;
@@ -33,6 +35,7 @@ pub struct Link {
     leases: Cell<usize>,
     /// Whether the server has ever answered on it.
     answered: Cell<bool>,
+    outlet: Outlet,
 }
 
 // === impl Link ===
@@ -71,6 +74,7 @@ impl Link {
             open: Cell::new(true),
             leases: Cell::new(0),
             answered: Cell::new(false),
+            outlet: driver.outlet.clone(),
         };
         driver.outlet.gather();
         Ok((link, driver))
@@ -86,6 +90,9 @@ impl Link {
         let Some(sender) = sender.as_mut() else { return Err(Refused::Closed(request.into())) };
         if !takes_calls(sender) {
             return Err(Refused::Closed(request.into()));
+        }
+        if let Some(alias) = request.extensions().get::<Arc<Alias>>() {
+            self.outlet.lift(alias);
         }
         let streams = sender.send_request(request, end).map_err(Refused::Failed)?;
         // A handle waits with a call that has to wait for a free stream; a fresh one does not. To be asked before the

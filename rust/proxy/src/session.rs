@@ -15,12 +15,14 @@ use tokio::sync::Mutex;
 
 use crate::call;
 use crate::config::Limits;
+use crate::forwarded::{self, Forwarded};
 use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
 use crate::pool::Pool;
+use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
-use crate::tls::Forwarded;
+use crate::tls::FORWARDED_CERTIFICATE;
 use crate::worker::{Phase, Shared, Worker};
 
 /// Calls of one client that are begun before others get their turn.
@@ -33,8 +35,9 @@ const REMEMBERED_RESETS: usize = 1024;
 pub struct Session {
     pub worker: Rc<Worker>,
     peer: Arc<str>,
-    /// What the model server is told of the client's certificate.
-    forwarded: Forwarded,
+    /// What the model server is told of the client.
+    certificate: Forwarded,
+    address: Forwarded,
     calls: Cell<usize>,
     /// Calls that were looked at, or counted because they never will be.
     accounted: Cell<u64>,
@@ -91,7 +94,7 @@ async fn shake_hands(
         None => (Stream::Plain(stream), Forwarded::Untouched),
         Some(tls) => stream.accept(&tls, &worker.buffers).await.ok()?,
     };
-    let socket = Socket::new(stream, Frames::of_client(), &worker.buffers);
+    let socket = Socket::new(stream, Frames::of_client(Seeds::from_system()), &worker.buffers);
     let outlet = socket.outlet();
     let connection = builder(&worker.shared.config.limits).handshake(socket).await.ok()?;
     Some((connection, outlet, forwarded))
@@ -100,11 +103,14 @@ async fn shake_hands(
 // === impl Session ===
 
 impl Session {
-    fn new(worker: Rc<Worker>, peer: String, forwarded: Forwarded) -> Session {
+    fn new(worker: Rc<Worker>, peer: String, certificate: Forwarded) -> Session {
+        let told = worker.shared.config.forward_client_address;
+        let address = if told { Forwarded::address(&peer) } else { Forwarded::Untouched };
         Session {
             worker,
             peer: peer.into(),
-            forwarded,
+            certificate,
+            address,
             calls: Cell::new(0),
             accounted: Cell::new(0),
             leaving: Cell::new(false),
@@ -120,7 +126,8 @@ impl Session {
 
     /// Puts in what the model server is told of the client, and takes out what the client says of itself in its place.
     pub fn identify(&self, headers: &mut HeaderMap) {
-        self.forwarded.apply(headers);
+        self.certificate.apply(FORWARDED_CERTIFICATE, headers);
+        self.address.apply(forwarded::ADDRESS, headers);
     }
 
     /// The connection for calls to a model server.
@@ -178,7 +185,10 @@ impl Session {
             tokio::select! {
                 biased;
                 accepted = self.accept(&mut connection, outlet) => match accepted {
-                    Ok((request, respond)) => {
+                    Ok((mut request, respond)) => {
+                        if let Some(alias) = outlet.alias_of(request.uri()) {
+                            request.extensions_mut().insert(alias);
+                        }
                         last_call = Instant::now();
                         self.begin(request, respond);
                         in_a_row += 1;

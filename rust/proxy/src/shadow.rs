@@ -52,6 +52,7 @@ impl Copy {
         if request.uri().authority().is_none() {
             *copy.version_mut() = Version::HTTP_11;
         }
+        *copy.extensions_mut() = request.extensions().clone();
         *copy.headers_mut() = request.headers().clone();
         copy.headers_mut().insert("x-pilotfish-shadow", HeaderValue::from_static("1"));
         Copy(copy)

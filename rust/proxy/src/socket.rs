@@ -8,10 +8,13 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use http::Uri;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::alias::{Alias, Lifted};
 use crate::frames::{FrameCounts, Frames};
 use crate::inbox::{Buffers, Inbox};
 use crate::stream::Stream;
@@ -41,7 +44,7 @@ pub struct Socket {
 
 /// The writing side of a socket, for whoever polls the connection that owns it: gathers small writes from the moment
 /// it is made, and writes them out when it is polled, which must be after each time the connection was.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outlet(Rc<RefCell<Shared>>);
 
 #[derive(Debug)]
@@ -54,6 +57,10 @@ struct Shared {
     /// Bytes read in this turn.
     taken: usize,
     frames: Frames,
+    /// The beginning of a frame, of which the rest must come before the library sees it.
+    held: Vec<u8>,
+    /// Authorities that have another name in what the library writes.
+    lifted: Lifted,
     /// The end of what was to be written when the connection was over: the library's reason is in its GOAWAY only.
     last_words: Vec<u8>,
 }
@@ -69,6 +76,8 @@ impl Socket {
             gathering: false,
             taken: 0,
             frames,
+            held: Vec::new(),
+            lifted: Lifted::default(),
             last_words: Vec::new(),
         };
         Socket { shared: Rc::new(RefCell::new(shared)), inbox: Inbox::new(Rc::clone(buffers)) }
@@ -95,7 +104,7 @@ impl AsyncRead for Socket {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let read = inbox.poll_read(buffer, |into| shared.poll_read(cx, into));
+        let read = inbox.poll_read(buffer, shared.held.len(), |into| shared.poll_read(cx, into));
         read.map_ok(|bytes| shared.taken += bytes)
     }
 }
@@ -143,6 +152,16 @@ impl Outlet {
         self.0.borrow().frames.counts()
     }
 
+    /// The alias that the library knows a call's authority by.
+    pub fn alias_of(&self, uri: &Uri) -> Option<Arc<Alias>> {
+        self.0.borrow().frames.alias_of(uri)
+    }
+
+    /// A call with this alias is about to be sent.
+    pub fn lift(&self, alias: &Arc<Alias>) {
+        self.0.borrow_mut().lifted.add(alias);
+    }
+
     /// Whether the goodbye to the peer gave this reason.
     pub fn has_said(&self, reason: &str) -> bool {
         self.0.borrow().last_words.ends_with(reason.as_bytes())
@@ -151,7 +170,7 @@ impl Outlet {
     /// Whether the library has had every frame, and nothing kept it from working through them.
     pub fn is_settled(&self) -> bool {
         let shared = self.0.borrow();
-        shared.gathered.is_empty() && shared.frames.are_whole()
+        shared.gathered.is_empty() && shared.held.is_empty() && shared.frames.are_whole()
     }
 
     /// Ends a turn: writes what can be written, and lets more be read in the next one. The task is woken when there is
@@ -167,22 +186,48 @@ impl Outlet {
 
 impl Shared {
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = into.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
-        self.frames.pass(&mut into.filled_mut()[before..]);
-        Poll::Ready(Ok(()))
+        let start = into.filled().len();
+        loop {
+            into.put_slice(&self.held);
+            let before = into.filled().len();
+            let read = Pin::new(&mut self.stream).poll_read(cx, into);
+            if !matches!(read, Poll::Ready(Ok(()))) {
+                into.set_filled(start);
+                return read;
+            }
+            if into.filled().len() == before {
+                // The end; what a peer has not finished is the library's to judge.
+                self.held.clear();
+                return read;
+            }
+            let whole = start + self.frames.pass(&mut into.filled_mut()[start..]);
+            self.held.clear();
+            self.held.extend_from_slice(&into.filled()[whole..]);
+            into.set_filled(whole);
+            if whole > start {
+                return read;
+            }
+        }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        if length >= LARGE_WRITE || !self.gathering {
+        if self.lifted.is_empty() && (length >= LARGE_WRITE || !self.gathering) {
             return self.poll_write_through(cx, pieces);
         }
         if self.gathered.len() >= MOST_GATHERED {
             ready!(self.poll_write_out(cx))?;
         }
-        pieces.iter().for_each(|piece| self.gathered.extend_from_slice(piece));
-        Poll::Ready(Ok(length))
+        let start = self.gathered.len();
+        for piece in pieces {
+            let room = 2 * MOST_GATHERED - self.gathered.len();
+            self.gathered.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.len() > room {
+                break;
+            }
+        }
+        self.lifted.lift(&mut self.gathered[start..]);
+        Poll::Ready(Ok(self.gathered.len() - start))
     }
 
     /// Writes what was gathered and these pieces behind it, in one go.
@@ -237,5 +282,111 @@ impl Shared {
     fn all_written(&mut self) {
         self.gathered.clear();
         self.written = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seeds;
+    use crate::stream::Plain;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    fn pair() -> (Socket, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let frames = Frames::of_client(Seeds::fixed(1));
+        (Socket::new(Stream::Plain(Plain::Unix(ours)), frames, &Rc::default()), theirs)
+    }
+
+    /// HEADERS with this authority, not coded, behind it a frame of data.
+    fn call(authority: &str) -> Vec<u8> {
+        let length = u8::try_from(authority.len()).unwrap();
+        let headers = [0, 0, length + 2, 1, 4, 0, 0, 0, 1, 0x41, length];
+        [&headers[..], authority.as_bytes(), &[0, 0, 3, 0, 1, 0, 0, 0, 1], b"end"].concat()
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_comes_byte_by_byte_is_read_as_one_that_comes_whole() {
+        let sent = [PREFACE, &call("10.0.0.1:80,10.0.0.2:80")].concat();
+        let mut seen = Vec::new();
+        for size in [1, 7, sent.len()] {
+            let (mut socket, mut peer) = pair();
+            let outlet = socket.outlet();
+            let mut read = Vec::new();
+            for piece in sent.chunks(size) {
+                peer.write_all(piece).await.unwrap();
+                // The runtime learns of what has come when a task yields.
+                tokio::task::yield_now().await;
+                poll_once(&mut socket, &mut read).await;
+                outlet.poll(&mut Context::from_waker(std::task::Waker::noop()));
+            }
+            assert!(outlet.is_settled());
+            seen.push(read);
+        }
+        assert_eq!(seen[0].len(), sent.len());
+        assert_ne!(seen[0], sent);
+        assert!(seen.iter().all(|read| *read == seen[0]));
+    }
+
+    /// Reads what there is, 16 bytes at a time.
+    async fn poll_once(socket: &mut Socket, read: &mut Vec<u8>) {
+        std::future::poll_fn(|cx| {
+            loop {
+                let mut room = [0; 16];
+                let mut into = ReadBuf::new(&mut room);
+                match Pin::new(&mut *socket).poll_read(cx, &mut into) {
+                    Poll::Ready(result) => result.unwrap(),
+                    Poll::Pending => return Poll::Ready(()),
+                }
+                read.extend_from_slice(into.filled());
+            }
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_is_never_finished_is_handed_over_at_the_end() {
+        let (mut socket, mut peer) = pair();
+        let sent = [PREFACE, &call("10.0.0.1:80,10.0.0.2:80")[..20]].concat();
+        peer.write_all(&sent).await.unwrap();
+        drop(peer);
+        let mut read = Vec::new();
+        socket.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, sent);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_whole_with_and_without_an_alias() {
+        let (mut socket, mut peer) = pair();
+        let mut aliases = crate::alias::Aliases::new(Seeds::fixed(1));
+        let mut call = call("10.0.0.1:80,10.0.0.2:80");
+        aliases.cover(&mut call[9..34]);
+        let uri = format!("http://{}/", std::str::from_utf8(&call[11..34]).unwrap()).parse().unwrap();
+        let alias = aliases.of(&uri).unwrap();
+        let outlet = socket.outlet();
+        outlet.gather();
+        outlet.lift(&alias);
+        let large = vec![b'A'; 200_000];
+        let reader = async {
+            let mut read = vec![0; large.len()];
+            peer.read_exact(&mut read).await.unwrap();
+            read
+        };
+        let writer = async {
+            socket.write_all(&large).await.unwrap();
+            std::future::poll_fn(|cx| {
+                outlet.poll(cx);
+                Poll::<()>::Pending
+            })
+            .await;
+        };
+        let read = tokio::select! {
+            read = reader => read,
+            () = writer => unreachable!(),
+        };
+        assert!(read == large);
     }
 }

@@ -11,8 +11,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::address::Address;
+use crate::forwarded::Forwarded;
 use crate::inbox::{Buffers, Inbox};
-use crate::tls::{Accepting, Connecting, Forwarded};
+use crate::tls::{Accepting, Connecting};
 
 /// Bytes as the operating system hands them over.
 #[derive(Debug)]
@@ -170,7 +171,7 @@ impl AsyncRead for Carrier {
         if inbox.hand_over(into) {
             return Poll::Ready(Ok(()));
         }
-        inbox.poll_read(into, |ahead| Pin::new(&mut *plain).poll_read(cx, ahead)).map_ok(|_| ())
+        inbox.poll_read(into, 0, |ahead| Pin::new(&mut *plain).poll_read(cx, ahead)).map_ok(|_| ())
     }
 }
 

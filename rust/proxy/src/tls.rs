@@ -16,7 +16,7 @@ mod slot;
 pub use certificates::{CertificateConfig, Certificates, VersionTls};
 pub use error::CertificateError;
 pub use files::Contents;
-pub use forwarded::{Forwarded, forwarded_client_certificate};
+pub use forwarded::{NAME as FORWARDED_CERTIFICATE, forwarded_client_certificate};
 pub use side::{Accepting, Connecting};
 pub use slot::{CertificateState, News};
 

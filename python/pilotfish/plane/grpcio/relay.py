@@ -5,6 +5,7 @@ reply was handed to grpcio. Nothing after the reply may delay or fail the call.
 """
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -12,9 +13,9 @@ from grpc import aio
 
 from pilotfish._core import Decision, Engine
 from pilotfish.call import Keep, KeptCall, Metadata
+from pilotfish.plane.grpcio.forwarded import Forwarded
 from pilotfish.plane.grpcio.metadata import Filter
 from pilotfish.plane.grpcio.shadow import Shadows
-from pilotfish.plane.grpcio.tls import Identity
 from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.upstream import Upstreams
 
@@ -39,7 +40,7 @@ def remaining(context: "aio.ServicerContext[bytes, bytes]") -> float | None:
 class Relay:
     """The engine, the upstreams and the way to call them."""
 
-    __slots__ = ("_identity", "_keep", "engine", "filter", "shadows", "transport", "upstreams")
+    __slots__ = ("_forwarded", "_keep", "engine", "filter", "shadows", "transport", "upstreams")
 
     def __init__(
         self,
@@ -48,20 +49,22 @@ class Relay:
         transport: Transport,
         upstreams: Upstreams,
         shadows: Shadows,
-        identity: Identity | None = None,
+        forwarded: Sequence[Forwarded] = (),
     ) -> None:
         self.engine = engine
         self.transport = transport
         self.upstreams = upstreams
         self.shadows = shadows
         self.filter = Filter()
-        self._identity = identity
+        self._forwarded = tuple(forwarded)
         self._keep = keep
 
     def metadata(self, context: "aio.ServicerContext[bytes, bytes]") -> Metadata:
         """What a call carries, as the model server is to see it."""
         received: Metadata = context.invocation_metadata()  # type: ignore[assignment]  # a tuple of pairs, as received
-        return received if self._identity is None else self._identity.apply(context, received)
+        for forwarded in self._forwarded:
+            received = forwarded.apply(context, received)
+        return received
 
     def observe(
         self,

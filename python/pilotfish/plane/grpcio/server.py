@@ -4,7 +4,7 @@ Builds upstreams, transport, shadows and relay in this order, and stops them in 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 import grpc
@@ -16,10 +16,11 @@ from pilotfish.call import Keep
 from pilotfish.errors import AddressInUse
 from pilotfish.plane import UpstreamState
 from pilotfish.plane.grpcio import interceptors
+from pilotfish.plane.grpcio.forwarded import ClientAddress, ClientCertificate, Forwarded
 from pilotfish.plane.grpcio.relay import Relay
 from pilotfish.plane.grpcio.shadow import Shadows
 from pilotfish.plane.grpcio.stream import StreamMethod
-from pilotfish.plane.grpcio.tls import Identity, ServerTls, listener_credentials, server_tls
+from pilotfish.plane.grpcio.tls import ServerTls, listener_credentials, server_tls
 from pilotfish.plane.grpcio.transport import Transport
 from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
@@ -58,7 +59,9 @@ class GrpcioPlane:
         loop = asyncio.get_running_loop()
         transport = _transport(loop)
         self._shadows = Shadows(self._engine, transport, self._shadow_upstreams)
-        relay = Relay(self._engine, self._keep, transport, self._upstreams, self._shadows, self._identity())
+        relay = Relay(
+            self._engine, self._keep, transport, self._upstreams, self._shadows, [*self._forwarded()]
+        )
         handlers = _Handlers(relay, known_unary(settings.unary_methods), loop, intercepted=bool(chain))
         self._server = aio.server(interceptors=chain, options=self._options())
         self._server.add_generic_rpc_handlers((handlers,))
@@ -102,11 +105,12 @@ class GrpcioPlane:
     def _server_tls(self, version: str) -> ServerTls | None:
         return None if self._certificates is None else server_tls(self._certificates, version)
 
-    def _identity(self) -> Identity | None:
+    def _forwarded(self) -> Iterator[Forwarded]:
         tls = self._settings.tls
-        if tls is None or self._certificates is None or not tls.forward_client_certificate:
-            return None
-        return Identity(self._certificates)
+        if tls is not None and self._certificates is not None and tls.forward_client_certificate:
+            yield ClientCertificate(self._certificates)
+        if self._settings.forward_client_address:
+            yield ClientAddress()
 
     def _options(self) -> list[tuple[str, int]]:
         limits = self._settings.limits

@@ -1,21 +1,15 @@
 """TLS as far as grpcio carries it.
 
 The listener's files are asked for at every handshake, so new ones are used at once. A channel keeps what it
-was made with: a new certificate for a model server is used after a restart. The identity of a client goes on
-as ``x-forwarded-client-cert``, made by the same code as on the native plane.
+was made with: a new certificate for a model server is used after a restart.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import grpc
 
-from pilotfish._core import Certificates, forwarded_client_certificate
-from pilotfish.call import Metadata
+from pilotfish._core import Certificates
 from pilotfish.settings.tls import ListenerTls
-
-FORWARDED = "x-forwarded-client-cert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +40,3 @@ def listener_credentials(certificates: Certificates, settings: ListenerTls) -> g
         return grpc.ssl_server_certificate_configuration([pair], files.get("client_ca"))
 
     return grpc.dynamic_ssl_server_credentials(fetch(), fetch, require_client_authentication=requires)
-
-
-class Identity:
-    """Tells the model server who the client is, and takes out what the client says of itself in its place."""
-
-    __slots__ = ("_certificates", "_value")
-
-    def __init__(self, certificates: Certificates) -> None:
-        self._certificates = certificates
-        self._value = lru_cache(1024)(forwarded_client_certificate)
-
-    def apply(self, context: Any, metadata: Metadata) -> Metadata:
-        """The metadata that goes on."""
-        rest = tuple(entry for entry in metadata if entry[0] != FORWARDED)
-        shown = context.auth_context().get("x509_pem_cert")
-        own = (self._certificates.contents(None) or {})["certificate"]
-        value = self._value(shown[0], own) if shown else None
-        return rest if value is None else (*rest, (FORWARDED, value))

@@ -7,6 +7,7 @@
 use super::given::Given;
 use super::{Cells, Divergence, Groups};
 use crate::detect::discovery::discover;
+use crate::detect::edetector::terms::Terms;
 use crate::detect::edetector::{EDetector, Finding, Pane, Plan};
 use crate::detect::{AlarmState, Mark};
 use crate::error::ConfigurationError;
@@ -14,21 +15,6 @@ use crate::sketch::binning::{self, Binning};
 use crate::sketch::bins::Bins;
 use serde::Serialize;
 use std::sync::Arc;
-
-/// How rows are watched.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Watched {
-    pub pane_rows: u64,
-    /// Mean rows between false alarms, at least.
-    pub arl: f64,
-    /// Relative entropy in nats, of the scores, and of the labels given a score, that is no change.
-    pub tolerance: f64,
-    /// Probability that the reference misleads.
-    pub delta: f64,
-    pub clear_after: u32,
-    /// Rows of the reference that are worth one independent row, where their order is known.
-    pub autocorrelation_time: Option<f64>,
-}
 
 /// What has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +51,7 @@ pub struct Alarm {
 /// Watches rows whose labels are known.
 #[derive(Clone, Debug)]
 pub struct Attribution {
-    watched: Watched,
+    terms: Terms,
     reference: Cells,
     groups: Groups,
     score_bins: Bins,
@@ -84,25 +70,32 @@ const RECENT_MAX: usize = 64;
 // === impl Attribution ===
 
 impl Attribution {
+    /// `time` is how many rows of the reference are worth one independent row, where their order is known. The tolerance
+    /// is that of the scores, and of the labels given a score.
+    ///
     /// # Errors
-    /// Without rows, and for settings out of range.
-    pub fn new(reference: &Cells, watched: Watched) -> Result<Attribution, ConfigurationError> {
-        watched.check()?;
+    /// Without rows, and for terms out of range.
+    pub fn new(
+        reference: &Cells,
+        terms: Terms,
+        time: Option<f64>,
+    ) -> Result<Attribution, ConfigurationError> {
+        terms.check()?;
         if reference.rows() == 0 {
             return Err(ConfigurationError(
                 "the reference has no row with a score and a label: give it some".into(),
             ));
         }
-        let time = watched.autocorrelation_time;
-        let delta = 0.5 * watched.delta;
-        let given = Given::new(reference, watched.tolerance, delta, time);
+        let Terms { tolerance, delta, .. } = terms;
+        let delta = 0.5 * delta;
+        let given = Given::new(reference, tolerance, delta, time);
         let label = given.plan(reference, time);
         let score_bins = bins_of(reference, &given.groups);
-        let score = Plan::new(&score_bins, time, watched.tolerance, delta);
+        let score = Plan::new(&score_bins, time, tolerance, delta);
         let mut open = reference.clone();
         open.clear();
         Ok(Attribution {
-            watched,
+            terms,
             reference: reference.clone(),
             groups: given.groups,
             score_bins,
@@ -119,7 +112,7 @@ impl Attribution {
         let mut alarms = Vec::new();
         for (score, label) in rows {
             self.open.add(score, label);
-            if self.open.rows() >= self.watched.pane_rows {
+            if self.open.rows() >= self.terms.pane_rows {
                 self.close(&mut alarms);
             }
         }
@@ -137,12 +130,12 @@ impl Attribution {
         self.label.update(&Pane { counts: &labels, start, end, stake });
         self.remember(start);
         let mut evidence = [self.score.capital(), self.label.capital()];
-        let level = discover(&mut evidence, self.watched.arl).level;
+        let level = discover(&mut evidence, self.terms.arl).level;
         self.judge(level, alarms);
     }
 
     fn judge(&mut self, level: f64, alarms: &mut Vec<Alarm>) {
-        let clear_after = self.watched.clear_after;
+        let clear_after = self.terms.clear_after;
         if [&self.score, &self.label].iter().all(|detector| detector.verdict(level, clear_after).is_none()) {
             return;
         }
@@ -227,40 +220,6 @@ fn counted(binning: &Arc<Binning>, cells: &Cells, groups: &Groups) -> Bins {
     }
     let bins = Bins::from_cells(Arc::clone(binning), counts, &[], [0; 2]);
     bins.unwrap_or_else(|| Bins::new(Arc::clone(binning)))
-}
-
-// === impl Watched ===
-
-impl Default for Watched {
-    fn default() -> Watched {
-        Watched {
-            pane_rows: 100,
-            arl: 1e6,
-            tolerance: 0.002,
-            delta: 0.01,
-            clear_after: 2,
-            autocorrelation_time: None,
-        }
-    }
-}
-
-impl Watched {
-    fn check(&self) -> Result<(), ConfigurationError> {
-        let Watched { pane_rows, arl, tolerance, delta, .. } = *self;
-        let sane = pane_rows > 0
-            && arl.is_finite()
-            && arl >= 1.0
-            && (0.0..=10.0).contains(&tolerance)
-            && delta > 0.0
-            && delta <= 0.5;
-        if sane {
-            return Ok(());
-        }
-        Err(ConfigurationError(format!(
-            "pane_rows {pane_rows}, arl {arl}, tolerance {tolerance}, delta {delta}: write at least 1 row, an arl from 1, \
-             a tolerance from 0 to 10, a delta above 0 and up to 0.5"
-        )))
-    }
 }
 
 #[cfg(test)]

@@ -1,25 +1,16 @@
 //! Which part a change is found in, and that the parts add up.
 
-use super::detector::{Attribution, Part, Watched};
+use super::detector::{Attribution, Part};
 use super::*;
 use crate::detect::AlarmState;
+use crate::detect::edetector::terms::Terms;
+use crate::random::Random;
 use proptest::prelude::*;
 
 /// Probability of label 1 given a score.
 type Concept = fn(f64) -> f64;
 
-/// SplitMix64.
-struct Random(u64);
-
 impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
     /// A row whose score is u^`power` and whose label is 1 with probability `concept(score)`.
     fn row(&mut self, power: f64, concept: Concept) -> (f64, usize) {
         let score = self.uniform().powf(power);
@@ -49,7 +40,7 @@ fn cells(rows: usize, seed: u64, power: f64, concept: Concept) -> Cells {
 }
 
 fn attribution(seed: u64) -> Attribution {
-    Attribution::new(&cells(20_000, seed, 1.0, honest), Watched::default()).unwrap()
+    Attribution::new(&cells(20_000, seed, 1.0, honest), Terms::default(), None).unwrap()
 }
 
 #[test]
@@ -88,10 +79,15 @@ fn an_unchanged_stream_raises_nothing() {
 
 #[test]
 fn evidence_for_the_concept_does_not_grow_however_the_scores_move() {
-    let (mut watched, mut random) = (attribution(1), Random(2));
-    watched.update((0..100_000).map(|_| random.row(6.0, honest)));
-    let (score, label) = watched.evidence_bits();
-    assert!(score > 500.0 && label < 13.0, "{score} {label}");
+    // Scores that move within a group take the labels of that group with them: the further, the larger a tolerance of it.
+    for (power, tolerance) in [(2.0, Terms::default().tolerance), (6.0, 0.002)] {
+        let terms = Terms { tolerance, ..Terms::default() };
+        let mut watched = Attribution::new(&cells(20_000, 1, 1.0, honest), terms, None).unwrap();
+        let mut random = Random(2);
+        watched.update((0..100_000).map(|_| random.row(power, honest)));
+        let (score, label) = watched.evidence_bits();
+        assert!(score > 500.0 && label < 10.0, "{power}: {score} {label}");
+    }
 }
 
 #[test]
@@ -105,10 +101,10 @@ fn a_change_that_passes_is_cleared() {
 
 #[test]
 fn settings_out_of_range_and_empty_references_are_refused() {
-    let empty = Attribution::new(&Cells::new(2).unwrap(), Watched::default()).err().unwrap();
+    let empty = Attribution::new(&Cells::new(2).unwrap(), Terms::default(), None).err().unwrap();
     assert!(empty.to_string().contains("give it some"));
-    let watched = Watched { pane_rows: 0, ..Watched::default() };
-    assert!(Attribution::new(&cells(10, 1, 1.0, honest), watched).is_err());
+    let broken = Terms { pane_rows: 0, ..Terms::default() };
+    assert!(Attribution::new(&cells(10, 1, 1.0, honest), broken, None).is_err());
     assert!(Cells::new(1).is_none() && Cells::new(17).is_none());
     let mut cells = Cells::new(2).unwrap();
     [(f64::NAN, 0), (0.5, 2), (1.5, 1), (0.5, 1)]
@@ -132,7 +128,7 @@ fn labels_of_many_classes_are_watched_too() {
         let (score, label) = row(0);
         reference.add(score, label);
     });
-    let mut watched = Attribution::new(&reference, Watched::default()).unwrap();
+    let mut watched = Attribution::new(&reference, Terms::default(), None).unwrap();
     assert_eq!(watched.update((0..10_000).map(|_| row(0))), []);
     let alarms = watched.update((0..1_000).map(|_| row(1)));
     assert_eq!(alarms.first().map(|alarm| alarm.part), Some(Part::LabelGivenScore));

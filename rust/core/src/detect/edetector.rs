@@ -23,6 +23,7 @@ mod growth;
 pub mod screen;
 pub mod slack;
 pub mod tempo;
+pub mod terms;
 
 use super::{AlarmState, Mark};
 use bets::{Bets, Null};

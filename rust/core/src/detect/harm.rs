@@ -1,26 +1,15 @@
 //! Watches the losses of rows as their labels come in.
 
+use super::edetector::terms::Terms;
 use super::edetector::{EDetector, Finding, Pane, bits};
-use super::loss::{Harmless, Losses};
+use super::loss::Losses;
 use super::{AlarmState, Mark};
 use crate::error::ConfigurationError;
-
-/// How losses are watched.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Watched {
-    pub pane_rows: u64,
-    /// Mean rows between false alarms, at least.
-    pub arl: f64,
-    pub harmless: Harmless,
-    pub clear_after: u32,
-    /// Rows of the reference that are worth one independent row, where their order is known.
-    pub autocorrelation_time: Option<f64>,
-}
 
 /// A detector of harm, and the pane it is filling.
 #[derive(Clone, Debug)]
 pub struct HarmDetector {
-    watched: Watched,
+    terms: Terms,
     detector: EDetector,
     open: Losses,
     row: u64,
@@ -39,19 +28,18 @@ pub struct HarmAlarm {
 // === impl HarmDetector ===
 
 impl HarmDetector {
-    /// Watches for more loss than in `reference`.
+    /// Watches for more loss than in `reference`, of which `time` rows are worth one independent row where their order is
+    /// known. The tolerance is in the unit of the loss.
     ///
     /// # Errors
-    /// Those of [`Losses::detector`], and settings out of range.
-    pub fn new(reference: &Losses, watched: Watched) -> Result<HarmDetector, ConfigurationError> {
-        let Watched { pane_rows, arl, harmless, autocorrelation_time, .. } = watched;
-        if pane_rows == 0 || !(arl.is_finite() && arl >= 1.0) {
-            return Err(ConfigurationError(format!(
-                "pane_rows {pane_rows}, arl {arl}: write at least 1 row, and a number of rows from 1"
-            )));
-        }
-        let detector = reference.detector(&harmless, autocorrelation_time)?;
-        Ok(HarmDetector { watched, detector, open: reference.cleared(), row: 0 })
+    /// Those of [`Losses::detector`], and terms out of range.
+    pub fn new(
+        reference: &Losses,
+        terms: Terms,
+        time: Option<f64>,
+    ) -> Result<HarmDetector, ConfigurationError> {
+        let detector = reference.detector(&terms, time)?;
+        Ok(HarmDetector { terms, detector, open: reference.cleared(), row: 0 })
     }
 
     /// Takes in losses, in the order of their rows; alarms raised and cleared by them.
@@ -59,7 +47,7 @@ impl HarmDetector {
         let mut alarms = Vec::new();
         for loss in losses {
             self.open.update(std::slice::from_ref(loss));
-            if self.open.rows() >= self.watched.pane_rows {
+            if self.open.rows() >= self.terms.pane_rows {
                 alarms.extend(self.close());
             }
         }
@@ -73,9 +61,9 @@ impl HarmDetector {
         self.row += rows;
         self.open = self.open.cleared();
         let before = self.detector.finding();
-        let level = self.watched.arl;
+        let level = self.terms.arl;
         let evidence_bits = self.detector.evidence_bits();
-        let state = self.detector.judge(level, self.watched.clear_after)?;
+        let state = self.detector.judge(level, self.terms.clear_after)?;
         let finding = if state == AlarmState::Raised { self.detector.finding() } else { before };
         Some(HarmAlarm { state, row: self.row, evidence_bits, threshold_bits: bits(level, stake), finding })
     }

@@ -15,6 +15,7 @@ use super::edetector::bets::{Bets, on_more};
 use super::edetector::directions::{Aspect, Shape};
 use super::edetector::slack::{self, Sample};
 use super::edetector::tempo::Probe;
+use super::edetector::terms::Terms;
 use super::edetector::{EDetector, Plan};
 use crate::error::ConfigurationError;
 use serde::{Deserialize, Serialize};
@@ -47,15 +48,6 @@ struct Stored {
     bound: f64,
     parts: Vec<u64>,
     beside: u64,
-}
-
-/// What is no harm.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Harmless {
-    /// By how much the mean loss may be above the reference's, in the unit of the loss.
-    pub tolerance: f64,
-    /// Probability that the reference misleads.
-    pub delta: f64,
 }
 
 // === impl Losses ===
@@ -149,10 +141,10 @@ impl Losses {
     /// Without rows, for a tolerance below 0, and where no loss would be harm.
     pub fn detector(
         &self,
-        harmless: &Harmless,
+        terms: &Terms,
         autocorrelation_time: Option<f64>,
     ) -> Result<EDetector, ConfigurationError> {
-        let limit = self.limit(harmless, autocorrelation_time)?;
+        let limit = self.limit(terms, autocorrelation_time)?;
         let bets = STAKES.map(|stake| {
             let factor = |knot| growth_at(at(knot), stake, limit).ln();
             let row = (0..=INTERVALS).map(factor).collect();
@@ -166,11 +158,12 @@ impl Losses {
     }
 
     /// The largest mean loss that is no harm, as a share of the bound.
-    fn limit(&self, harmless: &Harmless, time: Option<f64>) -> Result<f64, ConfigurationError> {
-        let Harmless { tolerance, delta } = *harmless;
-        if !(tolerance >= 0.0 && delta > 0.0 && delta < 1.0) {
+    fn limit(&self, terms: &Terms, time: Option<f64>) -> Result<f64, ConfigurationError> {
+        let Terms { tolerance, delta, .. } = *terms;
+        Terms { tolerance: 0.0, ..*terms }.check()?; // this one is no entropy
+        if !(tolerance >= 0.0 && tolerance.is_finite()) {
             return Err(ConfigurationError(format!(
-                "loss tolerance {tolerance}, delta {delta}: write a tolerance from 0, a delta between 0 and 1"
+                "tolerance is {tolerance}; use a number from 0, in the unit of the loss"
             )));
         }
         if self.rows() == 0 {
@@ -226,22 +219,10 @@ fn growth_at(loss: f64, stake: f64, limit: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::AlarmState;
-    use super::super::harm::{HarmDetector, Watched};
+    use super::super::harm::HarmDetector;
     use super::*;
+    use crate::random::Random;
     use proptest::prelude::*;
-
-    /// SplitMix64.
-    fn uniform(state: &mut u64) -> f64 {
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn coins(rows: usize, rate: f64, seed: &mut u64) -> Vec<f64> {
-        (0..rows).map(|_| f64::from(u8::from(uniform(seed) < rate))).collect()
-    }
 
     fn counted(losses: &[f64]) -> Losses {
         let mut counted = Losses::new(1.0).unwrap();
@@ -249,22 +230,17 @@ mod tests {
         counted
     }
 
-    const NO_HARM: Harmless = Harmless { tolerance: 0.01, delta: 0.01 };
+    fn terms(tolerance: f64) -> Terms {
+        Terms { tolerance, arl: 1e6, ..Terms::default() }
+    }
 
     /// Rows until the alarm, and where the change is said to be: `calm` rows at the first rate, then the second.
     fn watch(rates: (f64, f64), calm: usize, rows: usize, seed: u64) -> Option<(u64, u64)> {
-        let mut random = seed;
-        let reference = counted(&coins(20_000, 0.1, &mut random));
-        let watched = Watched {
-            pane_rows: 100,
-            arl: 1e6,
-            harmless: NO_HARM,
-            clear_after: 2,
-            autocorrelation_time: Some(1.0),
-        };
-        let mut detector = HarmDetector::new(&reference, watched).unwrap();
-        let mut losses = coins(calm, rates.0, &mut random);
-        losses.extend(coins(rows - calm, rates.1, &mut random));
+        let mut random = Random(seed);
+        let reference = counted(&random.coins(20_000, 0.1));
+        let mut detector = HarmDetector::new(&reference, terms(0.01), Some(1.0)).unwrap();
+        let mut losses = random.coins(calm, rates.0);
+        losses.extend(random.coins(rows - calm, rates.1));
         let alarm = detector.update(&losses).into_iter().next()?;
         assert_eq!(alarm.state, AlarmState::Raised);
         Some((alarm.row, alarm.finding?.onset.estimate.row))
@@ -304,7 +280,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_loss_with_a_harmless_mean_lets_a_bet_gain(weights in prop::collection::vec(0.01f64..1.0, 65)) {
-            let limit = counted(&[0.0, 0.1, 0.4].repeat(300)).limit(&NO_HARM, None).unwrap();
+            let limit = counted(&[0.0, 0.1, 0.4].repeat(300)).limit(&terms(0.01), None).unwrap();
             // Tilt the weights towards 0 until the mean is the limit.
             let tilted = |eta: f64| {
                 let raw: Vec<f64> =
@@ -351,12 +327,14 @@ mod tests {
         for bound in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(Losses::new(bound).is_err());
         }
-        let words = |losses: &Losses, tolerance| {
-            losses.detector(&Harmless { tolerance, delta: 0.01 }, None).unwrap_err().to_string()
-        };
+        let words =
+            |losses: &Losses, tolerance| losses.detector(&terms(tolerance), None).unwrap_err().to_string();
         assert!(words(&Losses::new(1.0).unwrap(), 0.0).contains("has no loss"));
         assert!(words(&counted(&[0.5; 1_000]), 0.6).contains("lower the tolerance"));
-        assert!(words(&counted(&[0.5; 1_000]), -0.1).contains("tolerance -0.1"));
+        assert!(
+            words(&counted(&[0.5; 1_000]), -0.1)
+                .contains("tolerance is -0.1; use a number from 0, in the unit")
+        );
         assert!(words(&counted(&[1.0; 3]), 0.0).contains("more rows"));
         assert!(Losses::new(1.0).unwrap().merge(&Losses::new(2.0).unwrap()).is_err());
     }

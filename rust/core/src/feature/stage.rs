@@ -49,6 +49,17 @@ impl Stage {
         Stage { values: Values::Short(Vec::new()), slots, filled: 0, rows }
     }
 
+    /// A copy that holds the rows that wait and has memory for no others.
+    #[must_use]
+    pub fn copied(&self) -> Stage {
+        let waiting = self.filled * self.slots.len();
+        let values = match &self.values {
+            Values::Short(values) => Values::Short(values.get(..waiting).unwrap_or_default().to_vec()),
+            Values::Long(values) => Values::Long(values.get(..waiting).unwrap_or_default().to_vec()),
+        };
+        Stage { slots: self.slots.clone(), values, ..*self }
+    }
+
     /// The feature of each column.
     pub fn slots(&self) -> &[u32] {
         &self.slots

@@ -18,22 +18,24 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The window of a feature, the reference it is compared with, and the detectors that judge the difference.
-#[derive(Debug)]
+///
+/// A copy shares all but the open pane, until that is closed or looked at.
+#[derive(Clone, Debug)]
 pub struct Comparison {
     reference: Arc<Reference>,
     spread: Spread,
     window: Window<Bins>,
     /// All panes closed so far.
-    past: Bins,
+    past: Arc<Bins>,
     /// The last hour, day and month.
-    cascade: Cascade,
+    cascade: Arc<Cascade>,
     /// What the pane closed last may score by chance; `None` before the first one.
     chance: Option<Chance>,
     /// The distance that speaks for the feature.
     lead: Distance,
     detectors: Vec<(Distance, Threshold)>,
     /// The e-detector, where that is what raises alarms.
-    suspicion: Option<Suspicion>,
+    suspicion: Option<Arc<Suspicion>>,
 }
 
 /// A comparison at rest.
@@ -70,11 +72,11 @@ impl Comparison {
         let evident = config.alarm.detector == DetectorKind::EDetector;
         Comparison {
             spread: Spread::of(&reference),
-            suspicion: evident.then(|| Suspicion::new(&reference, &config.alarm, features)),
+            suspicion: evident.then(|| Arc::new(Suspicion::new(&reference, &config.alarm, features))),
             reference,
-            cascade: Cascade::new(empty.binning(), config.windows),
+            cascade: Arc::new(Cascade::new(empty.binning(), config.windows)),
             window: Window::new(empty.clone(), config.window_panes as usize),
-            past: empty,
+            past: Arc::new(empty),
             chance: None,
             lead: config.alarm.thresholds().next().map_or(Distance::Psi, |(distance, _)| distance),
             detectors: config.alarm.detectors(),
@@ -90,7 +92,7 @@ impl Comparison {
             cascade: self.cascade.stored(),
             chance: self.chance.map(|chance| chance.probability()),
             detectors: self.detectors.iter().map(|(_, detector)| detector.stored()).collect(),
-            suspicion: self.suspicion.as_ref().map(Suspicion::stored),
+            suspicion: self.suspicion.as_ref().map(|suspicion| suspicion.stored()),
         }
     }
 
@@ -102,18 +104,18 @@ impl Comparison {
             bins
         };
         let closed: Vec<Bins> = stored.closed.iter().map(unpacked).collect();
-        (self.past, self.chance) = (unpacked(&stored.past), stored.chance.map(Chance::of));
+        (self.past, self.chance) = (Arc::new(unpacked(&stored.past)), stored.chance.map(Chance::of));
         self.window.resume(closed, unpacked(&stored.open));
         let same = stored.detectors.len() == self.detectors.len();
         for ((_, detector), stored) in self.detectors.iter_mut().zip(stored.detectors) {
             detector.resume(stored);
         }
         let suspected = match (&mut self.suspicion, stored.suspicion) {
-            (Some(suspicion), Some(stored)) => suspicion.resume(stored),
+            (Some(suspicion), Some(stored)) => Arc::make_mut(suspicion).resume(stored),
             (None, None) => true,
             _ => false,
         };
-        same && suspected && self.cascade.resume(stored.cascade)
+        same && suspected && Arc::make_mut(&mut self.cascade).resume(stored.cascade)
     }
 
     /// Adds the counts of another worker that was compared with the same reference, pane by pane and slice by slice,
@@ -129,35 +131,35 @@ impl Comparison {
         let mut open = self.window.open().clone();
         open.merge(other.window.open());
         self.window.resume(panes, open);
-        self.past.merge(&other.past);
-        self.cascade.merge(&other.cascade);
+        Arc::make_mut(&mut self.past).merge(&other.past);
+        Arc::make_mut(&mut self.cascade).merge(&other.cascade);
         self.chance = self.chance.or(other.chance);
         for ((_, mine), (_, theirs)) in self.detectors.iter_mut().zip(&other.detectors) {
             mine.merge(theirs.stored());
         }
         if let (Some(mine), Some(theirs)) = (&mut self.suspicion, &other.suspicion) {
-            mine.merge(theirs);
+            Arc::make_mut(mine).merge(theirs);
         }
     }
 
     pub fn alarm(&self) -> Option<Alarm> {
-        let suspected = self.suspicion.as_ref().and_then(Suspicion::alarm);
+        let suspected = self.suspicion().and_then(Suspicion::alarm);
         suspected.or_else(|| self.detectors.iter().find_map(|(_, detector)| detector.alarm().cloned()))
     }
 
     pub fn suspicion(&self) -> Option<&Suspicion> {
-        self.suspicion.as_ref()
+        self.suspicion.as_deref()
     }
 
     /// Given the evidence at which a feature is flagged, once that of all features is known.
     pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
-        self.suspicion.as_mut()?.judge(level, closing)
+        Arc::make_mut(self.suspicion.as_mut()?).judge(level, closing)
     }
 
     /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
     pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
         let look = Look { past: &self.past, open: self.window.open(), so_far };
-        self.suspicion.as_mut().is_some_and(|suspicion| suspicion.look(&look, due))
+        self.suspicion.as_mut().is_some_and(|suspicion| Arc::make_mut(suspicion).look(&look, due))
     }
 
     pub fn close(
@@ -167,11 +169,12 @@ impl Comparison {
         mut report: impl FnMut(&'static str, Change),
     ) {
         if let Some(suspicion) = &mut self.suspicion {
-            suspicion.close(&Look { past: &self.past, open: self.window.open(), so_far: closing });
+            let look = Look { past: &self.past, open: self.window.open(), so_far: closing };
+            Arc::make_mut(suspicion).close(&look);
         }
         self.window.close();
         let Some(pane) = self.window.last() else { return };
-        self.past.merge(pane);
+        Arc::make_mut(&mut self.past).merge(pane);
         self.chance = Some(chance);
         for (distance, detector) in &mut self.detectors {
             let (reference, pane) = (&self.reference.bins, pane);
@@ -205,7 +208,7 @@ impl Comparison {
 
     /// All counts so far, given those of the open pane.
     pub fn totals(&self, open: &Bins) -> Bins {
-        let mut totals = self.past.clone();
+        let mut totals = Bins::clone(&self.past);
         totals.merge(open);
         totals
     }
@@ -213,7 +216,7 @@ impl Comparison {
     /// Slices of the windows are over.
     pub fn advance(&mut self, passed: Passed) {
         let total = self.totals(self.window.open());
-        self.cascade.advance(passed, &total);
+        Arc::make_mut(&mut self.cascade).advance(passed, &total);
     }
 
     /// The windows that hold rows, by name, given all counts so far.

@@ -1,5 +1,6 @@
 //! How a model is watched.
 
+use crate::detect::edetector::terms::{self, Terms};
 use crate::feature::TensorConfig;
 use crate::sketch::binning::BINS_MAX;
 use crate::window::cascade::{Horizon, Span};
@@ -109,19 +110,9 @@ impl MonitorConfig {
         within("bins", u32::from(self.bins), 2, BINS_MAX as u32)?;
         within("max_features", self.max_features, 1, 1_000_000)?;
         within("alarm.raise_after", self.alarm.raise_after, 1, 1_000_000)?;
-        within("alarm.clear_after", self.alarm.clear_after, 1, 1_000_000)?;
-        let AlarmConfig { psi, jensen_shannon, ks, clear_ratio, tolerance, delta, .. } = self.alarm;
-        if self.alarm.arl == 0 || self.alarm.arl_ns == Some(0) {
-            return Err(
-                "alarm.arl is 0; use the rows, or the time, that shall pass between false alarms".into()
-            );
-        }
-        if !(0.0..=10.0).contains(&tolerance) {
-            return Err(format!("alarm.tolerance is {tolerance}; use a number from 0 to 10, such as 0.0002"));
-        }
-        if !(delta > 0.0 && delta <= 0.5) {
-            return Err(format!("alarm.delta is {delta}; use a number above 0 and up to 0.5, such as 0.01"));
-        }
+        let AlarmConfig { psi, jensen_shannon, ks, clear_ratio, .. } = self.alarm;
+        let terms = self.alarm.terms(u64::from(self.pane_rows));
+        terms.check().map_err(|error| format!("alarm.{error}"))?;
         for (name, threshold) in [("psi", psi), ("jensen_shannon", jensen_shannon), ("ks", ks)] {
             if let Some(threshold) = threshold.filter(|&threshold| !threshold.is_finite() || threshold <= 0.0)
             {
@@ -150,17 +141,25 @@ impl Default for AlarmConfig {
     fn default() -> AlarmConfig {
         AlarmConfig {
             detector: DetectorKind::EDetector,
-            arl: 100_000,
+            arl: terms::ARL,
             arl_ns: None,
-            tolerance: 0.000_2,
-            delta: 0.01,
+            tolerance: terms::TOLERANCE,
+            delta: terms::DELTA,
             psi: Some(0.2),
             jensen_shannon: None,
             ks: None,
             raise_after: 2,
-            clear_after: 2,
+            clear_after: terms::CLEAR_AFTER,
             clear_ratio: 0.8,
         }
+    }
+}
+
+impl AlarmConfig {
+    /// What its e-detectors are bound to.
+    pub fn terms(&self, pane_rows: u64) -> Terms {
+        let AlarmConfig { tolerance, delta, clear_after, .. } = *self;
+        Terms { pane_rows, arl: self.level(), tolerance, delta, clear_after }
     }
 }
 

@@ -136,6 +136,22 @@ impl Layout {
         Some(Layout { direction, name, columns, strings, route })
     }
 
+    /// The layout with the rows that wait, in no more memory than they need.
+    #[must_use]
+    pub fn copied(&self) -> Layout {
+        let route = match &self.route {
+            Route::Nothing => Route::Nothing,
+            Route::Columns { stage, summary } => Route::Columns { stage: stage.copied(), summary: *summary },
+            Route::Pooled { all, stage, summary } => {
+                Route::Pooled { all: *all, stage: stage.copied(), summary: *summary }
+            }
+            Route::Strings { categories, lengths } => {
+                Route::Strings { categories: categories.clone(), lengths: lengths.clone() }
+            }
+        };
+        Layout { name: self.name.clone(), route, ..*self }
+    }
+
     /// Whether the elements of `tensor` belong here.
     #[inline]
     pub fn fits(&self, direction: Direction, tensor: &Tensor<'_>) -> bool {

@@ -13,6 +13,7 @@ use crate::tensor::{Direction, Tensor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Widths of a tensor that get features per column; a tensor of still more widths is pooled.
 const WIDTHS_MAX: usize = 8;
@@ -31,7 +32,7 @@ const LEARN_VALUES_PER_ROW: usize = 512;
 #[derive(Debug, Default)]
 pub struct Roster {
     features: Vec<Watch>,
-    numbers: BTreeMap<(Direction, String), u32>,
+    numbers: Arc<BTreeMap<(Direction, String), u32>>,
     layouts: Vec<Layout>,
     /// The layout after the one used last: messages repeat, so the next tensor probably belongs there.
     cursor: usize,
@@ -66,6 +67,18 @@ impl Roster {
         &mut self.features
     }
 
+    /// What a snapshot shows of it now, histograms only if asked for, with the rows that wait.
+    #[must_use]
+    pub fn copied(&self, histograms: bool) -> Roster {
+        Roster {
+            features: self.features.iter().map(|feature| feature.copied(histograms)).collect(),
+            numbers: Arc::clone(&self.numbers),
+            layouts: self.layouts.iter().map(Layout::copied).collect(),
+            cursor: self.cursor,
+            missing: self.missing,
+        }
+    }
+
     /// What the evidence of all features adds up to; `evidence` is memory that is used again.
     pub fn weigh(&self, evidence: &mut Vec<f64>, level: f64) -> Discovery {
         evidence.clear();
@@ -79,7 +92,7 @@ impl Roster {
         let mut numbers = Vec::with_capacity(other.features.len());
         for feature in other.features {
             let key = (feature.direction(), feature.name().to_owned());
-            let number = *self.numbers.entry(key).or_insert(self.features.len() as u32);
+            let number = *Arc::make_mut(&mut self.numbers).entry(key).or_insert(self.features.len() as u32);
             numbers.push(number);
             match self.features.get_mut(number as usize) {
                 Some(mine) => mine.merge(&feature),
@@ -119,6 +132,7 @@ impl Roster {
         let layout = |stored| Layout::resumed(stored, features.len());
         let layouts = stored.layouts.into_iter().map(layout).collect::<Option<Vec<Layout>>>()?;
         let distinct = numbers.len() == features.len();
+        let numbers = Arc::new(numbers);
         distinct.then_some(Roster { features, numbers, layouts, cursor: 0, missing: stored.missing })
     }
 
@@ -237,7 +251,7 @@ impl Roster {
         }
         let number = self.features.len() as u32;
         self.features.push(start.feature(direction, spec, per_row));
-        self.numbers.insert(key, number);
+        Arc::make_mut(&mut self.numbers).insert(key, number);
         number
     }
 }

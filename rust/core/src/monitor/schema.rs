@@ -8,14 +8,14 @@ use super::roster::Roster;
 use crate::detect::{AlarmEvent, AlarmState, Mark};
 use crate::profile::Profile;
 use crate::tensor::Direction;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Name under which these alarms go out.
 pub const METHOD: &str = "schema";
 
 /// How a feature differs from the profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Breach {
     /// The profile has it, the traffic has not.
@@ -37,7 +37,7 @@ pub struct SchemaAlarm {
 }
 
 /// The breaches that last, by feature.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schema(BTreeMap<(Direction, String), (Breach, Mark)>);
 
 /// The pane that is judged.
@@ -70,6 +70,21 @@ impl Schema {
             });
         }
         events
+    }
+
+    /// Adds the breaches that another worker sees. What is absent from one and not from the other is there, if that one
+    /// has closed a pane of the direction: `sees` says so of both, mine first.
+    pub fn merge(&mut self, mut other: Schema, sees: [impl Fn(Direction) -> bool; 2]) {
+        let [mine, theirs] = [&*self, &other].map(|schema| schema.0.keys().cloned().collect::<BTreeSet<_>>());
+        let [i_see, they_see] = sees;
+        self.0
+            .retain(|key, (breach, _)| *breach != Breach::Absent || theirs.contains(key) || !they_see(key.0));
+        other.0.retain(|key, (breach, _)| *breach != Breach::Absent || mine.contains(key) || !i_see(key.0));
+        for (key, (breach, since)) in other.0 {
+            let known = self.0.entry(key).or_insert((breach, since));
+            known.0 = known.0.max(breach);
+            known.1 = if since.row < known.1.row { since } else { known.1 };
+        }
     }
 
     pub fn len(&self) -> usize {

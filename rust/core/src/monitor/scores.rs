@@ -7,11 +7,12 @@ use crate::performance::scores::ScoreTable;
 use crate::performance::{self, Performance};
 use crate::profile::Profile;
 use crate::tensor::{Datatype, Tensor};
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Scores of the output that the profile has a reference of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ScoreWatch {
     output: String,
     label_age_s: Option<u64>,
@@ -24,6 +25,13 @@ pub struct ScoreWatch {
     /// Closed panes that are kept.
     window: usize,
     row: Vec<f64>,
+}
+
+/// Scores at rest: the tables of the open pane and of those that are closed, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    open: Vec<ScoreTable>,
+    panes: Vec<Vec<ScoreTable>>,
 }
 
 // === impl ScoreWatch ===
@@ -84,6 +92,23 @@ impl ScoreWatch {
         while self.panes.len() > self.window.max(1) {
             self.panes.pop_front();
         }
+    }
+
+    pub fn stored(&self) -> Stored {
+        Stored { open: self.open.clone(), panes: self.panes.iter().cloned().collect() }
+    }
+
+    /// Goes on with what was stored; false when that has other classes.
+    #[must_use]
+    pub fn resume(&mut self, stored: Stored) -> bool {
+        let classes = self.open.len();
+        let fits = std::iter::once(&stored.open).chain(&stored.panes).all(|pane| pane.len() == classes);
+        if fits {
+            let forgotten = stored.panes.len().saturating_sub(self.window.max(1));
+            self.open = stored.open;
+            self.panes = stored.panes.into_iter().skip(forgotten).collect();
+        }
+        fits
     }
 
     /// Adds the panes of another worker, the latest to the latest.

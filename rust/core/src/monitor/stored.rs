@@ -1,13 +1,16 @@
-//! What a monitor must not forget: counts, windows, detectors and a learned profile, as plain data for a restart.
+//! What a monitor must not forget: counts, windows, detectors, schema alarms, score tables and a learned profile with its
+//! joint maps, as plain data for a restart.
 //!
 //! Layouts are part of it, so that a column that was seen before is the same feature afterwards. A reference that is
 //! still being learned is not: learning begins anew.
 
 use super::config::{AlarmConfig, MonitorConfig};
 use super::roster::{self, Roster};
-use super::{Clock, Monitor, Phase};
+use super::scores::{self, ScoreWatch};
+use super::{Clock, Monitor, Phase, Schema};
 use crate::detect::discovery::Discovery;
 use crate::profile::Profile;
+use crate::tensor::Direction;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +24,8 @@ pub struct Stored {
     inputs: Clock,
     outputs: Clock,
     roster: roster::Stored,
+    schema: Schema,
+    pub(super) scores: Option<scores::Stored>,
     discovery: Option<(Discovery, f64)>,
 }
 
@@ -110,6 +115,8 @@ impl Monitor {
             inputs: self.inputs,
             outputs: self.outputs,
             roster: self.roster.stored(),
+            schema: self.schema.clone(),
+            scores: self.scores.as_ref().map(ScoreWatch::stored),
             discovery: self.discovery,
         })
     }
@@ -130,6 +137,11 @@ impl Monitor {
         }
         self.settle();
         other.settle();
+        let sees = |monitor: &Monitor| {
+            let panes = [monitor.inputs.panes, monitor.outputs.panes];
+            move |direction| panes[usize::from(direction == Direction::Output)] > 0
+        };
+        self.schema.merge(std::mem::take(&mut other.schema), [sees(self), sees(&other)]);
         self.inputs.merge(&other.inputs);
         self.outputs.merge(&other.outputs);
         self.roster.merge(other.roster);
@@ -168,7 +180,7 @@ impl Monitor {
         stored: Stored,
         at: Resumption,
     ) -> Result<Monitor, Lost> {
-        let Stored { settings, profile: then, inputs, outputs, roster, discovery } = stored;
+        let Stored { settings, profile: then, inputs, outputs, roster, schema, scores, discovery } = stored;
         if settings != config.meaning() {
             return Err(Lost::OtherSettings);
         }
@@ -176,7 +188,16 @@ impl Monitor {
         let roster = Roster::resumed(roster, profile.as_deref(), &config).ok_or(Lost::Damaged)?;
         let resumed = |clock: Clock| clock.resumed(&config, at.then, at.now, at.gap);
         let (inputs, outputs) = (resumed(inputs), resumed(outputs));
-        Ok(Monitor { phase, inputs, outputs, roster, discovery, ..Monitor::new(config, profile) })
+        let mut monitor = Monitor::new(config, profile);
+        let resumed = match (&mut monitor.scores, scores) {
+            (Some(mine), Some(stored)) => mine.resume(stored),
+            (None, None) => true,
+            _ => false,
+        };
+        if !resumed || schema.len() > monitor.config.max_features as usize * 2 {
+            return Err(Lost::Damaged);
+        }
+        Ok(Monitor { phase, inputs, outputs, roster, schema, discovery, ..monitor })
     }
 }
 

@@ -26,7 +26,7 @@ const WEIGHED_ROWS: u64 = 4_000;
 const SEGMENT_ROWS: u64 = 500;
 
 /// How much speaks for a change of a feature, and of what kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Suspicion {
     plan: Arc<Plan>,
     detector: EDetector,

@@ -9,6 +9,7 @@ mod windows;
 
 use super::*;
 use crate::detect::AlarmState;
+use crate::random::Random;
 use crate::sketch::binning::Kind;
 use crate::tensor::{Data, Datatype};
 use proptest::prelude::*;
@@ -18,27 +19,6 @@ mod schema;
 
 const IN: Direction = Direction::Input;
 const OUT: Direction = Direction::Output;
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
-    }
-
-    fn normals(&mut self, count: usize) -> Vec<f64> {
-        (0..count).map(|_| self.normal()).collect()
-    }
-}
 
 fn monitor(json: &str, profile: Option<Arc<Profile>>) -> Monitor {
     let config: MonitorConfig = serde_json::from_str(json).unwrap();

@@ -7,16 +7,17 @@ use crate::hex;
 use crate::sketch::distinct::Distinct;
 use crate::sketch::frequent::{Frequency, Frequent};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Frequent strings that are shown.
 const TOP: usize = 20;
 
-/// Strings seen since the start.
+/// Strings seen since the start. A copy shares the sketches until the next string.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     count: u64,
     /// From the first string on.
-    sketches: Option<Box<Sketches>>,
+    sketches: Option<Arc<Sketches>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -49,7 +50,7 @@ pub struct TextsSnapshot {
 impl Texts {
     pub fn add(&mut self, text: &[u8]) {
         self.count += 1;
-        let sketches = self.sketches.get_or_insert_default();
+        let sketches = Arc::make_mut(self.sketches.get_or_insert_default());
         sketches.distinct.add_bytes(text);
         sketches.frequent.add(text, 1);
     }
@@ -57,7 +58,7 @@ impl Texts {
     pub fn merge(&mut self, other: &Texts) {
         self.count += other.count;
         if let Some(theirs) = &other.sketches {
-            let mine = self.sketches.get_or_insert_default();
+            let mine = Arc::make_mut(self.sketches.get_or_insert_default());
             mine.distinct.merge(&theirs.distinct);
             mine.frequent.merge(&theirs.frequent);
         }
@@ -93,7 +94,7 @@ impl Texts {
         let read = |(distinct, frequent): &(Vec<u8>, Vec<u8>)| {
             let (distinct, frequent) =
                 (Distinct::from_bytes(distinct).ok()?, Frequent::from_bytes(frequent).ok()?);
-            Some(Box::new(Sketches { distinct, frequent }))
+            Some(Arc::new(Sketches { distinct, frequent }))
         };
         let sketches = match &stored.sketches {
             Some(bytes) => Some(read(bytes)?),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 /// A feature of a monitor.
 #[derive(Debug)]
 pub struct Watch {
-    spec: Spec,
+    spec: Arc<Spec>,
     direction: Direction,
     /// Since the start, whatever the stage.
     moments: Moments,
@@ -57,6 +57,8 @@ pub struct Stored {
     buckets: Buckets,
     specials: Specials,
     texts: texts::Stored,
+    counted: u64,
+    was_seen: bool,
     comparison: Option<comparison::Stored>,
 }
 
@@ -75,7 +77,7 @@ impl Watch {
 
     fn new(spec: Spec, direction: Direction, stage: Stage) -> Watch {
         Watch {
-            spec,
+            spec: Arc::new(spec),
             direction,
             moments: Moments::default(),
             buckets: Buckets::default(),
@@ -83,6 +85,26 @@ impl Watch {
             texts: Texts::default(),
             counted: 0,
             was_seen: false,
+            stage,
+        }
+    }
+
+    /// What a snapshot shows of it now, its histogram only if asked for; what is still being learned is left out.
+    #[must_use]
+    pub fn copied(&self, histogram: bool) -> Watch {
+        let stage = match &self.stage {
+            Stage::Compared(comparison) => Stage::Compared(comparison.clone()),
+            Stage::Learning(_) | Stage::Unprofiled => Stage::Unprofiled,
+        };
+        Watch {
+            spec: Arc::clone(&self.spec),
+            direction: self.direction,
+            moments: self.moments.clone(),
+            buckets: if histogram { self.buckets.clone() } else { Buckets::default() },
+            specials: self.specials,
+            texts: self.texts.clone(),
+            counted: self.counted,
+            was_seen: self.was_seen,
             stage,
         }
     }
@@ -107,6 +129,8 @@ impl Watch {
         self.buckets.merge(&other.buckets);
         self.specials.merge(&other.specials);
         self.texts.merge(&other.texts);
+        self.counted += other.counted;
+        self.was_seen |= other.was_seen;
         if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
             mine.merge(theirs);
         }
@@ -118,23 +142,26 @@ impl Watch {
             Stage::Learning(_) | Stage::Unprofiled => None,
         };
         Stored {
-            spec: self.spec.clone(),
+            spec: Spec::clone(&self.spec),
             direction: self.direction,
             moments: self.moments.clone(),
             buckets: self.buckets.clone(),
             specials: self.specials,
             texts: self.texts.stored(),
+            counted: self.counted,
+            was_seen: self.was_seen,
             comparison,
         }
     }
 
     /// A stored feature, compared with `profile`; `None` when it does not belong to it.
     pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
-        let Stored { spec, direction, moments, buckets, specials, texts, comparison } = stored;
+        let Stored { spec, direction, moments, buckets, specials, texts, counted, was_seen, comparison } =
+            stored;
         let texts = Texts::resumed(&texts)?;
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
-        let mut feature = Watch { moments, buckets, specials, texts, ..Watch::unprofiled(spec, direction) };
-        feature.counted = feature.values();
+        let unprofiled = Watch::unprofiled(spec, direction);
+        let mut feature = Watch { moments, buckets, specials, texts, counted, was_seen, ..unprofiled };
         let features = profile.map_or(0, |profile| profile.references().len());
         feature.compare_with(reference.as_ref(), config, features);
         let goes_on = match (&mut feature.stage, comparison) {

@@ -4,6 +4,7 @@ use super::builder::Block;
 use super::comoments::{CoMoments, CorrelationDistance};
 use super::joint::Joint;
 use crate::detect::discovery::{Discovery, discover};
+use crate::detect::edetector::terms::Terms;
 use crate::detect::edetector::{EDetector, Finding, Pane, Plan, bits};
 use crate::detect::{AlarmState, Mark};
 use crate::error::ConfigurationError;
@@ -13,17 +14,6 @@ use crate::sketch::screen::screen;
 use crate::sketch::{BLOCK, Sketch, Subtract};
 use serde::Serialize;
 use std::sync::Arc;
-
-/// How rows are watched.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Watched {
-    pub pane_rows: u64,
-    /// Mean rows between false alarms of all numbers together, at least.
-    pub arl: f64,
-    pub tolerance: f64,
-    pub delta: f64,
-    pub clear_after: u32,
-}
 
 /// An alarm raised or cleared on one number.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +41,7 @@ pub struct JointDistances {
 pub struct JointDetector {
     joint: Joint,
     references: Vec<Reference>,
-    watched: Watched,
+    terms: Terms,
     detectors: Vec<EDetector>,
     open: Vec<Bins>,
     block: Block,
@@ -67,14 +57,16 @@ pub struct JointDetector {
 // === impl JointDetector ===
 
 impl JointDetector {
+    /// The time between false alarms is that of all numbers together.
+    ///
     /// # Errors
-    /// Settings out of range; references that are not those of the map.
+    /// Terms out of range; references that are not those of the map.
     pub fn new(
         joint: Joint,
         references: Vec<Reference>,
-        watched: Watched,
+        terms: Terms,
     ) -> Result<JointDetector, ConfigurationError> {
-        watched.check()?;
+        terms.check()?;
         if references.len() != joint.width() {
             return Err(ConfigurationError(format!(
                 "{} references for {} numbers: take those that were built with the map",
@@ -82,10 +74,10 @@ impl JointDetector {
                 joint.width()
             )));
         }
-        let delta = watched.delta / references.len().max(1) as f64;
+        let delta = terms.delta / references.len().max(1) as f64;
         let detector = |reference: &Reference| {
             let time = reference.autocorrelation_time;
-            EDetector::new(Arc::new(Plan::new(&reference.bins, time, watched.tolerance, delta)))
+            EDetector::new(Arc::new(Plan::new(&reference.bins, time, terms.tolerance, delta)))
         };
         Ok(JointDetector {
             detectors: references.iter().map(detector).collect(),
@@ -95,7 +87,7 @@ impl JointDetector {
             sums: vec![0.0; joint.features()],
             joint,
             references,
-            watched,
+            terms,
             rows: 0,
             row: 0,
             last: JointDistances::default(),
@@ -115,7 +107,7 @@ impl JointDetector {
             self.joint.standardise(row, &mut standard);
             self.joint.project(&standard, &mut numbers);
             self.count(&standard, &numbers);
-            if self.rows == self.watched.pane_rows {
+            if self.rows == self.terms.pane_rows {
                 self.close(&mut alarms);
             }
         }
@@ -158,10 +150,10 @@ impl JointDetector {
         self.sums.fill(0.0);
         self.comoments = self.comoments.take().and_then(|known| CoMoments::new(known.columns()));
         let mut evidence: Vec<f64> = self.detectors.iter().map(EDetector::capital).collect();
-        let Discovery { level, .. } = discover(&mut evidence, self.watched.arl);
+        let Discovery { level, .. } = discover(&mut evidence, self.terms.arl);
         for (number, detector) in self.detectors.iter_mut().enumerate() {
             let (evidence_bits, before) = (detector.evidence_bits(), detector.finding());
-            let Some(state) = detector.judge(level, self.watched.clear_after) else { continue };
+            let Some(state) = detector.judge(level, self.terms.clear_after) else { continue };
             let finding = if state == AlarmState::Raised { detector.finding() } else { before };
             let threshold_bits = bits(level, stake);
             alarms.push(JointAlarm { number, state, row: self.row, evidence_bits, threshold_bits, finding });
@@ -192,32 +184,5 @@ impl JointDetector {
     /// Evidence of each number, in bits, in units of a pane.
     pub fn evidence_bits(&self) -> Vec<f64> {
         self.detectors.iter().map(EDetector::evidence_bits).collect()
-    }
-}
-
-// === impl Watched ===
-
-impl Default for Watched {
-    fn default() -> Watched {
-        Watched { pane_rows: 100, arl: 1e6, tolerance: 0.002, delta: 0.01, clear_after: 2 }
-    }
-}
-
-impl Watched {
-    fn check(&self) -> Result<(), ConfigurationError> {
-        let Watched { pane_rows, arl, tolerance, delta, .. } = *self;
-        let sane = pane_rows > 0
-            && arl.is_finite()
-            && arl >= 1.0
-            && (0.0..=10.0).contains(&tolerance)
-            && delta > 0.0
-            && delta <= 0.5;
-        if sane {
-            return Ok(());
-        }
-        Err(ConfigurationError(format!(
-            "pane_rows {pane_rows}, arl {arl}, tolerance {tolerance}, delta {delta}: write at least 1 row, an arl from 1, \
-             a tolerance from 0 to 10, a delta above 0 and up to 0.5"
-        )))
     }
 }

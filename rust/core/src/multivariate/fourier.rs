@@ -6,6 +6,8 @@
 //! NIPS 2007; for online detection: Kalinke and Gavioli-Akilagun, NeurIPS 2025, arXiv 2505.17789). Frequencies follow from
 //! a seed, and so does everything computed from them.
 
+use crate::random::Random;
+
 /// The map from rows to features.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fourier {
@@ -58,32 +60,6 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
         }
     }
     sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
-}
-
-/// Numbers that follow from a seed (SplitMix64: Steele, Lea and Flood, OOPSLA 2014).
-#[derive(Clone, Debug)]
-pub(super) struct Random(pub u64);
-
-// === impl Random ===
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    /// Above 0 and below 1.
-    pub fn uniform(&mut self) -> f64 {
-        ((self.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
-    }
-
-    /// By Box and Muller (1958).
-    pub fn normal(&mut self) -> f64 {
-        (-2.0 * self.uniform().ln()).sqrt() * (std::f64::consts::TAU * self.uniform()).cos()
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The map from a row to the numbers that know its columns' joint distribution.
 
 use super::comoments::{CoMoments, CorrelationDistance};
-use super::fourier::{Fourier, Random};
+use super::fourier::Fourier;
 use super::principal;
 use crate::profile::Section;
+use crate::random::Random;
 use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
@@ -220,7 +221,7 @@ fn pairs(columns: usize, most: usize, seed: u64) -> Vec<(u16, u16)> {
     let mut random = Random(seed ^ 0x7061_6972);
     let mut chosen = std::collections::BTreeSet::new();
     while chosen.len() < most {
-        let mut draw = || (random.next() % columns as u64) as u16;
+        let mut draw = || (random.bits() % columns as u64) as u16;
         let (a, b) = (draw(), draw());
         if a != b {
             chosen.insert((a.min(b), a.max(b)));

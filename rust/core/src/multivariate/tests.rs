@@ -2,11 +2,12 @@
 
 use super::builder::{JointBuilder, add_to};
 use super::comoments::CoMoments;
-use super::detector::{JointAlarm, JointDetector, Watched};
-use super::fourier::Random;
+use super::detector::{JointAlarm, JointDetector};
 use super::joint::{Joint, Joints, Wanted};
 use crate::detect::AlarmState;
+use crate::detect::edetector::terms::Terms;
 use crate::profile::{Profile, ProfileBuilder, ProfileError, Section};
+use crate::random::Random;
 use crate::tensor::Direction;
 
 const COLUMNS: usize = 4;
@@ -37,11 +38,11 @@ fn triples(count: usize, odd: bool, seed: u64) -> Vec<f64> {
     (0..count).flat_map(|_| row()).collect()
 }
 
-fn detector(reference: &[f64], wanted: Wanted, watched: Watched) -> JointDetector {
+fn detector(reference: &[f64], wanted: Wanted, terms: Terms) -> JointDetector {
     let mut builder = JointBuilder::new("x", COLUMNS, 32, wanted);
     reference.chunks(COLUMNS * 1_000).for_each(|chunk| builder.add(chunk));
     let (joint, references) = builder.finish(&names()).unwrap();
-    JointDetector::new(joint, references, watched).unwrap()
+    JointDetector::new(joint, references, terms).unwrap()
 }
 
 fn name_of(detector: &JointDetector, alarm: &JointAlarm) -> String {
@@ -51,7 +52,7 @@ fn name_of(detector: &JointDetector, alarm: &JointAlarm) -> String {
 #[test]
 fn a_correlation_that_changes_its_sign_is_found_though_every_column_stays_as_it_was() {
     for seed in 1..=3 {
-        let mut watched = detector(&rows(20_000, 0.6, seed), Wanted::default(), Watched::default());
+        let mut watched = detector(&rows(20_000, 0.6, seed), Wanted::default(), Terms::default());
         assert_eq!(watched.update(&rows(10_000, 0.6, 100 + seed)), []);
         let calm = watched.distances().correlation.unwrap();
         assert!(calm.value < 2.5 * calm.expected, "{calm:?}");
@@ -71,7 +72,7 @@ fn a_correlation_that_changes_its_sign_is_found_though_every_column_stays_as_it_
 #[test]
 fn fourier_features_find_what_neither_columns_nor_pairs_show() {
     let wanted = Wanted { features: 128, pairs: 0, principal: false, seed: 5 };
-    let mut watched = detector(&triples(50_000, false, 1), wanted, Watched::default());
+    let mut watched = detector(&triples(50_000, false, 1), wanted, Terms::default());
     assert_eq!(watched.update(&triples(20_000, false, 2)), []);
     let alarms = watched.update(&triples(20_000, true, 3));
     assert!(alarms.first().is_some_and(|alarm| alarm.row <= 25_000), "{:?}", alarms.first());
@@ -89,7 +90,7 @@ fn a_row_that_leaves_the_principal_axes_is_found_by_its_reconstruction_error() {
             .collect()
     };
     let wanted = Wanted { features: 0, pairs: 0, ..Wanted::default() };
-    let mut watched = detector(&correlated(0.1, 1), wanted, Watched::default());
+    let mut watched = detector(&correlated(0.1, 1), wanted, Terms::default());
     assert_eq!(watched.joint().width(), 1);
     assert_eq!(watched.update(&correlated(0.1, 2)), []);
     let alarms = watched.update(&correlated(0.3, 3));
@@ -101,11 +102,11 @@ fn a_row_that_leaves_the_principal_axes_is_found_by_its_reconstruction_error() {
 #[test]
 fn an_unchanged_stream_raises_nothing() {
     // 40 references of their own, at an average of one false alarm in 20,000 rows at most: 50 would be nominal.
-    let watched = Watched { arl: 20_000.0, tolerance: 0.0, ..Watched::default() };
+    let terms = Terms { arl: 20_000.0, tolerance: 0.0, ..Terms::default() };
     let wanted = Wanted { features: 16, ..Wanted::default() };
     let alarms: usize = (0..40)
         .map(|seed| {
-            let mut watched = detector(&rows(5_000, 0.5, seed), wanted, watched);
+            let mut watched = detector(&rows(5_000, 0.5, seed), wanted, terms);
             let found = watched.update(&rows(25_000, 0.5, 1_000 + seed));
             found.iter().filter(|alarm| alarm.state == AlarmState::Raised).count()
         })
@@ -122,7 +123,7 @@ fn missing_infinite_and_constant_values_do_no_harm() {
     reference[0] = f64::NAN;
     reference[5] = f64::INFINITY;
     reference[8] = 1e300;
-    let mut watched = detector(&reference, Wanted::default(), Watched::default());
+    let mut watched = detector(&reference, Wanted::default(), Terms::default());
     let mut live = rows(1_000, 0.0, 2);
     live[0] = f64::NEG_INFINITY;
     live[1] = f64::NAN;
@@ -206,9 +207,9 @@ fn settings_and_references_that_do_not_fit_are_refused() {
     let mut builder = JointBuilder::new("x", COLUMNS, 32, Wanted::default());
     builder.add(&rows(500, 0.0, 1));
     let (joint, references) = builder.finish(&names()).unwrap();
-    let broken = Watched { arl: 0.0, ..Watched::default() };
+    let broken = Terms { arl: 0.0, ..Terms::default() };
     assert!(JointDetector::new(joint.clone(), references.clone(), broken).is_err());
-    let error = JointDetector::new(joint, references[1..].to_vec(), Watched::default()).unwrap_err();
+    let error = JointDetector::new(joint, references[1..].to_vec(), Terms::default()).unwrap_err();
     assert!(error.to_string().contains("built with the map"), "{error}");
     assert!(JointBuilder::new("x", COLUMNS, 32, Wanted::default()).finish(&names()).is_none());
 }

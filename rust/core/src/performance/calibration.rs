@@ -7,6 +7,7 @@
 //! The random bits are fixed, so that the same counts always give the same calibration.
 
 use super::scores::{Cell, LabelTable, SCORE_BINS, ScoreTable};
+use crate::random::Random;
 use serde::{Deserialize, Serialize};
 
 /// Bins of a score that are judged together.
@@ -157,10 +158,10 @@ pub fn pooled(pairs: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
 
 /// The rows in two halves, each row in one of them at random; the same halves for the same counts.
 fn halves(table: &LabelTable) -> (LabelTable, LabelTable) {
-    let mut bits = Bits(0x9e37_79b9_7f4a_7c15);
+    let mut coins = Random(0x9e37_79b9_7f4a_7c15);
     let mut taken = Vec::new();
     let first = table.part(|rows, positives| {
-        let (positive, negative) = (bits.half_of(positives), bits.half_of(rows - positives));
+        let (positive, negative) = (half_of(positives, &mut coins), half_of(rows - positives, &mut coins));
         taken.push((positive + negative, positive));
         (positive + negative, positive)
     });
@@ -172,37 +173,22 @@ fn halves(table: &LabelTable) -> (LabelTable, LabelTable) {
     (first, second)
 }
 
-/// Random bits (SplitMix64: Steele, Lea and Flood, OOPSLA 2014).
-struct Bits(u64);
-
-// === impl Bits ===
-
-impl Bits {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
+/// How many of `rows` fall into one half when each does by a coin: bit by bit for the first 4,096 of them, in
+/// proportion for more (whose error is then far below that of one bin).
+fn half_of(rows: u64, coins: &mut Random) -> u64 {
+    const TOSSED: u64 = 4_096;
+    let tossed = rows.min(TOSSED);
+    let mut heads = 0;
+    for start in (0..tossed).step_by(64) {
+        let mask = if tossed - start >= 64 { u64::MAX } else { (1 << (tossed - start)) - 1 };
+        heads += u64::from((coins.bits() & mask).count_ones());
     }
-
-    /// How many of `rows` fall into one half when each does by a coin: bit by bit for the first 4,096 of them, in
-    /// proportion for more (whose error is then far below that of one bin).
-    fn half_of(&mut self, rows: u64) -> u64 {
-        const TOSSED: u64 = 4_096;
-        let tossed = rows.min(TOSSED);
-        let mut heads = 0;
-        for start in (0..tossed).step_by(64) {
-            let mask = if tossed - start >= 64 { u64::MAX } else { (1 << (tossed - start)) - 1 };
-            heads += u64::from((self.next() & mask).count_ones());
-        }
-        if rows <= TOSSED {
-            return heads;
-        }
-        // The luck of 4,096 tosses, scaled to the standard deviation of `rows` of them.
-        let luck = (heads as f64 - 0.5 * TOSSED as f64) * (rows as f64 / TOSSED as f64).sqrt();
-        (0.5 * rows as f64 + luck).clamp(0.0, rows as f64) as u64
+    if rows <= TOSSED {
+        return heads;
     }
+    // The luck of 4,096 tosses, scaled to the standard deviation of `rows` of them.
+    let luck = (heads as f64 - 0.5 * TOSSED as f64) * (rows as f64 / TOSSED as f64).sqrt();
+    (0.5 * rows as f64 + luck).clamp(0.0, rows as f64) as u64
 }
 
 #[cfg(test)]

@@ -4,26 +4,14 @@
 
 use super::scores::edge;
 use super::*;
-
-/// Deterministic numbers from 0 to 1 (SplitMix64).
-struct Uniforms(u64);
-
-impl Uniforms {
-    fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((word ^ (word >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-}
+use crate::random::Random;
 
 /// Rows with score u^`skew`, of which `probability(score)` are positive.
 fn rows(count: usize, seed: u64, skew: f64, probability: impl Fn(f64) -> f64) -> Vec<(f64, bool, bool)> {
-    let mut random = Uniforms(seed);
+    let mut random = Random(seed);
     let mut row = || {
-        let score = random.next().powf(skew);
-        (score, score >= 0.5, random.next() < probability(score))
+        let score = random.uniform().powf(skew);
+        (score, score >= 0.5, random.uniform() < probability(score))
     };
     (0..count).map(|_| row()).collect()
 }
@@ -119,14 +107,14 @@ fn nothing_seen_has_no_figures() {
 
 #[test]
 fn the_accuracy_of_many_classes_is_the_share_of_rows_whose_class_is_right() {
-    let mut random = Uniforms(5);
+    let mut random = Random(5);
     let mut tables = vec![LabelTable::default(); 3];
     let mut right = 0;
     for _ in 0..3_000 {
-        let raw = [random.next(), random.next(), random.next()];
+        let raw = [random.uniform(), random.uniform(), random.uniform()];
         let sum: f64 = raw.iter().sum();
         let predicted = (0..3).max_by(|&a, &b| raw[a].total_cmp(&raw[b])).unwrap();
-        let label = if random.next() < 0.6 { predicted } else { (predicted + 1) % 3 };
+        let label = if random.uniform() < 0.6 { predicted } else { (predicted + 1) % 3 };
         right += usize::from(label == predicted);
         for (class, table) in tables.iter_mut().enumerate() {
             table.add(raw[class] / sum, class == predicted, class == label);

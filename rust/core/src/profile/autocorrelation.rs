@@ -147,22 +147,13 @@ pub fn of_numbers(values: &[f64], sorted: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// SplitMix64.
-    fn uniform(state: &mut u64) -> f64 {
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
+    use crate::random::Random;
 
     fn autoregressive(rows: usize, rho: f64, seed: u64) -> Vec<f64> {
-        let mut state = seed;
-        let mut normal = || (0..12).map(|_| uniform(&mut state)).sum::<f64>() - 6.0;
-        let mut value = normal();
+        let mut random = Random(seed);
+        let mut value = random.normal();
         let mut next = || {
-            value = rho * value + (1.0 - rho * rho).sqrt() * normal();
+            value = rho * value + (1.0 - rho * rho).sqrt() * random.normal();
             value
         };
         (0..rows).map(|_| next()).collect()
@@ -205,10 +196,10 @@ mod tests {
 
     #[test]
     fn categories_that_come_in_runs_are_noticed() {
-        let (mut runs, mut mixed, mut state) = (Signs::default(), Signs::default(), 1);
+        let (mut runs, mut mixed, mut random) = (Signs::default(), Signs::default(), Random(1));
         for row in 0..20_000u32 {
             runs.push(&[b'a' + (row / 20 * 7 % 5) as u8]);
-            mixed.push(&[b'a' + (uniform(&mut state) * 5.0) as u8]);
+            mixed.push(&[b'a' + (random.uniform() * 5.0) as u8]);
         }
         assert!(runs.time() > 5.0 && mixed.time() < 1.5, "{} {}", runs.time(), mixed.time());
     }

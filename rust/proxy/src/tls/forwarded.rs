@@ -3,45 +3,19 @@
 //! <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#x-forwarded-client-cert>,
 //! mode SANITIZE_SET with subject, URI and DNS: what a client sends under this name never goes on.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::certificate::Certificate;
+use crate::forwarded::Forwarded;
 
-const NAME: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+pub const NAME: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-/// What becomes of the header on one connection.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Forwarded {
-    /// The identity is not forwarded: the header is one like any other.
-    #[default]
-    Untouched,
-    /// The client has shown no certificate: what it says of itself is taken out.
-    Stripped,
-    Set(HeaderValue),
-}
-
-// === impl Forwarded ===
-
-impl Forwarded {
-    /// For a client's certificate (DER), if it has shown one. `by` are the URIs of the listener's own certificate.
-    pub fn of(client: Option<&[u8]>, by: &[String]) -> Forwarded {
-        let value = client.and_then(Certificate::parse).and_then(|client| value(&client, by));
-        value.map_or(Forwarded::Stripped, Forwarded::Set)
-    }
-
-    pub fn apply(&self, headers: &mut HeaderMap) {
-        match self {
-            Forwarded::Untouched => {}
-            Forwarded::Stripped => {
-                headers.remove(NAME);
-            }
-            Forwarded::Set(value) => {
-                headers.insert(NAME, value.clone());
-            }
-        }
-    }
+/// For a client's certificate (DER), if it has shown one. `by` are the URIs of the listener's own certificate.
+pub fn forwarded(client: Option<&[u8]>, by: &[String]) -> Forwarded {
+    let value = client.and_then(Certificate::parse).and_then(|client| value(&client, by));
+    value.map_or(Forwarded::Stripped, Forwarded::Set)
 }
 
 /// The header's value from PEM, for who shakes hands elsewhere: of the client's certificate, and the listener's own.
@@ -106,15 +80,8 @@ mod tests {
     }
 
     #[test]
-    fn what_the_client_says_of_itself_never_goes_on() {
-        let mut headers = HeaderMap::new();
-        headers.append(NAME, HeaderValue::from_static("Hash=evil"));
-        headers.append(NAME, HeaderValue::from_static("Hash=evil2"));
-        Forwarded::Untouched.apply(&mut headers);
-        assert_eq!(headers.len(), 2);
-        Forwarded::Set(HeaderValue::from_static("Hash=real")).apply(&mut headers);
-        assert_eq!(headers.get_all(NAME).iter().collect::<Vec<_>>(), ["Hash=real"]);
-        Forwarded::of(None, &[]).apply(&mut headers);
-        assert!(headers.is_empty());
+    fn a_client_without_certificate_says_nothing_of_itself() {
+        assert_eq!(forwarded(None, &[]), Forwarded::Stripped);
+        assert_eq!(forwarded(Some(b"no certificate"), &[]), Forwarded::Stripped);
     }
 }

@@ -13,8 +13,9 @@ use super::UnixSeconds;
 use super::certificate::Certificate;
 use super::certificates::{ListenerFiles, UpstreamFiles};
 use super::files::{Contents, Files, Unusable};
-use super::forwarded::Forwarded;
+use super::forwarded;
 use super::pinned::Pinned;
+use crate::forwarded::Forwarded;
 
 const ALPN: &[u8] = b"h2";
 const VERSIONS: [&rustls::SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
@@ -59,7 +60,7 @@ impl Accepting {
             return Forwarded::Untouched;
         }
         let client = connection.peer_certificates().and_then(<[_]>::first);
-        Forwarded::of(client.map(|der| der.as_ref()), &self.certificate.uris)
+        forwarded::forwarded(client.map(|der| der.as_ref()), &self.certificate.uris)
     }
 }
 

@@ -207,26 +207,18 @@ fn clipped_mean(ring: &VecDeque<f32>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use crate::sketch::Sketch;
     use crate::sketch::binning::Binning;
     use std::sync::Arc;
 
-    /// SplitMix64.
-    fn uniform(state: &mut u64) -> f64 {
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
-    }
-
     /// Values that repeat the one before with probability ρ: autocorrelation ρ^k, τ = (1 + ρ)/(1 - ρ).
     fn sticky(rows: usize, stickiness: f64, seed: u64) -> Vec<f64> {
-        let mut state = seed;
-        let mut value = uniform(&mut state);
+        let mut random = Random(seed);
+        let mut value = random.uniform();
         let mut next = || {
-            if uniform(&mut state) >= stickiness {
-                value = uniform(&mut state);
+            if random.uniform() >= stickiness {
+                value = random.uniform();
             }
             value
         };

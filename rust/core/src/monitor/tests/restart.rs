@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::monitor::{Lost, Resumption, Stored};
+use crate::performance::reference::Scores;
+use crate::performance::scores::LabelTable;
 use crate::profile::ProfileBuilder;
 
 const MINUTE: u64 = 60_000_000_000;
@@ -69,6 +71,68 @@ proptest! {
         }
         prop_assert_eq!(whole, after);
     }
+}
+
+/// With scores and their labels.
+fn scored() -> Arc<Profile> {
+    let mut table = LabelTable::default();
+    (0..1_000).for_each(|row| table.add(f64::from(row) / 1e3, row >= 500, row % 1_000 < row * row / 1_000));
+    let scores = Scores { output: "proba".into(), label_age_s: None, classes: vec![table] };
+    Arc::new(Profile::clone(&profile()).with_section(&scores).unwrap())
+}
+
+/// A call whose features come and go with time, and its scores.
+fn call(monitor: &mut Monitor, call: u64) {
+    let odd = (60..130).contains(&call);
+    let values = Random(call).normals(2 * 7);
+    let bytes = bytes_of(&values.iter().map(|value| value + if odd { 2.0 } else { 0.0 }).collect::<Vec<_>>());
+    let scores = bytes_of(&values.iter().take(7).map(|value| value.abs() % 1.0).collect::<Vec<_>>());
+    let x = Tensor::new("x", Datatype::Fp64, vec![7, 2], Data::Raw(&bytes)).unwrap();
+    let colour = Tensor::new("colour", Datatype::Bytes, vec![7], Data::Bytes(vec![b"red"; 7])).unwrap();
+    let proba = Tensor::new("proba", Datatype::Fp64, vec![7], Data::Raw(&scores)).unwrap();
+    let inputs = if odd { vec![x] } else { vec![x, colour] };
+    monitor.observe(IN, &inputs, call * MINUTE);
+    monitor.observe(OUT, &[proba], call * MINUTE);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_kill_at_any_call_changes_no_alarm(kills in prop::collection::btree_set(0u64..200, 1..4)) {
+        let mut whole = monitor(JSON, Some(scored()));
+        (0..200).for_each(|number| call(&mut whole, number));
+        let (mut interrupted, mut told) = (monitor(JSON, Some(scored())), Vec::new());
+        for number in 0..200 {
+            if kills.contains(&number) {
+                told.extend(interrupted.take_events());
+                let at = Resumption { then: number * MINUTE, now: number * MINUTE, gap: 0 };
+                // What is written is a copy of what goes on.
+                let stored = interrupted.copied(true).stored().unwrap();
+                interrupted = Monitor::resumed(config(JSON), Some(scored()), read_again(&stored), at).unwrap();
+            }
+            call(&mut interrupted, number);
+        }
+        told.extend(interrupted.take_events());
+        let expected = whole.take_events();
+        let schema = expected.iter().filter(|event| event.method == "schema").count();
+        prop_assert!(schema >= 2 && expected.len() > schema, "{:?}", expected);
+        prop_assert_eq!(told, expected);
+        let (whole, interrupted) = (whole.snapshot(true), interrupted.snapshot(true));
+        prop_assert!(whole.performance.is_some());
+        prop_assert_eq!((whole.schema, whole.performance), (interrupted.schema, interrupted.performance));
+    }
+}
+
+#[test]
+fn scores_of_other_classes_are_refused() {
+    let mut before = monitor(JSON, Some(scored()));
+    (0..20).for_each(|number| call(&mut before, number));
+    let mut stored = before.stored().unwrap();
+    stored.scores = monitor(JSON, Some(profile())).stored().unwrap().scores;
+    assert!(matches!(
+        Monitor::resumed(config(JSON), Some(scored()), stored, Resumption::default()),
+        Err(Lost::Damaged)
+    ));
 }
 
 #[test]

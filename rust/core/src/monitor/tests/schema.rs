@@ -76,6 +76,30 @@ fn numbers_that_became_strings_raise_an_alarm() {
 }
 
 #[test]
+fn what_one_worker_has_is_not_absent_from_both() {
+    let seen = |names: &[&str]| {
+        let mut monitor = watching();
+        pane(&mut monitor, names, 3);
+        monitor
+    };
+    let merged = |first: &[&str], second: &[&str]| {
+        let mut sum = seen(first);
+        sum.merge(seen(second)).unwrap();
+        let of = |alarm: SchemaAlarm| (alarm.feature, alarm.breach);
+        sum.snapshot(false).schema.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let absent = [("income".to_owned(), Breach::Absent)];
+    assert_eq!(merged(&["age"], &["age"]), absent);
+    assert_eq!(merged(&["age"], &["age", "income"]), []);
+    assert_eq!(merged(&["age", "income"], &["age"]), []);
+    let new = [("height".to_owned(), Breach::New)];
+    assert_eq!(merged(&["age", "income", "height"], &["age", "income"]), new);
+    let mut sum = watching();
+    sum.merge(seen(&["age"])).unwrap(); // one that has closed no pane cannot tell
+    assert_eq!(sum.snapshot(false).schema.len(), 1);
+}
+
+#[test]
 fn a_direction_that_the_profile_knows_nothing_of_is_not_judged() {
     let mut monitor = watching();
     send(&mut monitor, OUT, "score", 1, &Random(1).normals(200));
