@@ -353,6 +353,23 @@ def test_the_engine_accepts_the_whole_example(read: Load) -> None:
         engine.close()
 
 
+def test_volume_is_off_unless_asked_for_and_learns_whole_cycles(read: Load) -> None:
+    plain = MINIMAL + "monitor: {volume: %s}"
+    assert json.loads(read(plain % "null").engine_configuration())["monitor"]["volume"] is None
+    volume = json.loads(read(plain % "{}").engine_configuration())["monitor"]["volume"]
+    assert volume == {
+        "interval_ns": 60 * 10**9,
+        "learn_ns": 7 * 86_400 * 10**9,
+        "period_ns": 86_400 * 10**9,
+        "arl_ns": 30 * 86_400 * 10**9,
+        "tolerance": 0.02,
+    }
+    with pytest.raises(ConfigurationError, match="period of a multiple of 24 intervals"):
+        read(plain % "{period: 25h}")
+    with pytest.raises(ConfigurationError, match="learns for 60 intervals"):
+        read(plain % "{learn: 1h}")
+
+
 def test_the_engine_configuration_has_nanoseconds_and_no_units() -> None:
     environ = {"PILOTFISH_SAMPLING__SLOWER_THAN": "250ms", "PILOTFISH_MONITOR__ALARM__ARL_TIME": "720h"}
     settings = load(None, environ, {"upstream": "a:1"})

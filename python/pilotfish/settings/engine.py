@@ -6,7 +6,7 @@ The engine reads times in nanoseconds and refuses unknown keys; this is the only
 import json
 from typing import TYPE_CHECKING, Any
 
-from pilotfish.settings.observing import MonitorSettings
+from pilotfish.settings.observing import MonitorSettings, VolumeSettings
 from pilotfish.settings.routing import Route, Shadow
 
 if TYPE_CHECKING:
@@ -51,8 +51,19 @@ def _monitor(monitor: MonitorSettings) -> dict[str, Any]:
     alarm = monitor.alarm.model_dump(exclude={"arl_time"})
     alarm["arl_ns"] = None if arl_time is None else _nanoseconds(arl_time)
     pane_ns = None if monitor.pane_time is None else _nanoseconds(monitor.pane_time)
-    plain = monitor.model_dump(exclude={"enabled", "queue", "queue_bytes", "alarm", "pane_time"})
-    return plain | {"alarm": alarm, "pane_ns": pane_ns}
+    plain = monitor.model_dump(exclude={"enabled", "queue", "queue_bytes", "alarm", "pane_time", "volume"})
+    volume = None if monitor.volume is None else _volume(monitor.volume)
+    return plain | {"alarm": alarm, "pane_ns": pane_ns, "volume": volume}
+
+
+def _volume(volume: VolumeSettings) -> dict[str, Any]:
+    return {
+        "interval_ns": _nanoseconds(volume.interval),
+        "learn_ns": _nanoseconds(volume.learn),
+        "period_ns": None if volume.period is None else _nanoseconds(volume.period),
+        "arl_ns": _nanoseconds(volume.arl_time),
+        "tolerance": volume.tolerance,
+    }
 
 
 def _route(route: Route) -> dict[str, Any]:

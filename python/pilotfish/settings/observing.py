@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from pilotfish import _core
 from pilotfish.metadata import forbidden
@@ -82,6 +82,36 @@ class AlarmSettings(Section):
     """How far below the threshold a pane must fall to count towards clearing (threshold)."""
 
 
+class VolumeSettings(Section):
+    """How the number of calls of a version is watched: fewer, more and none at all are alarms."""
+
+    interval: Seconds = Field(default=60.0, ge=1, le=86_400)
+    """Time over which calls are counted."""
+    learn: Seconds = Field(default=7 * 86_400, gt=0, le=366 * 86_400)
+    """How long the norm is learned, from the first call on: a multiple of `period`."""
+    period: Seconds | None = Field(default=86_400, gt=0, le=366 * 86_400)
+    """A cycle that traffic follows; each of its 24 parts has a norm of its own. null: it follows none."""
+    arl_time: Seconds = Field(default=30 * 86_400, gt=0, le=10 * 366 * 86_400)
+    """Time between false alarms of the volume: the mean is at least this."""
+    tolerance: float = Field(default=0.02, ge=0, le=10)
+    """Ignore changes below: relative entropy of the counts from those that were learned, in nats; 0.02 is a
+    mean moved by 0.2 standard deviations."""
+
+    @model_validator(mode="after")
+    def _whole_cycles(self) -> "VolumeSettings":
+        learned, least = self.learn / self.interval, 32 * (1 if self.period is None else 24)
+        if not least <= learned <= 100_000:
+            raise ValueError(
+                f"learns for {learned:.0f} intervals; write a learn of {least} to 100000 times the interval"
+            )
+        if self.period is not None and (self.period % (24 * self.interval) or self.learn % self.period):
+            raise ValueError(
+                "has no whole cycles; write a period of a multiple of 24 intervals, and a learn of a "
+                "multiple of the period, or period: null where traffic follows no cycle"
+            )
+        return self
+
+
 class MonitorSettings(Section):
     """The statistics of features and predictions."""
 
@@ -107,6 +137,9 @@ class MonitorSettings(Section):
     compared."""
     tensors: dict[Text, TensorSettings] = Field(default={}, max_length=1024)
     """How single tensors are read, by name."""
+    volume: VolumeSettings | None = None
+    """Watch how many calls come, too; null does not. It learns by the clock, and takes a deployment or a
+    holiday for what it is: a change."""
     alarm: AlarmSettings = AlarmSettings()
     """When a feature has drifted."""
     queue: Whole = Field(default=4096, ge=1, le=1_048_576)

@@ -47,6 +47,7 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
     into.add("pilotfish.model.evidence_threshold", evidence.get("threshold_bits"), of)
     _performance(model.get("performance"), of, into)
     raised = [feature["alarm"]["method"] for feature in model["features"] if feature["alarm"]]
+    raised += [_EVIDENCE] * ((model.get("volume") or {}).get("shape") is not None)
     for method in (_EVIDENCE, *_DISTANCES):
         # Zero is exported too: an alert rule needs a series before the first alarm.
         into.add("pilotfish.drift.alert.active", raised.count(method), {**of, names.DRIFT_METHOD: method})

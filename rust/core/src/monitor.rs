@@ -36,17 +36,19 @@ mod snapshot;
 mod stored;
 mod suspicion;
 mod texts;
+mod volume;
 mod watch;
 
 pub use crate::feature::{TensorConfig, TensorKind};
 pub use config::{AlarmConfig, DetectorKind, MonitorConfig};
 pub use snapshot::{
     BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
-    MonitorSnapshot, MonitorState, PerformanceSnapshot, ProfileSnapshot, WindowSnapshot,
+    MonitorSnapshot, MonitorState, PerformanceSnapshot, ProfileSnapshot, VolumeSnapshot, WindowSnapshot,
 };
 
 pub use stored::{Lost, Resumption, Stored};
 pub use texts::TextsSnapshot;
+pub use volume::VolumeConfig;
 
 use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
@@ -64,6 +66,7 @@ use snapshot::Shown;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use volume::Volume;
 use watch::Watch;
 
 /// Alarm events that wait to be taken; beyond that the oldest are forgotten.
@@ -88,6 +91,7 @@ pub struct Monitor {
     schema: Schema,
     joints: JointWatches,
     scores: Option<ScoreWatch>,
+    volume: Option<Volume>,
     /// What the evidence came to when a pane was closed last, and the length of that pane.
     discovery: Option<(Discovery, f64)>,
     /// Evidence of all features: kept so that closing a pane allocates nothing.
@@ -115,6 +119,7 @@ impl Monitor {
         let scores = profile.as_ref().and_then(|known| ScoreWatch::of(known, config.window_panes as usize));
         Monitor {
             named: naming(&config, &joints),
+            volume: Volume::of(&config),
             config,
             joints,
             scores,
@@ -139,6 +144,7 @@ impl Monitor {
     /// Counts one message. `now` (monotonic nanoseconds) is passed on to alarm events, and is what a time between false
     /// alarms is measured in.
     pub fn observe(&mut self, direction: Direction, tensors: &[Tensor<'_>], now: u64) {
+        self.beat(now);
         self.pass(direction, now);
         self.clock_mut(direction).opened_ns.get_or_insert(now);
         if self.phase == Phase::Learning && self.has_learned(direction) {
@@ -173,6 +179,7 @@ impl Monitor {
 
     /// Time has passed: closes what is over by `now` although no message came.
     pub fn tick(&mut self, now: u64) {
+        self.beat(now);
         self.pass(Direction::Input, now);
         self.pass(Direction::Output, now);
     }
@@ -251,6 +258,7 @@ impl Monitor {
             schema: self.schema.clone(),
             joints: JointWatches::default(),
             scores: self.scores.clone(),
+            volume: self.volume.clone(),
             discovery: self.discovery,
             evidence: Vec::new(),
             events: VecDeque::new(),
@@ -276,7 +284,9 @@ impl Monitor {
     /// Alarms that are raised.
     pub fn active_alarms(&self) -> usize {
         let drifted = self.roster.features().iter().filter(|feature| feature.is_alarmed());
-        drifted.count() + self.schema.len()
+        drifted.count()
+            + self.schema.len()
+            + usize::from(self.volume.as_ref().is_some_and(Volume::is_alarmed))
     }
 
     /// All numbers; `detail` adds bins and exponential histograms.
@@ -302,6 +312,7 @@ impl Monitor {
             panes: clock.panes,
             evidence: self.evidence(),
             schema: self.schema.snapshot(),
+            volume: self.volume.as_ref().map(Volume::snapshot),
             performance: self.scores.as_ref().and_then(ScoreWatch::snapshot),
             features,
         }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -19,7 +18,9 @@ use crate::exchange::{End, Exchange};
 use crate::failure::{self, Failure};
 use crate::headers::{Headers, wanted};
 use crate::link::{Link, Refused};
+use crate::memory::Parcel;
 use crate::pool::Pool;
+use crate::pump::Unread;
 use crate::record::Record;
 use crate::session::Session;
 use crate::shadow::{self, Copy};
@@ -32,7 +33,7 @@ const LONGEST_TIMER: Duration = Duration::from_secs(30 * 24 * 3600);
 const ATTEMPTS: usize = 3;
 
 /// Forwards one call.
-pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Parcel>) {
     let started = Instant::now();
     let worker = &session.worker;
     let (mut head, body) = request.into_parts();
@@ -71,7 +72,7 @@ struct Call<'s> {
     deadline: Option<Instant>,
     /// The content type of a call that speaks gRPC.
     grpc: Option<HeaderValue>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Parcel>,
     record: Record,
     link: Option<Rc<Link>>,
     exchange: Option<Exchange>,
@@ -105,7 +106,7 @@ impl Call<'_> {
         &mut self,
         mut request: Request<()>,
         end: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), End> {
+    ) -> Result<(ResponseFuture, SendStream<Parcel>), End> {
         for _ in 0..ATTEMPTS {
             let (session, pool, respond) = (self.session, self.pool, &mut self.respond);
             let mut lease = std::pin::pin!(session.lease(pool));
@@ -169,7 +170,23 @@ impl Call<'_> {
                 self.respond.send_reset(reason);
                 Some(Status::of_reset(reason))
             }
+            End::Unread(why) => {
+                self.count_unread(why);
+                self.respond.send_reset(Reason::ENHANCE_YOUR_CALM);
+                if let Some(exchange) = &mut self.exchange {
+                    exchange.upstream().send_reset(Reason::CANCEL);
+                }
+                Some(Status::of_reset(Reason::ENHANCE_YOUR_CALM))
+            }
             End::Failed(failure) => Some(self.fail(&failure)),
+        }
+    }
+
+    fn count_unread(&self, why: Unread) {
+        let counters = &self.session.worker.shared.counters;
+        match why {
+            Unread::TooLong => counters.calls_stalled.add(),
+            Unread::Overdrawn => counters.calls_shed.add(),
         }
     }
 
@@ -179,6 +196,7 @@ impl Call<'_> {
             Failure::Unreachable(_) => shared.counters.calls_unreachable.add(),
             Failure::Lost(_) | Failure::Broken(_) => shared.counters.calls_lost.add(),
             Failure::Expired => shared.counters.calls_expired.add(),
+            Failure::Unread(why) => self.count_unread(*why),
         }
         let status = failure.status(self.pool.name());
         // An answer that is complete stays as it is; a client that has gone meanwhile needs none.

@@ -25,6 +25,7 @@ mod inbox;
 mod kept;
 mod link;
 mod listener;
+mod memory;
 mod message;
 mod plane;
 mod pool;

@@ -21,6 +21,7 @@ use crate::counters::Counters;
 use crate::inbox::Buffers;
 use crate::kept::KeptQueue;
 use crate::listener::{Bound, Listener};
+use crate::memory::Budget;
 use crate::message::Message;
 use crate::pool::{Pool, Reach, Reachability};
 use crate::seed::Seeds;
@@ -71,6 +72,7 @@ pub struct ReachByVersion(Mutex<Vec<(Version, Arc<Reach>)>>);
 pub struct Worker {
     pub shared: Arc<Shared>,
     pub buffers: Rc<Buffers>,
+    pub budget: Rc<Budget>,
     seeds: RefCell<Seeds>,
     policies: RefCell<PolicyReader>,
     upstreams: RefCell<Rc<Upstreams>>,
@@ -147,6 +149,7 @@ impl Worker {
             policies: RefCell::new(policies),
             upstreams: RefCell::new(Rc::new(upstreams)),
             buffers,
+            budget: Rc::new(Budget::new(&shared.config.limits, shared.config.threads)),
             shared,
         }
     }

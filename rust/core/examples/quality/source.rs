@@ -1,10 +1,10 @@
 //! Ten shapes of data, as tables of 65,536 equally likely outcomes, independent or following each other.
 
 use super::random::{Random, normal_quantile};
-use pilotfish_core::profile::{ProfileBuilder, Reference};
+use pilotfish_core::profile::{Profile, ProfileBuilder, Reference};
 use pilotfish_core::sketch::binning::{FIRST, Kind, NAN};
 use pilotfish_core::sketch::bins::Bins;
-use pilotfish_core::tensor::Direction;
+use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
 use std::sync::Arc;
 
 pub const OUTCOMES: usize = 65_536;
@@ -14,6 +14,13 @@ pub struct Shape {
     pub name: &'static str,
     pub outcomes: Vec<f64>,
     pub categories: bool,
+}
+
+/// The rows of a message.
+#[derive(Debug, Default)]
+pub struct Rows {
+    bytes: Vec<u8>,
+    labels: Vec<Vec<u8>>,
 }
 
 /// Outcomes by number, an AR(1) process beneath.
@@ -93,20 +100,50 @@ impl<'t> Process<'t> {
 // === impl Shape ===
 
 impl Shape {
-    /// The reference that so many rows make.
-    pub fn reference(&self, rows: usize, process: &mut Process<'_>, random: &mut Random) -> Reference {
+    /// The profile that so many rows make.
+    pub fn profile(&self, rows: usize, process: &mut Process<'_>, random: &mut Random) -> Arc<Profile> {
         let values: Vec<f64> = (0..rows).map(|_| self.outcomes[process.next(random)]).collect();
-        reference(&values, self.categories)
+        profile(&values, self.categories)
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    /// So many rows of a process, in the place of those before.
+    pub fn draw(&mut self, shape: &Shape, rows: usize, process: &mut Process<'_>, random: &mut Random) {
+        self.bytes.clear();
+        self.labels.clear();
+        for _ in 0..rows {
+            let value = shape.outcomes[process.next(random)];
+            if shape.categories {
+                self.labels.push(label(value));
+            } else {
+                self.bytes.extend_from_slice(&value.to_le_bytes());
+            }
+        }
     }
 
-    /// The cell of every outcome.
-    pub fn cells(&self, bins: &Bins) -> Vec<u8> {
-        self.outcomes.iter().map(|&outcome| cell(bins, outcome) as u8).collect()
+    pub fn tensor(&self) -> Tensor<'_> {
+        if self.labels.is_empty() {
+            let rows = self.bytes.len() / size_of::<f64>();
+            return Tensor::new("x", Datatype::Fp64, vec![rows], Data::Raw(&self.bytes))
+                .expect("whole values");
+        }
+        let labels = self.labels.iter().map(Vec::as_slice).collect();
+        Tensor::new("x", Datatype::Bytes, vec![self.labels.len()], Data::Bytes(labels))
+            .expect("as many labels")
     }
 }
 
 /// The reference that rows make.
 pub fn reference(values: &[f64], categories: bool) -> Reference {
+    let profile = profile(values, categories);
+    let reference = profile.get(Direction::Input, "x").expect("it was added");
+    Reference { ..(**reference).clone() }
+}
+
+fn profile(values: &[f64], categories: bool) -> Arc<Profile> {
     let mut builder = ProfileBuilder::new("quality", 32);
     if categories {
         let labels: Vec<Vec<u8>> = values.iter().map(|value| label(*value)).collect();
@@ -115,9 +152,7 @@ pub fn reference(values: &[f64], categories: bool) -> Reference {
     } else {
         builder.add_column_f64("x", Direction::Input, values).expect("one kind of value");
     }
-    let profile = builder.finish().expect("it has rows");
-    let reference = profile.get(Direction::Input, "x").expect("it was added");
-    Reference { ..(**reference).clone() }
+    Arc::new(builder.finish().expect("it has rows"))
 }
 
 /// The cell of one value.

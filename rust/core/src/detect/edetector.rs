@@ -318,6 +318,11 @@ impl EDetector {
         self.bets.evidence(&self.state.history.since(start))
     }
 
+    /// What was counted from a start on.
+    pub fn counts_since(&self, start: Mark) -> Vec<u64> {
+        self.state.history.since(start)
+    }
+
     /// Rows that are taken for one independent row.
     pub fn autocorrelation_time(&self) -> f64 {
         self.state.tempo.time()

@@ -1,5 +1,6 @@
 //! How a model is watched.
 
+use super::volume::VolumeConfig;
 use crate::detect::edetector::terms::{self, Terms};
 use crate::feature::TensorConfig;
 use crate::sketch::binning::BINS_MAX;
@@ -29,6 +30,8 @@ pub struct MonitorConfig {
     pub learn_rows: u64,
     /// What is known of tensors, by name.
     pub tensors: BTreeMap<String, TensorConfig>,
+    /// How the number of calls is watched; `None`: not at all.
+    pub volume: Option<VolumeConfig>,
     pub alarm: AlarmConfig,
 }
 
@@ -81,6 +84,7 @@ impl Default for MonitorConfig {
             max_features: 4_096,
             learn_rows: 2_000,
             tensors: BTreeMap::new(),
+            volume: None,
             alarm: AlarmConfig::default(),
         }
     }
@@ -109,6 +113,7 @@ impl MonitorConfig {
         }
         within("bins", u32::from(self.bins), 2, BINS_MAX as u32)?;
         within("max_features", self.max_features, 1, 1_000_000)?;
+        self.volume.as_ref().map_or(Ok(()), VolumeConfig::check)?;
         within("alarm.raise_after", self.alarm.raise_after, 1, 1_000_000)?;
         let AlarmConfig { psi, jensen_shannon, ks, clear_ratio, .. } = self.alarm;
         let terms = self.alarm.terms(u64::from(self.pane_rows));

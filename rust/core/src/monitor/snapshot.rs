@@ -37,6 +37,8 @@ pub struct MonitorSnapshot {
     pub evidence: Option<ModelEvidence>,
     /// Features that are gone, new or of another type, as long as they are.
     pub schema: Vec<SchemaAlarm>,
+    /// How many calls come; none unless it is configured.
+    pub volume: Option<VolumeSnapshot>,
     /// What the scores promise; none where the profile knows no scores, and before the first pane.
     pub performance: Option<PerformanceSnapshot>,
     /// In order of direction and name.
@@ -51,6 +53,21 @@ pub struct ModelEvidence {
     pub alarm: bool,
     /// Features with enough evidence of their own, by the e-detector Benjamini-Hochberg rule.
     pub flagged: Vec<String>,
+}
+
+/// Calls in the interval closed last, and how many there usually are in this part of the cycle.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VolumeSnapshot {
+    /// Whether there is a norm to compare with.
+    pub learned: bool,
+    pub interval_seconds: f64,
+    pub calls: u32,
+    pub usual_calls: Option<u32>,
+    /// Evidence of a change, in units of an interval, and what raises the alarm.
+    pub evidence_bits: Option<f64>,
+    pub threshold_bits: f64,
+    /// What has changed, while an alarm is raised: "fewer calls".
+    pub shape: Option<String>,
 }
 
 /// How well the model is expected to do, by its scores alone; blind to labels that no longer follow the scores.

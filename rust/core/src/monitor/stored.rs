@@ -7,6 +7,7 @@
 use super::config::{AlarmConfig, MonitorConfig};
 use super::roster::{self, Roster};
 use super::scores::{self, ScoreWatch};
+use super::volume::{self, Volume};
 use super::{Clock, Monitor, Phase, Schema};
 use crate::detect::discovery::Discovery;
 use crate::profile::Profile;
@@ -26,6 +27,7 @@ pub struct Stored {
     roster: roster::Stored,
     schema: Schema,
     pub(super) scores: Option<scores::Stored>,
+    volume: Option<volume::Stored>,
     discovery: Option<(Discovery, f64)>,
 }
 
@@ -117,6 +119,7 @@ impl Monitor {
             roster: self.roster.stored(),
             schema: self.schema.clone(),
             scores: self.scores.as_ref().map(ScoreWatch::stored),
+            volume: self.volume.as_ref().map(Volume::stored),
             discovery: self.discovery,
         })
     }
@@ -137,6 +140,8 @@ impl Monitor {
         }
         self.settle();
         other.settle();
+        // What is usual for one sidecar is nothing for two.
+        self.volume = Volume::of(&self.config);
         let sees = |monitor: &Monitor| {
             let panes = [monitor.inputs.panes, monitor.outputs.panes];
             move |direction| panes[usize::from(direction == Direction::Output)] > 0
@@ -180,7 +185,8 @@ impl Monitor {
         stored: Stored,
         at: Resumption,
     ) -> Result<Monitor, Lost> {
-        let Stored { settings, profile: then, inputs, outputs, roster, schema, scores, discovery } = stored;
+        let Stored { settings, profile: then, inputs, outputs, roster, schema, scores, volume, discovery } =
+            stored;
         if settings != config.meaning() {
             return Err(Lost::OtherSettings);
         }
@@ -194,7 +200,12 @@ impl Monitor {
             (None, None) => true,
             _ => false,
         };
-        if !resumed || schema.len() > monitor.config.max_features as usize * 2 {
+        let counted = match (&mut monitor.volume, volume) {
+            (Some(mine), Some(stored)) => mine.resume(stored, at.then, at.now, at.gap),
+            (None, None) => true,
+            _ => false,
+        };
+        if !resumed || !counted || schema.len() > monitor.config.max_features as usize * 2 {
             return Err(Lost::Damaged);
         }
         Ok(Monitor { phase, inputs, outputs, roster, schema, discovery, ..monitor })

@@ -5,6 +5,7 @@ mod joint;
 mod merge;
 mod restart;
 mod scores;
+mod volume;
 mod windows;
 
 use super::*;
@@ -554,7 +555,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&plain),
-        "batch calls evidence features missing panes performance profile rows schema state"
+        "batch calls evidence features missing panes performance profile rows schema state volume"
     );
     let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf over pos_inf std under unseen windows";
     assert_eq!(keys(&plain["features"][0]), feature);

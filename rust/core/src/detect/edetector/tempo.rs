@@ -160,15 +160,18 @@ impl Tempo {
     fn remember(&mut self, probe: &Probe, means: &[f64], noise: f64) {
         let differences = self.means.iter().zip(means).zip(&probe.variances);
         let moves = differences.map(|((a, b), variance)| {
-            if *variance > WEIGHT_MIN * noise { (a - b).powi(2) / (noise * variance) } else { 0.0 }
+            // The mean of a few rows of which hardly any is the one looked for says nothing, not even that it is calm.
+            (*variance > WEIGHT_MIN * noise).then(|| (a - b).powi(2) / (noise * variance))
         });
         moves.enumerate().for_each(|(ring, value)| keep(&mut self.moves, ring, value));
     }
 
     fn estimate(&self) -> f64 {
         let known = self.known.unwrap_or(1.0).max(1.0);
-        let live = self.moves.iter().map(clipped_mean).fold(0.0, f64::max);
-        let doubt = 1.0 + DOUBT / (self.seen.min(REMEMBERED) as f64).sqrt();
+        let telling = self.moves.iter().filter(|ring| ring.len() >= LEAST);
+        let Some(fewest) = telling.clone().map(VecDeque::len).min() else { return known };
+        let live = telling.map(clipped_mean).fold(0.0, f64::max);
+        let doubt = 1.0 + DOUBT / (fewest as f64).sqrt();
         if self.known.is_none() || live > doubt * known {
             live.max(known)
         } else {
@@ -186,10 +189,11 @@ fn stepped(time: f64, estimate: f64) -> f64 {
     if moves { (next / STEPS).exp2() } else { time }
 }
 
-fn keep(rings: &mut Vec<VecDeque<f32>>, ring: usize, value: f64) {
+fn keep(rings: &mut Vec<VecDeque<f32>>, ring: usize, value: Option<f64>) {
     if ring == rings.len() {
         rings.push(VecDeque::with_capacity(REMEMBERED));
     }
+    let Some(value) = value else { return };
     let ring = &mut rings[ring];
     if ring.len() == REMEMBERED {
         ring.pop_front();
@@ -271,6 +275,21 @@ mod tests {
             .collect();
         values.chunks(200).for_each(|pane| tempo.observe(&probe, counted(pane).cells()));
         assert_eq!(tempo.time(), 1.0);
+    }
+
+    #[test]
+    fn panes_too_small_to_tell_leave_the_time_of_the_profile() {
+        let rare: Vec<f64> =
+            sticky(20_000, 0.0, 1).iter().map(|value| f64::from(u8::from(*value > 0.99))).collect();
+        let mut reference = Bins::new(Arc::new(Binning::discrete(&[0.0, 1.0]).unwrap()));
+        reference.update(&rare);
+        let (probe, mut tempo) = (Probe::of(&reference), Tempo::new(Some(9.0)));
+        for pane in rare.chunks(100) {
+            let mut counts = Bins::new(Arc::clone(reference.binning()));
+            counts.update(pane);
+            tempo.observe(&probe, counts.cells());
+        }
+        assert_eq!(tempo.time(), 9.0);
     }
 
     #[test]
