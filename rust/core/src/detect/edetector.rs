@@ -184,10 +184,15 @@ impl EDetector {
 
     /// Takes in a pane whose length was known before it began. One without values is no evidence, but time has passed.
     pub fn update(&mut self, pane: &Pane<'_>) {
-        self.weigh(pane.counts, (pane.stake, pane.stake), pane.stake);
-        self.keep(pane.counts, pane.start, pane.end);
+        self.settle(pane, pane.stake, pane.stake);
         self.close(pane.counts);
         self.turn(pane.counts);
+    }
+
+    /// Bets on rows, and keeps them in the history: see [`EDetector::weigh`].
+    pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
+        self.weigh(rows.counts, (before, rows.stake), unit);
+        self.keep(rows.counts, rows.start, rows.end);
     }
 
     /// Bets on rows that end at a moment which they themselves decided about. Only the part `before` of their `stake`,

@@ -16,11 +16,11 @@ use std::sync::Arc;
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
 const WORDS_FROM_BITS: f64 = 1.0;
 
-/// Rows after which one looks whether what waits should be weighed: whole chunks of the counting.
-pub const LOOK_ROWS: u64 = 128;
+/// Rows after which one looks whether what waits should be weighed; not much less than whole chunks of the counting.
+pub const LOOK_ROWS: u64 = 120;
 
 /// Rows that are weighed even if they look like any others.
-const WEIGHED_ROWS: u64 = 4_000;
+const WEIGHED_ROWS: u64 = 8_000;
 
 /// Rows that may become one segment of the history: what a date can be wrong by.
 const SEGMENT_ROWS: u64 = 500;
