@@ -27,6 +27,7 @@ mod link;
 mod listener;
 mod memory;
 mod message;
+mod outbox;
 mod plane;
 mod pool;
 mod pump;

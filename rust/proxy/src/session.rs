@@ -134,15 +134,17 @@ impl Session {
         self.address.apply(forwarded::ADDRESS, headers);
     }
 
-    /// The connection for calls to a model server.
+    /// The connection that this client's calls to a model server go on, if there is one already.
+    pub fn leased(&self, pool: &Rc<Pool>) -> Option<Rc<Link>> {
+        self.leases.borrow().iter().find(|lease| Rc::ptr_eq(&lease.pool, pool))?.get()
+    }
+
+    /// The connection for calls to a model server, made if there is none.
     ///
     /// # Errors
     /// Why the model server cannot be reached.
     pub async fn lease(&self, pool: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
         let lease = self.lease_of(pool);
-        if let Some(link) = lease.get() {
-            return Ok(link);
-        }
         let _finding = lease.finding.lock().await;
         if let Some(link) = lease.get() {
             return Ok(link);
@@ -187,6 +189,8 @@ impl Session {
         idle: Duration,
     ) {
         let mut phase = self.worker.shared.phase.subscribe();
+        // The plane may have begun to drain while hands were shaken.
+        phase.mark_changed();
         let mut last_call = Instant::now();
         let mut in_a_row = 0u64;
         let stall = self.worker.shared.config.limits.stall();
@@ -257,15 +261,16 @@ impl Session {
         self.calls.set(self.calls.get() + 1);
         self.accounted.set(self.accounted.get() + 1);
         if self.account.is_overdrawn() {
-            self.calls.set(self.calls.get() - 1);
+            self.ended();
             self.worker.shared.counters.calls_refused_memory.add();
             return respond.send_reset(h2::Reason::REFUSED_STREAM);
         }
-        let session = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            call::forward(Rc::clone(&session), request, respond).await;
-            session.calls.set(session.calls.get() - 1);
-        });
+        tokio::task::spawn_local(call::forward(Rc::clone(self), request, respond));
+    }
+
+    /// A call is over.
+    pub fn ended(&self) {
+        self.calls.set(self.calls.get() - 1);
     }
 
     fn broken(&self, error: &h2::Error, outlet: &Outlet) {
