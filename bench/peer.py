@@ -80,7 +80,7 @@ def grpcio(name: str) -> Callable[[Place], list[str]]:
 
 
 def pilotfish(template: str) -> Callable[[Place], list[str]]:
-    return lambda place: module("pilotfish", "run", "--config", str(place.write(template)))
+    return lambda place: module("bench.proxies.weighed", "run", "--config", str(place.write(template)))
 
 
 HAPROXY = reported("haproxy", "-v")

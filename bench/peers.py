@@ -142,10 +142,11 @@ def calls_with(payload: str, calls: int) -> int:
 
 
 def finish(results: Results, stand: Stand) -> None:
-    """Memory, and what a sidecar says it has seen: a monitor that drops the messages is cheap for nothing."""
+    """What a sidecar says it has seen: a monitor that drops the messages is cheap for nothing."""
     if stand.name in results.skipped:
         return
-    results.memory_mb[stand.name] = stand.memory_mb()
+    if plain := stand.plain():
+        results.plain[stand.name] = plain
     if counted := stand.statistics():
         dropped = sum(counted["dropped"].values())
         results.observed[stand.name] = (
@@ -176,7 +177,8 @@ def caption(name: str, options: argparse.Namespace) -> str:
     )
     taken = f"median of {options.rounds} rounds of {calls_with(name, options.calls)} calls"
     meaning = "CPU is of the proxy alone; latencies of the first row as they are, below as added to it."
-    return f"{request}; {taken}.\n{meaning}"
+    memory = "Memory is the most that was resident at the end of a run; beside it, without plain Python's."
+    return f"{request}; {taken}.\n{meaning} {memory}"
 
 
 if __name__ == "__main__":

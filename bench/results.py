@@ -32,7 +32,8 @@ class Results:
 
     samples: dict[tuple[Cell, str], list[Sample]] = field(default_factory=lambda: defaultdict(list))
     skipped: dict[str, str] = field(default_factory=dict)
-    memory_mb: dict[str, float] = field(default_factory=dict)
+    plain: dict[str, int] = field(default_factory=dict)
+    """Resident bytes of a sidecar before its plane started: Python, and what it imports."""
     observed: dict[str, str] = field(default_factory=dict)
 
     def processor(self, cell: Cell, peer: str) -> float | None:
@@ -62,7 +63,12 @@ class Results:
     def drawn(self, payload: str, shapes: Sequence[Shape], peers: Sequence[str], markdown: bool) -> str:
         """The table of one payload: a row for every peer, those that were skipped included."""
         cells = [Cell(payload, shape) for shape in shapes]
-        head = ["proxy", *(words for cell in cells for words in self._head(cell.shape)), "memory MB"]
+        head = [
+            "proxy",
+            *(words for cell in cells for words in self._head(cell.shape)),
+            "memory MB",
+            "over plain",
+        ]
         rows = [self._row(peer, cells) for peer in (DIRECT, *peers)]
         return table.drawn(head, rows, markdown)
 
@@ -72,13 +78,17 @@ class Results:
 
     def _row(self, peer: str, cells: Sequence[Cell]) -> list[str]:
         if peer in self.skipped:
-            return [f"{peer}: skipped, see below", *["-"] * (6 * len(cells)), "-"]
-        memory = self.memory_mb.get(peer)
+            return [f"{peer}: skipped, see below", *["-"] * (6 * len(cells)), "-", "-"]
         return [
             peer,
             *(words for cell in cells for words in self._words(cell, peer)),
-            f"{memory:.0f}" if memory else "-",
+            *self._memory(cells, peer),
         ]
+
+    def _memory(self, cells: Sequence[Cell], peer: str) -> list[str]:
+        most = max((sample.memory for cell in cells for sample in self.samples[cell, peer]), default=0)
+        plain = self.plain.get(peer)
+        return [f"{most / 1e6:.0f}" if most else "-", f"{(most - plain) / 1e6:+.1f}" if plain else "-"]
 
     def _words(self, cell: Cell, peer: str) -> list[str]:
         if peer == DIRECT:

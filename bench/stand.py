@@ -26,13 +26,17 @@ STARTUP_LIMIT = 30.0  # seconds; Python peers import for a second or two when th
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement: processor time per call and latencies in microseconds, calls per second."""
+    """One measurement: processor time per call and latencies in microseconds, calls per second.
+
+    ``memory``: resident bytes when the last reply had come.
+    """
 
     cpu: float
     p50: float
     p99: float
     p999: float
     rate: float
+    memory: int
 
 
 @dataclass(frozen=True)
@@ -43,17 +47,21 @@ class Stand:
     port: int
     pid: int | None = None
     admin: int | None = None
+    directory: Path | None = None
 
     def measure(self, body: Path, calls: int, shape: load.Shape, core: int) -> Sample:
         """Send the load through. Raises load.LoadError."""
         before = processor.settled_ns(self.pid) if self.pid else 0
         run = load.run(self.port, body, calls, shape, core, len(framed(reply())))
+        memory = processor.memory_bytes(self.pid) if self.pid else 0
         spent = processor.settled_ns(self.pid) - before if self.pid else 0
-        return Sample(cpu=spent / calls / 1000, p50=run.p50, p99=run.p99, p999=run.p999, rate=run.rate)
+        cpu = spent / calls / 1000
+        return Sample(cpu=cpu, p50=run.p50, p99=run.p99, p999=run.p999, rate=run.rate, memory=memory)
 
-    def memory_mb(self) -> float:
-        """Resident memory now."""
-        return processor.memory_bytes(self.pid) / 1e6 if self.pid else 0.0
+    def plain(self) -> int | None:
+        """Resident bytes before the plane started; None for peers that note nothing of the kind."""
+        note = self.directory / "resident" if self.directory else None
+        return int(note.read_text()) if note and note.exists() else None
 
     def statistics(self) -> dict[str, Any] | None:
         """How many messages the sidecar was offered, decoded, dropped; None for peers that count nothing."""
@@ -76,7 +84,8 @@ def standing(peer: Peer, upstream: int, core: int) -> Iterator[Stand]:
         process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
         try:
             answers(process, place.listen, Path(said.name))
-            yield Stand(peer.name, place.listen, process.pid, place.admin if peer.watched else None)
+            admin = place.admin if peer.watched else None
+            yield Stand(peer.name, place.listen, process.pid, admin, place.directory)
         finally:
             end(process)
 

@@ -57,6 +57,13 @@ class Limits(Section):
     """Bytes of one call that may be under way before the other side has taken them."""
     connection_window: Bytes = Field(default=16 * 1024**2, ge=65_535, le=2**31 - 1)
     """The same for all calls of a connection together."""
+    memory: Bytes = Field(default=256 * 1024**2, ge=1024**2, le=2**53)
+    """Bytes that are held for clients and model servers that do not read, of all connections together.
+    Beyond it, clients that hold more than an even share get no new calls, and their calls that are not read
+    end."""
+    stall: Seconds = Field(default=3600.0, ge=0.01, le=30 * 86_400)
+    """A call whose client, or model server, has not read anything for so long while there is something to
+    read is ended; a connection that has been asked to go, and does not read either, is closed."""
     frame: Bytes = Field(default=16 * 1024, ge=16_384, le=2**24 - 1)
     """Largest HTTP/2 frame that is accepted."""
     upstream_connections: Whole = Field(default=64, ge=1, le=10_000)
@@ -66,7 +73,7 @@ class Limits(Section):
 
     def native_configuration(self) -> dict[str, int]:
         """The form the native plane reads: bytes, and times in nanoseconds."""
-        times = {"handshake", "idle", "connect"}
+        times = {"handshake", "idle", "connect", "stall"}
         fields = self.model_dump(exclude=times)
         return fields | {f"{name}_ns": round(getattr(self, name) * 1_000_000_000) for name in times}
 

@@ -87,7 +87,7 @@ impl NativePlane {
         let Decision { call_id, method, role, strategy, traceparent, version: _, route: _, shadow: _ } =
             &**ruling;
         let bytes =
-            |message: &Option<Message>| message.as_ref().map(|message| PyBytes::new(py, message.as_ref()));
+            |message: &Option<Message>| message.as_ref().map(|message| PyBytes::new(py, &message.joined()));
         let fields = PyDict::new(py);
         fields.set_item("call_id", &**call_id)?;
         fields.set_item("reason", call.reason.name())?;

@@ -140,7 +140,7 @@ impl Engine {
     pub fn decide(
         &self,
         policy: &Arc<Policy>,
-        method: &str,
+        method: impl Into<Arc<str>>,
         metadata: &(impl Metadata + ?Sized),
         seed: u64,
     ) -> Ruling {

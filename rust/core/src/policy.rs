@@ -113,7 +113,7 @@ impl Policy {
     /// Chooses route, version and shadow of a call.
     pub fn decide(
         self: &Arc<Policy>,
-        method: &str,
+        method: impl Into<Arc<str>>,
         metadata: &(impl Metadata + ?Sized),
         seed: u64,
     ) -> Ruling {

@@ -157,19 +157,25 @@ impl Table {
     }
 
     /// Chooses route, version and shadow. `seed` is 64 random bits, used where the client sent nothing to be sticky to.
-    pub fn decide(&self, method: &str, metadata: &(impl Metadata + ?Sized), seed: u64) -> Decision {
+    pub fn decide(
+        &self,
+        method: impl Into<Arc<str>>,
+        metadata: &(impl Metadata + ?Sized),
+        seed: u64,
+    ) -> Decision {
+        let method = method.into();
         let seen = self.look(metadata);
         let call_id = seen.call_id(seed);
-        let found = self.routes.iter().position(|route| route.matches(method, &seen, self));
+        let found = self.routes.iter().position(|route| route.matches(&method, &seen, self));
         let route = &self.routes[found.unwrap_or(0)];
         let (version, role, strategy) = match found {
             None => (route.stable, Role::Primary, Strategy::Fallback),
             Some(_) => route.choose(&seen, self, seed),
         };
         Decision {
-            shadow: route.shadow_of(method, &call_id),
+            shadow: route.shadow_of(&method, &call_id),
             call_id,
-            method: Arc::from(method),
+            method,
             route: found.unwrap_or(0),
             version,
             role,
@@ -403,9 +409,19 @@ impl Seen {
         match (&self.request_id, self.traceparent.as_deref().and_then(trace_id)) {
             (Some(id), _) => Arc::from(&**id),
             (None, Some(id)) => Arc::from(id),
-            (None, None) => Arc::from(format!("{seed:016x}")),
+            (None, None) => drawn(seed),
         }
     }
+}
+
+/// An id of 16 hexadecimal digits.
+fn drawn(seed: u64) -> Arc<str> {
+    let digit = |place: usize| char::from_digit((seed >> (60 - 4 * place) & 15) as u32, 16);
+    let mut digits = [0; 16];
+    for (place, byte) in digits.iter_mut().enumerate() {
+        *byte = digit(place).map_or(b'0', |digit| digit as u8);
+    }
+    String::from_utf8_lossy(&digits).into()
 }
 
 fn printable(value: &[u8]) -> Option<Box<str>> {

@@ -10,6 +10,8 @@ use pilotfish_core::policy::Ruling;
 use pilotfish_core::tensor::Direction;
 use pilotfish_wire::{Message, Unreadable};
 
+use crate::whole::{Room, Whole};
+
 /// The messages of one unary call, or one message of a stream.
 #[derive(Debug)]
 pub enum Messages<B> {
@@ -42,7 +44,7 @@ pub struct Job<B> {
 
 // === impl Messages ===
 
-impl<B: AsRef<[u8]>> Messages<B> {
+impl<B: Whole> Messages<B> {
     /// Number of messages, as the account counts them.
     pub fn count(&self) -> u64 {
         match self {
@@ -55,37 +57,44 @@ impl<B: AsRef<[u8]>> Messages<B> {
     }
 
     pub fn bytes(&self) -> usize {
-        let length = |message: &Option<B>| message.as_ref().map_or(0, |message| message.as_ref().len());
+        let length = |message: &Option<B>| message.as_ref().map_or(0, Whole::length);
         match self {
             Messages::Call { request, response } => length(request) + length(response),
-            Messages::One(_, message) => message.as_ref().len(),
-            Messages::Shadow { primary, shadow, .. } => primary.as_ref().len() + shadow.as_ref().len(),
+            Messages::One(_, message) => message.length(),
+            Messages::Shadow { primary, shadow, .. } => primary.length() + shadow.length(),
         }
     }
 }
 
 // === impl Job ===
 
-impl<B: AsRef<[u8]>> Job<B> {
+impl<B: Whole> Job<B> {
     /// Reads the messages and feeds the engine. Each message is counted exactly once, and only after it has been
     /// observed: whoever sees an account without queued messages sees them in the statistics.
-    pub fn work_off(&self, engine: &Engine, worked: &mut Worked) {
+    pub fn work_off(&self, engine: &Engine, worked: &mut Worked, room: &mut Room) {
+        let Room { first, second } = room;
         match &self.messages {
             Messages::Call { request, response } => {
                 let asked = request.as_ref().and_then(|message| {
-                    self.observe(engine, worked, Direction::Input, self.read(Direction::Input, message), "")
+                    self.observe(
+                        engine,
+                        worked,
+                        Direction::Input,
+                        self.read(Direction::Input, message, first),
+                        "",
+                    )
                 });
                 if let Some(message) = response {
-                    let read = self.read(Direction::Output, message);
+                    let read = self.read(Direction::Output, message, second);
                     self.observe(engine, worked, Direction::Output, read, asked.unwrap_or_default());
                 }
             }
             Messages::One(direction, message) => {
-                self.observe(engine, worked, *direction, self.read(*direction, message), "");
+                self.observe(engine, worked, *direction, self.read(*direction, message, first), "");
             }
             Messages::Shadow { ruling, primary, shadow } => {
-                let (primary, shadow) =
-                    (self.read(Direction::Output, primary), self.read(Direction::Output, shadow));
+                let primary = self.read(Direction::Output, primary, first);
+                let shadow = self.read(Direction::Output, shadow, second);
                 let answers = primary.as_ref().ok().zip(shadow.as_ref().ok());
                 if let Some(copy) = ruling.copied_to() {
                     copy.compare(answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
@@ -95,10 +104,16 @@ impl<B: AsRef<[u8]>> Job<B> {
         }
     }
 
-    fn read<'m>(&self, direction: Direction, message: &'m B) -> Result<Message<'m>, Unreadable> {
+    fn read<'m>(
+        &self,
+        direction: Direction,
+        message: &'m B,
+        room: &'m mut Vec<u8>,
+    ) -> Result<Message<'m>, Unreadable> {
+        let bytes = message.in_one_piece(room);
         match direction {
-            Direction::Input => pilotfish_wire::request(&self.method, message.as_ref()),
-            Direction::Output => pilotfish_wire::response(&self.method, message.as_ref()),
+            Direction::Input => pilotfish_wire::request(&self.method, bytes),
+            Direction::Output => pilotfish_wire::response(&self.method, bytes),
         }
     }
 

@@ -7,7 +7,9 @@
 
 mod job;
 mod queue;
+mod whole;
 mod worker;
 
 pub use job::{Job, Messages};
+pub use whole::Whole;
 pub use worker::Observer;

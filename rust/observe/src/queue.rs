@@ -6,6 +6,7 @@ use crossbeam_queue::ArrayQueue;
 use pilotfish_core::engine::{Engine, QueueConfig};
 
 use crate::job::Job;
+use crate::whole::Whole;
 
 #[derive(Debug)]
 pub struct Queue<B> {
@@ -16,7 +17,7 @@ pub struct Queue<B> {
 
 // === impl Queue ===
 
-impl<B: AsRef<[u8]>> Queue<B> {
+impl<B: Whole> Queue<B> {
     /// A capacity of zero is taken as one job: the engine's configuration is checked where it is read.
     pub fn new(config: QueueConfig) -> Queue<B> {
         Queue {

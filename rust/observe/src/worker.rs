@@ -14,6 +14,7 @@ use pilotfish_core::ledger::Worked;
 
 use crate::job::Job;
 use crate::queue::Queue;
+use crate::whole::{Room, Whole};
 
 /// Rest between two looks at the queue while there is traffic.
 const REST: Duration = Duration::from_millis(2);
@@ -45,7 +46,7 @@ struct Shared<B> {
 
 // === impl Observer ===
 
-impl<B: AsRef<[u8]> + Send + 'static> Observer<B> {
+impl<B: Whole + Send + 'static> Observer<B> {
     /// Starts the thread.
     ///
     /// # Errors
@@ -112,13 +113,13 @@ impl<B> Drop for Observer<B> {
 
 // === impl Shared ===
 
-impl<B: AsRef<[u8]>> Shared<B> {
+impl<B: Whole> Shared<B> {
     fn run(&self) {
-        let mut idle = 0;
+        let (mut idle, mut room) = (0, Room::default());
         loop {
             // Read before the queue is emptied, so that nothing offered before closing is left behind.
             let closing = self.closing.load(Ordering::SeqCst);
-            let worked = self.empty();
+            let worked = self.empty(&mut room);
             if closing {
                 return;
             }
@@ -131,13 +132,13 @@ impl<B: AsRef<[u8]>> Shared<B> {
         }
     }
 
-    fn empty(&self) -> bool {
+    fn empty(&self, room: &mut Room) -> bool {
         let mut any = false;
         let mut worked = Worked::default();
         self.busy.store(true, Ordering::SeqCst);
         while let Some(job) = self.queue.take() {
             any = true;
-            self.work_off(&job, &mut worked);
+            self.work_off(&job, &mut worked, room);
             if worked.messages() >= BATCH {
                 self.engine.statistics().enter(std::mem::take(&mut worked));
             }
@@ -150,12 +151,13 @@ impl<B: AsRef<[u8]>> Shared<B> {
     }
 
     /// A message that makes the reader panic is a mistake of ours: it is counted, and the next one is read.
-    fn work_off(&self, job: &Job<B>, worked: &mut Worked) {
+    fn work_off(&self, job: &Job<B>, worked: &mut Worked, room: &mut Room) {
         let before = worked.messages();
-        if catch_unwind(AssertUnwindSafe(|| job.work_off(&self.engine, worked))).is_err() {
+        if catch_unwind(AssertUnwindSafe(|| job.work_off(&self.engine, worked, room))).is_err() {
             let counted = worked.messages() - before;
             (counted..job.messages.count()).for_each(|_| worked.message(Some("panic")));
         }
+        room.shrink();
     }
 
     fn sleep(&self) {

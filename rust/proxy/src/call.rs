@@ -3,27 +3,30 @@
 //! The version is decided on the headers alone and then fixed. Nothing is retried: whether a call may be repeated is
 //! the client's to know.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::client::ResponseFuture;
 use h2::server::SendResponse;
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, HeaderValue, Request, Version};
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, HeaderValue, Request};
+use pilotfish_core::call::VersionId;
 
 use crate::deadline;
 use crate::exchange::{End, Exchange};
 use crate::failure::{self, Failure};
 use crate::headers::{Headers, wanted};
 use crate::link::{Link, Refused};
+use crate::memory::Parcel;
 use crate::pool::Pool;
+use crate::pump::Unread;
 use crate::record::Record;
 use crate::session::Session;
 use crate::shadow::{self, Copy};
 use crate::status::{CANCELLED, DEADLINE_EXCEEDED, Status};
+use crate::upstreams::Upstreams;
+use crate::worker::Shared;
 
 /// Deadlines further away than this are the client's to keep.
 const LONGEST_TIMER: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -31,105 +34,144 @@ const LONGEST_TIMER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Connections that are tried when one after the other turns out to be closing.
 const ATTEMPTS: usize = 3;
 
-/// Forwards one call.
-pub async fn forward(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let started = Instant::now();
-    let worker = &session.worker;
-    let (mut head, body) = request.into_parts();
-    session.identify(&mut head.headers);
-    if head.uri.authority().is_none() {
-        // The HTTP/2 library takes a request without authority only as one that came by HTTP/1.
-        head.version = Version::HTTP_11;
-    }
-    let path = head.uri.path_and_query().map_or("*", |path| path.as_str());
-    let upstreams = worker.upstreams();
-    let ruling =
-        worker.shared.engine.decide(upstreams.policy(), path, &Headers(&head.headers), worker.seed());
-    let metadata = wanted(&head.headers, &worker.shared.config.metadata);
-    let request = Request::from_parts(head, ());
-    let copy = ruling.shadow.map(|_| Copy::of(&request));
-    let deadline = deadline(request.headers(), started);
-    let pool = upstreams.answers(ruling.version);
-    let record = Record::new(Rc::clone(worker), ruling, started, session.peer(), metadata);
-    let grpc = failure::grpc_type(&request);
-
-    let mut call =
-        Call { session: &session, pool, deadline, grpc, respond, record, link: None, exchange: None };
-    let end = call.run(request, body).await;
-    let status = call.conclude(end).await;
-    let told = call.record.tell(status);
-    if let (Some(copy), Some(told)) = (copy, told)
-        && told.code != CANCELLED
-    {
-        shadow::start(&session.worker, &upstreams, copy, told);
-    }
-}
-
-struct Call<'s> {
-    session: &'s Rc<Session>,
-    pool: &'s Rc<Pool>,
+/// One call under way. It is moved several times when its task is made, so it is kept small: nothing is in it twice.
+struct Call {
+    session: Rc<Session>,
+    upstreams: Rc<Upstreams>,
     deadline: Option<Instant>,
     /// The content type of a call that speaks gRPC.
     grpc: Option<HeaderValue>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Parcel>,
     record: Record,
+    version: VersionId,
+    copy: Option<Box<Copy>>,
     link: Option<Rc<Link>>,
-    exchange: Option<Exchange>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// Not sent yet.
+    Asked(Request<()>, RecvStream),
+    Exchanged(Exchange),
+    /// It could not be sent.
+    Unsent,
+}
+
+/// Forwards one call.
+pub fn forward(
+    session: Rc<Session>,
+    request: Request<RecvStream>,
+    respond: SendResponse<Parcel>,
+) -> impl Future<Output = ()> {
+    let mut call = Call::decided(session, request, respond);
+    async move {
+        let end = call.run().await;
+        let status = call.conclude(end).await;
+        call.tell(status);
+    }
 }
 
 // === impl Call ===
 
-impl Call<'_> {
-    async fn run(&mut self, request: Request<()>, body: RecvStream) -> End {
+impl Call {
+    fn decided(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Parcel>) -> Call {
+        let started = Instant::now();
+        let worker = &session.worker;
+        let (mut head, body) = request.into_parts();
+        session.identify(&mut head.headers);
+        if head.uri.authority().is_none() {
+            // The HTTP/2 library takes a request without authority only as one that came by HTTP/1.
+            head.version = http::Version::HTTP_11;
+        }
+        let path = head.uri.path_and_query().map_or("*", |path| path.as_str());
+        let upstreams = worker.upstreams();
+        let Shared { engine, config, unary, .. } = &*worker.shared;
+        let known = unary.get(path).cloned();
+        let is_unary = known.is_some();
+        let method = known.unwrap_or_else(|| path.into());
+        let ruling = engine.decide(upstreams.policy(), method, &Headers(&head.headers), worker.seed());
+        let metadata = wanted(&head.headers, &config.metadata);
+        let request = Request::from_parts(head, ());
+        Call {
+            deadline: deadline(request.headers(), started),
+            grpc: failure::grpc_type(&request),
+            respond,
+            version: ruling.version,
+            copy: ruling.shadow.map(|_| Box::new(Copy::of(&request))),
+            record: Record::new(Rc::clone(worker), ruling, is_unary, started, session.peer(), metadata),
+            link: None,
+            stage: Stage::Asked(request, body),
+            upstreams,
+            session,
+        }
+    }
+
+    async fn run(&mut self) -> End {
         match self.deadline {
-            None => self.exchange(request, body).await,
+            None => self.exchange().await,
             Some(deadline) => {
-                let in_time = tokio::time::timeout_at(deadline.into(), self.exchange(request, body)).await;
+                let in_time = tokio::time::timeout_at(deadline.into(), self.exchange()).await;
                 in_time.unwrap_or(End::Failed(Failure::Expired))
             }
         }
     }
 
-    async fn exchange(&mut self, request: Request<()>, body: RecvStream) -> End {
-        let (response, upstream) = match self.begin(request, body.is_end_stream()).await {
-            Ok(streams) => streams,
-            Err(end) => return end,
+    async fn exchange(&mut self) -> End {
+        if let Err(end) = self.begin().await {
+            return end;
+        }
+        let Call { stage: Stage::Exchanged(exchange), respond, record, .. } = self else {
+            return End::Failed(Failure::Lost("it was not sent".into()));
         };
-        let exchange = self.exchange.insert(Exchange::new(Rc::clone(self.session), body, upstream, response));
-        let (respond, record) = (&mut self.respond, &mut self.record);
         poll_fn(|cx| exchange.poll(cx, respond, record)).await
     }
 
     /// Sends the headers to the model server, unless the client has gone already.
-    async fn begin(
-        &mut self,
-        mut request: Request<()>,
-        end: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), End> {
+    async fn begin(&mut self) -> Result<(), End> {
         for _ in 0..ATTEMPTS {
-            let (session, pool, respond) = (self.session, self.pool, &mut self.respond);
-            let mut lease = std::pin::pin!(session.lease(pool));
-            let link = poll_fn(|cx| {
-                if let Poll::Ready(reset) = respond.poll_reset(cx) {
-                    return Poll::Ready(Err(End::Client(reset.ok())));
-                }
-                lease.as_mut().poll(cx).map_err(|why| End::Failed(Failure::Unreachable(why.to_string())))
-            })
-            .await?;
+            let link = self.link().await?;
             let now = Instant::now();
+            let Stage::Asked(mut request, body) = std::mem::replace(&mut self.stage, Stage::Unsent) else {
+                break;
+            };
             self.shorten(request.headers_mut(), now)?;
-            match link.send(request, end) {
-                Ok(streams) => {
+            match link.send(request, body.is_end_stream()) {
+                Ok((response, upstream)) => {
                     self.record.sent(now);
                     self.link = Some(link);
-                    return Ok(streams);
+                    let session = Rc::clone(&self.session);
+                    self.stage = Stage::Exchanged(Exchange::new(session, body, upstream, response));
+                    return Ok(());
                 }
                 Err(Refused::Failed(error)) => return Err(End::Failed(Failure::Lost(error.to_string()))),
-                Err(Refused::Closed(unsent)) => request = *unsent,
+                Err(Refused::Closed(unsent)) => self.stage = Stage::Asked(*unsent, body),
             }
-            pool.retire(&link);
+            self.pool().retire(&link);
         }
         Err(End::Failed(Failure::Unreachable("it closes every connection".into())))
+    }
+
+    /// The connection that the call goes on.
+    async fn link(&mut self) -> Result<Rc<Link>, End> {
+        let (session, respond) = (&self.session, &mut self.respond);
+        let pool = self.upstreams.answers(self.version);
+        // In a box, for it is rarely needed and larger than all the rest of a call.
+        let mut lease = None;
+        poll_fn(|cx| {
+            if let Poll::Ready(reset) = respond.poll_reset(cx) {
+                return Poll::Ready(Err(End::Client(reset.ok())));
+            }
+            if let Some(link) = session.leased(pool) {
+                return Poll::Ready(Ok(link));
+            }
+            let lease = lease.get_or_insert_with(|| Box::pin(session.lease(pool)));
+            lease.as_mut().poll(cx).map_err(|why| End::Failed(Failure::Unreachable(why.to_string())))
+        })
+        .await
+    }
+
+    fn pool(&self) -> &Rc<Pool> {
+        self.upstreams.answers(self.version)
     }
 
     /// The model server is given what remains of the client's time.
@@ -146,18 +188,20 @@ impl Call<'_> {
     /// Passes the end on to whom it concerns; the status it has for the record, where the answer had none.
     async fn conclude(&mut self, end: End) -> Option<Status> {
         let counters = &self.session.worker.shared.counters;
-        if let (Some(link), Some(_)) = (&self.link, self.exchange.as_ref().filter(|it| it.is_answered())) {
+        if let (Some(link), Stage::Exchanged(exchange)) = (&self.link, &self.stage)
+            && exchange.is_answered()
+        {
             link.note_answer();
         }
         match end {
             End::Complete => None,
             End::Client(reason) => {
                 counters.calls_reset_by_client.add();
-                if self.exchange.is_none() {
-                    counters.calls_reset_unseen.add();
-                }
-                if let Some(exchange) = &mut self.exchange {
-                    exchange.upstream().send_reset(reason.unwrap_or(Reason::CANCEL));
+                match &mut self.stage {
+                    Stage::Exchanged(exchange) => {
+                        exchange.upstream().send_reset(reason.unwrap_or(Reason::CANCEL));
+                    }
+                    Stage::Asked(..) | Stage::Unsent => counters.calls_reset_unseen.add(),
                 }
                 let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
                 Some(Status::of(if late { DEADLINE_EXCEEDED } else { CANCELLED }))
@@ -169,7 +213,23 @@ impl Call<'_> {
                 self.respond.send_reset(reason);
                 Some(Status::of_reset(reason))
             }
+            End::Unread(why) => {
+                self.count_unread(why);
+                self.respond.send_reset(Reason::ENHANCE_YOUR_CALM);
+                if let Stage::Exchanged(exchange) = &mut self.stage {
+                    exchange.upstream().send_reset(Reason::CANCEL);
+                }
+                Some(Status::of_reset(Reason::ENHANCE_YOUR_CALM))
+            }
             End::Failed(failure) => Some(self.fail(&failure)),
+        }
+    }
+
+    fn count_unread(&self, why: Unread) {
+        let counters = &self.session.worker.shared.counters;
+        match why {
+            Unread::TooLong => counters.calls_stalled.add(),
+            Unread::Overdrawn => counters.calls_shed.add(),
         }
     }
 
@@ -179,20 +239,32 @@ impl Call<'_> {
             Failure::Unreachable(_) => shared.counters.calls_unreachable.add(),
             Failure::Lost(_) | Failure::Broken(_) => shared.counters.calls_lost.add(),
             Failure::Expired => shared.counters.calls_expired.add(),
+            Failure::Unread(why) => self.count_unread(*why),
         }
-        let status = failure.status(self.pool.name());
+        let status = failure.status(self.pool().name());
         // An answer that is complete stays as it is; a client that has gone meanwhile needs none.
-        let _ = match &mut self.exchange {
-            Some(exchange) if exchange.is_answered() => {
+        let _ = match &mut self.stage {
+            Stage::Exchanged(exchange) if exchange.is_answered() => {
                 let trailers = failure::trailers(&status);
                 exchange.client().map_or(Ok(()), |client| client.send_trailers(trailers))
             }
             _ => self.respond.send_response(failure::response(&status, self.grpc.as_ref()), true).map(drop),
         };
-        if let Some(exchange) = &mut self.exchange {
+        if let Stage::Exchanged(exchange) = &mut self.stage {
             exchange.upstream().send_reset(Reason::CANCEL);
         }
         status
+    }
+
+    /// The call is over: it is counted, and copied where the policy says so.
+    fn tell(self, status: Option<Status>) {
+        let told = self.record.tell(status);
+        if let (Some(copy), Some(told)) = (self.copy, told)
+            && told.code != CANCELLED
+        {
+            shadow::start(&self.session.worker, &self.upstreams, *copy, told);
+        }
+        self.session.ended();
     }
 }
 

@@ -65,6 +65,10 @@ pub struct Limits {
     pub stream_window: u32,
     /// The same for all calls of a connection.
     pub connection_window: u32,
+    /// Bytes held for peers that do not take them, of all connections together.
+    pub memory: usize,
+    /// How long a call is waited for whose client, or model server, does not read.
+    pub stall_ns: Nanos,
     /// Largest frame accepted.
     pub frame: u32,
     /// Connections to one model server from each thread. Up to so many client connections have one for themselves.
@@ -123,6 +127,8 @@ impl Default for Limits {
             connect_ns: seconds(5),
             stream_window: 1 << 20,
             connection_window: 16 << 20,
+            memory: 256 << 20,
+            stall_ns: seconds(3600),
             frame: 16 << 10,
             upstream_connections: 64,
             observed_message: 64 << 20,
@@ -137,6 +143,10 @@ impl Limits {
 
     pub fn idle(&self) -> Duration {
         Duration::from_nanos(self.idle_ns)
+    }
+
+    pub fn stall(&self) -> Duration {
+        Duration::from_nanos(self.stall_ns)
     }
 
     pub fn connect(&self) -> Duration {

@@ -62,6 +62,8 @@ counters! {
     handshakes_failed,
     /// Asked to go after `limits.idle` without a call.
     connections_idle,
+    /// Ended because the client, asked to go, did not read what it was owed within `limits.stall`.
+    connections_stalled,
     /// Ended because the peer went beyond a limit on what it may send; each has its own number as well.
     connections_abusive,
     /// ... `limits.pending_resets`: calls cancelled before they could be looked at.
@@ -80,6 +82,12 @@ counters! {
     calls_open,
     /// Calls beyond `limits.concurrent_streams`, refused.
     calls_refused,
+    /// Calls refused because more than `limits.memory` is held, and more than its share for this client.
+    calls_refused_memory,
+    /// Calls ended for the same reason, while their client or model server did not read.
+    calls_shed,
+    /// Calls ended because their client or model server did not read for `limits.stall`.
+    calls_stalled,
     /// Calls whose headers broke HTTP/2 or were larger than `limits.metadata`: reset, or answered with 431.
     calls_malformed,
     /// Calls that the client reset, or whose client was lost.

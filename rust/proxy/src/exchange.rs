@@ -13,7 +13,8 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
 use crate::failure::Failure;
-use crate::pump::{Onlooker, Pump, Stopped};
+use crate::memory::Parcel;
+use crate::pump::{Onlooker, Pump, Stopped, Unread};
 use crate::record::Record;
 use crate::session::Session;
 
@@ -50,6 +51,8 @@ pub enum End {
     Upstream(Reason),
     /// There is nobody to pass anything on from.
     Failed(Failure),
+    /// The client does not read its answer.
+    Unread(Unread),
 }
 
 struct Asked<'r>(&'r mut Record, &'r Session);
@@ -89,23 +92,20 @@ impl Exchange {
     pub fn new(
         session: Rc<Session>,
         request: RecvStream,
-        upstream: SendStream<Bytes>,
+        upstream: SendStream<Parcel>,
         response: ResponseFuture,
     ) -> Exchange {
-        Exchange {
-            session,
-            upload: Upload { pump: Pump::new(request, upstream), unwanted: false },
-            download: Download::Headers(response),
-        }
+        let pump = session.pump(request, upstream);
+        Exchange { session, upload: Upload { pump, unwanted: false }, download: Download::Headers(response) }
     }
 
     /// The stream to the model server, to reset it.
-    pub fn upstream(&mut self) -> &mut SendStream<Bytes> {
+    pub fn upstream(&mut self) -> &mut SendStream<Parcel> {
         self.upload.pump.sink()
     }
 
     /// The stream to the client, once it has been answered with headers and as long as it is open.
-    pub fn client(&mut self) -> Option<&mut SendStream<Bytes>> {
+    pub fn client(&mut self) -> Option<&mut SendStream<Parcel>> {
         match &mut self.download {
             Download::Body(pump) => Some(pump.sink()),
             Download::Headers(_) | Download::Done => None,
@@ -120,7 +120,7 @@ impl Exchange {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        respond: &mut SendResponse<Bytes>,
+        respond: &mut SendResponse<Parcel>,
         record: &mut Record,
     ) -> Poll<End> {
         if let Some(end) = self.upload(cx, record).or_else(|| self.abandoned(cx, respond)) {
@@ -145,12 +145,13 @@ impl Exchange {
                 self.upload.unwanted = true;
                 None
             }
+            Poll::Ready(Err(Stopped::Unread(why))) => Some(End::Failed(Failure::Unread(why))),
             Poll::Ready(Ok(())) | Poll::Pending => None,
         }
     }
 
     /// Whether the client has given up a call for whose messages nobody is waiting at the moment.
-    fn abandoned(&mut self, cx: &mut Context<'_>, respond: &mut SendResponse<Bytes>) -> Option<End> {
+    fn abandoned(&mut self, cx: &mut Context<'_>, respond: &mut SendResponse<Parcel>) -> Option<End> {
         let reset = match &mut self.download {
             Download::Headers(_) => respond.poll_reset(cx),
             Download::Body(pump) => pump.sink().poll_reset(cx),
@@ -166,7 +167,7 @@ impl Exchange {
     fn download(
         &mut self,
         cx: &mut Context<'_>,
-        respond: &mut SendResponse<Bytes>,
+        respond: &mut SendResponse<Parcel>,
         record: &mut Record,
     ) -> Option<End> {
         if let Download::Headers(response) = &mut self.download {
@@ -182,7 +183,7 @@ impl Exchange {
                     match respond.send_response(response, end) {
                         Err(_) => return Some(End::Client(None)),
                         Ok(_) if end => self.download = Download::Done,
-                        Ok(client) => self.download = Download::Body(Pump::new(body, client)),
+                        Ok(client) => self.download = Download::Body(self.session.pump(body, client)),
                     }
                 }
             }
@@ -197,6 +198,7 @@ impl Exchange {
             }
             Poll::Ready(Err(Stopped::Source(error))) => Some(upstream_end(error)),
             Poll::Ready(Err(Stopped::Sink)) => Some(End::Client(None)),
+            Poll::Ready(Err(Stopped::Unread(why))) => Some(End::Unread(why)),
         }
     }
 

@@ -6,6 +6,7 @@
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use pilotfish_core::call::Code;
 
+use crate::pump::Unread;
 use crate::status::{DEADLINE_EXCEEDED, INTERNAL, Status, UNAVAILABLE};
 
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub enum Failure {
     Broken(String),
     /// The client's deadline passed.
     Expired,
+    /// The model server does not read the request.
+    Unread(Unread),
 }
 
 // === impl Failure ===
@@ -25,7 +28,7 @@ pub enum Failure {
 impl Failure {
     pub fn code(&self) -> Code {
         match self {
-            Failure::Unreachable(_) | Failure::Lost(_) => UNAVAILABLE,
+            Failure::Unreachable(_) | Failure::Lost(_) | Failure::Unread(_) => UNAVAILABLE,
             Failure::Broken(_) => INTERNAL,
             Failure::Expired => DEADLINE_EXCEEDED,
         }
@@ -38,6 +41,12 @@ impl Failure {
             Failure::Lost(why) => format!("pilotfish: the connection to upstream {upstream} was lost: {why}"),
             Failure::Broken(why) => format!("pilotfish: upstream {upstream} broke HTTP/2: {why}"),
             Failure::Expired => "pilotfish: deadline exceeded".into(),
+            Failure::Unread(Unread::TooLong) => {
+                format!("pilotfish: upstream {upstream} does not read the request; limits.stall has passed")
+            }
+            Failure::Unread(Unread::Overdrawn) => format!(
+                "pilotfish: upstream {upstream} does not read the request, and limits.memory is in use"
+            ),
         };
         Status { code: self.code(), message: Some(encoded(&message)) }
     }

@@ -25,7 +25,7 @@ pub fn split(frames: &[&[u8]], most: usize) -> Split {
     for frame in frames {
         splitter.push(&Bytes::copy_from_slice(frame), |found| match found {
             Found::Message(message) => {
-                split.messages.push((message.is_compressed(), message.as_ref().to_vec()));
+                split.messages.push((message.is_compressed(), message.joined().to_vec()));
             }
             Found::TooLarge => split.too_large += 1,
         });

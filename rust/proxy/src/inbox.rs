@@ -9,8 +9,8 @@ use std::task::Poll;
 
 use tokio::io::ReadBuf;
 
-/// Read ahead at a time.
-const SIZE: usize = 64 * 1024;
+/// Read ahead, or gathered to be written, at a time.
+pub const SIZE: usize = 64 * 1024;
 
 /// Who has room for as much is read to directly.
 const LARGE_READ: usize = 12 * 1024;
@@ -38,11 +38,11 @@ struct Held {
 // === impl Buffers ===
 
 impl Buffers {
-    fn take(&self) -> Box<[u8]> {
+    pub fn take(&self) -> Box<[u8]> {
         self.0.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
     }
 
-    fn give_back(&self, buffer: Box<[u8]>) {
+    pub fn give_back(&self, buffer: Box<[u8]>) {
         let mut spares = self.0.borrow_mut();
         if spares.len() < SPARES {
             spares.push(buffer);

@@ -13,6 +13,13 @@ use pilotfish_core::sample::Reason;
 use crate::headers::Pair;
 use crate::message::Message;
 
+/// Once there is a call, how long more of them are waited for: to wake whoever takes them costs more than to forward
+/// a call, and would come with every one.
+const COMPANY: Duration = Duration::from_millis(50);
+
+/// Calls that are not kept waiting for more.
+const ENOUGH: usize = 64;
+
 /// One sampled call.
 #[derive(Debug)]
 pub struct KeptCall {
@@ -37,8 +44,11 @@ pub struct KeptCall {
 pub struct KeptQueue {
     most: usize,
     calls: Mutex<VecDeque<KeptCall>>,
+    /// The first of them, or enough.
     arrived: Condvar,
 }
+
+type Calls<'q> = MutexGuard<'q, VecDeque<KeptCall>>;
 
 // === impl KeptQueue ===
 
@@ -54,22 +64,27 @@ impl KeptQueue {
             return false;
         }
         calls.push_back(call);
-        if calls.len() == 1 {
+        if [1, ENOUGH.min(self.most)].contains(&calls.len()) {
             self.arrived.notify_one();
         }
         true
     }
 
-    /// Waits up to `timeout` for a call, and takes up to `most`, oldest first.
+    /// Waits up to `timeout` for a call, and a little for its company; takes up to `most`, oldest first.
     pub fn take(&self, most: usize, timeout: Duration) -> Vec<KeptCall> {
-        let calls = self.lock();
-        let waited = self.arrived.wait_timeout_while(calls, timeout, |calls| calls.is_empty());
-        let (mut calls, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let enough = most.min(self.most).min(ENOUGH);
+        let calls = self.wait(self.lock(), timeout, 1);
+        let mut calls = if calls.is_empty() { calls } else { self.wait(calls, timeout.min(COMPANY), enough) };
         let count = most.min(calls.len());
         calls.drain(..count).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<KeptCall>> {
+    fn wait<'q>(&self, calls: Calls<'q>, timeout: Duration, enough: usize) -> Calls<'q> {
+        let waited = self.arrived.wait_timeout_while(calls, timeout, |calls| calls.len() < enough);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> Calls<'_> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{self, Connection, ResponseFuture, SendRequest};
 use http::Request;
@@ -18,6 +17,7 @@ use crate::alias::Alias;
 use crate::config::Limits;
 use crate::frames::Frames;
 use crate::inbox::Buffers;
+use crate::memory::Parcel;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
 use crate::tls::Connecting;
@@ -28,7 +28,7 @@ const REMEMBERED_RESETS: usize = 1024;
 #[derive(Debug)]
 pub struct Link {
     /// None once it is closed: the connection ends with the last call that is under way on it.
-    sender: RefCell<Option<SendRequest<Bytes>>>,
+    sender: RefCell<Option<SendRequest<Parcel>>>,
     /// No new calls are taken once this is false; those under way go on.
     open: Cell<bool>,
     /// Client connections that send their calls here.
@@ -85,7 +85,7 @@ impl Link {
         &self,
         request: Request<()>,
         end: bool,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>), Refused> {
+    ) -> Result<(ResponseFuture, SendStream<Parcel>), Refused> {
         let mut sender = self.sender.borrow_mut();
         let Some(sender) = sender.as_mut() else { return Err(Refused::Closed(request.into())) };
         if !takes_calls(sender) {
@@ -136,18 +136,18 @@ impl Link {
 }
 
 /// A server that sent GOAWAY is found out here, before the request is given away.
-fn takes_calls(sender: &mut SendRequest<Bytes>) -> bool {
+fn takes_calls(sender: &mut SendRequest<Parcel>) -> bool {
     !matches!(is_ready(sender), Poll::Ready(Err(_)))
 }
 
-fn is_ready(sender: &mut SendRequest<Bytes>) -> Poll<Result<(), h2::Error>> {
+fn is_ready(sender: &mut SendRequest<Parcel>) -> Poll<Result<(), h2::Error>> {
     sender.poll_ready(&mut Context::from_waker(Waker::noop()))
 }
 
 /// What moves a connection's bytes; nothing happens unless it is run.
 #[derive(Debug)]
 pub struct Driver {
-    connection: Connection<Socket, Bytes>,
+    connection: Connection<Socket, Parcel>,
     outlet: Outlet,
 }
 

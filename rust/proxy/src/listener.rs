@@ -6,6 +6,8 @@ use std::os::unix::net as unix;
 use std::path::Path;
 
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::address::Address;
@@ -25,6 +27,16 @@ pub enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
+
+/// In the classic packet filter's code, on a segment from its TCP header on: drops what has SYN and not ACK.
+#[cfg(target_os = "linux")]
+const NO_BEGINNINGS: [SockFilter; 5] = [
+    SockFilter::new(0x30, 0, 0, 13),          // load the byte of flags
+    SockFilter::new(0x54, 0, 0, 0x12),        // of them SYN and ACK
+    SockFilter::new(0x15, 0, 1, 0x02),        // SYN alone?
+    SockFilter::new(0x06, 0, 0, 0),           // keep nothing of it
+    SockFilter::new(0x06, 0, 0, 0xffff_ffff), // keep all
+];
 
 // === impl Bound ===
 
@@ -92,6 +104,19 @@ fn bind_unix(path: &Path, threads: usize) -> io::Result<Vec<Bound>> {
 // === impl Listener ===
 
 impl Listener {
+    /// Lets no new client begin to connect; those that have begun still come out of [`Listener::accept`]. A listener that
+    /// is closed resets every client that it has not accepted, though the client takes itself for connected.
+    ///
+    /// A beginning (SYN) that is not answered is sent again after a second, and then refused. Where the operating system
+    /// takes no such filter, or the clients come by a path, which is removed instead, nothing happens here.
+    pub fn turn_away(&self) {
+        #[cfg(target_os = "linux")]
+        if let Listener::Tcp(listener) = self {
+            // It narrows a gap; the listener is closed all the same.
+            let _ = SockRef::from(listener).attach_filter(&NO_BEGINNINGS);
+        }
+    }
+
     /// The next client and its address, as gRPC writes it.
     ///
     /// # Errors

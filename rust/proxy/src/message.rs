@@ -1,11 +1,13 @@
 //! One whole gRPC message, held by reference: the very bytes that were forwarded.
 //!
 //! A message that came in one frame is a slice of it. One that came in several is joined only when somebody reads it,
-//! which is the observer, on its own thread.
+//! which is the observer, on its own thread and in room of its own, or the journal.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use pilotfish_observe::Whole;
 
 #[derive(Clone, Debug)]
 pub struct Message {
@@ -16,7 +18,7 @@ pub struct Message {
 #[derive(Clone, Debug)]
 enum Parts {
     One(Bytes),
-    Many { parts: Vec<Bytes>, length: usize, joined: OnceLock<Box<[u8]>> },
+    Many(Arc<[Bytes]>),
 }
 
 // === impl Message ===
@@ -26,12 +28,11 @@ impl Message {
         Message { parts: Parts::One(bytes), compressed }
     }
 
-    pub fn joined(mut parts: Vec<Bytes>, compressed: bool) -> Message {
+    pub fn of(mut parts: Vec<Bytes>, compressed: bool) -> Message {
         if parts.len() <= 1 {
             return Message::whole(parts.pop().unwrap_or_default(), compressed);
         }
-        let length = parts.iter().map(Bytes::len).sum();
-        Message { parts: Parts::Many { parts, length, joined: OnceLock::new() }, compressed }
+        Message { parts: Parts::Many(parts.into()), compressed }
     }
 
     /// Whether the compressed flag is set: such a message cannot be read here.
@@ -40,10 +41,7 @@ impl Message {
     }
 
     pub fn len(&self) -> usize {
-        match &self.parts {
-            Parts::One(bytes) => bytes.len(),
-            Parts::Many { length, .. } => *length,
-        }
+        self.slices().iter().map(Bytes::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -54,16 +52,32 @@ impl Message {
     pub fn slices(&self) -> &[Bytes] {
         match &self.parts {
             Parts::One(bytes) => std::slice::from_ref(bytes),
-            Parts::Many { parts, .. } => parts,
+            Parts::Many(parts) => parts,
+        }
+    }
+
+    /// Its bytes side by side; a message that came in several frames is copied.
+    pub fn joined(&self) -> Cow<'_, [u8]> {
+        match &self.parts {
+            Parts::One(bytes) => Cow::Borrowed(bytes),
+            Parts::Many(parts) => Cow::Owned(parts.concat()),
         }
     }
 }
 
-impl AsRef<[u8]> for Message {
-    fn as_ref(&self) -> &[u8] {
+impl Whole for Message {
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    fn in_one_piece<'m>(&'m self, room: &'m mut Vec<u8>) -> &'m [u8] {
         match &self.parts {
             Parts::One(bytes) => bytes,
-            Parts::Many { parts, joined, .. } => joined.get_or_init(|| parts.concat().into_boxed_slice()),
+            Parts::Many(parts) => {
+                room.clear();
+                parts.iter().for_each(|part| room.extend_from_slice(part));
+                room
+            }
         }
     }
 }
@@ -74,12 +88,14 @@ mod tests {
 
     #[test]
     fn parts_read_as_one() {
-        let message = Message::joined(vec![Bytes::from_static(b"ab"), Bytes::from_static(b"c")], false);
-        assert_eq!((message.len(), message.as_ref()), (3, &b"abc"[..]));
+        let message = Message::of(vec![Bytes::from_static(b"ab"), Bytes::from_static(b"c")], false);
+        assert_eq!((message.len(), &*message.joined()), (3, &b"abc"[..]));
+        let mut room = b"of the one before".to_vec();
+        assert_eq!(message.in_one_piece(&mut room), b"abc");
     }
 
     #[test]
     fn nothing_is_a_message_too() {
-        assert!(Message::joined(Vec::new(), false).is_empty());
+        assert!(Message::of(Vec::new(), false).is_empty());
     }
 }

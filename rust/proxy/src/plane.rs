@@ -74,7 +74,7 @@ impl Plane {
             certificates,
             reach: ReachByVersion::default(),
             refresh: watch::channel(()).0,
-            unary: config.unary_methods.iter().cloned().collect(),
+            unary: config.unary_methods.iter().map(|method| method.as_str().into()).collect(),
             clock: Clock::starting_at(config.now_ns),
             phase: watch::channel(Phase::Serving).0,
             engine,
@@ -93,6 +93,10 @@ impl Plane {
     /// Takes no new connections, lets calls under way end within `grace`, breaks off the rest, and stops.
     /// Returns whether all calls ended by themselves.
     pub fn drain(&self, grace: Duration) -> bool {
+        if let (Address::Unix(path), true) = (&self.listen, self.is_serving()) {
+            // Nobody finds it any more, and who comes next may take it. Gone already is as good.
+            let _ = std::fs::remove_file(path);
+        }
         self.enter(Phase::Draining);
         let graceful = self.join(grace);
         if !graceful {
@@ -100,10 +104,6 @@ impl Plane {
             self.join(STOPPING);
         }
         self.shared.observer.flush(STOPPING);
-        if let Address::Unix(path) = &self.listen {
-            // Gone already is as good.
-            let _ = std::fs::remove_file(path);
-        }
         graceful
     }
 

@@ -3,11 +3,18 @@
 //! Bytes count as received only when the other peer had room for them, so that a slow reader slows its own sender
 //! and nothing is piled up here beyond [`SLACK`].
 
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
+use tokio::time::Sleep;
+
+use crate::memory::{Account, Parcel, Wait};
 
 /// Bytes that may be under way before the receiving side is asked whether it has room: asking for each small message
 /// would cost more than it protects.
@@ -19,16 +26,25 @@ const SMALL: usize = 256;
 #[derive(Debug)]
 pub struct Pump {
     from: RecvStream,
-    to: SendStream<Bytes>,
+    to: SendStream<Parcel>,
+    account: Rc<Account>,
     /// Bytes passed on whose room has not been given back to the sender.
     held: usize,
-    /// The receiver has no room at the moment.
-    waiting: bool,
+    /// How long a receiver without room is waited for.
+    stall: Duration,
+    waiting: Option<Waiting>,
     /// Small pieces that came meanwhile, put together; the sender's window bounds them.
     small: BytesMut,
     /// A larger one behind them.
     next: Option<Bytes>,
     state: State,
+}
+
+/// The receiver has no room at the moment.
+#[derive(Debug)]
+struct Waiting {
+    until: Pin<Box<Sleep>>,
+    _counted: Wait,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,14 +69,25 @@ pub enum Stopped {
     Source(h2::Error),
     /// The receiver wants no more; why is known to its own stream.
     Sink,
+    /// The receiver does not read.
+    Unread(Unread),
+}
+
+/// Why a receiver that does not read is waited for no longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// Longer than the limit.
+    TooLong,
+    /// Too much is held, of which this client has more than its share.
+    Overdrawn,
 }
 
 // === impl Pump ===
 
 impl Pump {
-    pub fn new(from: RecvStream, to: SendStream<Bytes>) -> Pump {
+    pub fn new(from: RecvStream, to: SendStream<Parcel>, account: Rc<Account>, stall: Duration) -> Pump {
         let state = if from.is_end_stream() { State::Done } else { State::Data };
-        Pump { from, to, held: 0, waiting: false, small: BytesMut::new(), next: None, state }
+        Pump { from, to, account, held: 0, stall, waiting: None, small: BytesMut::new(), next: None, state }
     }
 
     pub fn is_done(&self) -> bool {
@@ -68,7 +95,7 @@ impl Pump {
     }
 
     /// The stream towards the receiver.
-    pub fn sink(&mut self) -> &mut SendStream<Bytes> {
+    pub fn sink(&mut self) -> &mut SendStream<Parcel> {
         &mut self.to
     }
 
@@ -85,12 +112,10 @@ impl Pump {
 
     fn poll_data(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
         if self.held > SLACK && self.poll_room(cx)?.is_pending() {
-            if !std::mem::replace(&mut self.waiting, true) {
-                onlooker.waiting();
-            }
+            self.poll_patience(cx, onlooker)?;
             return self.poll_gather(cx);
         }
-        self.waiting = false;
+        self.waiting = None;
         let gathered = (!self.small.is_empty()).then(|| self.small.split().freeze());
         if let Some(bytes) = gathered.or_else(|| self.next.take()) {
             return Poll::Ready(self.pass(bytes, onlooker));
@@ -106,10 +131,27 @@ impl Pump {
     fn pass(&mut self, bytes: Bytes, onlooker: &mut impl Onlooker) -> Result<(), Stopped> {
         let end = self.next.is_none() && self.from.is_end_stream();
         self.held += bytes.len();
-        self.to.send_data(bytes.clone(), end).map_err(|_| Stopped::Sink)?;
+        let parcel = Parcel::new(bytes.clone(), &self.account);
+        self.to.send_data(parcel, end).map_err(|_| Stopped::Sink)?;
         onlooker.data(&bytes);
         if end {
             self.state = State::Done;
+        }
+        Ok(())
+    }
+
+    /// Waits for a receiver without room, as long as there is reason to.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Result<(), Stopped> {
+        let (account, stall) = (&self.account, self.stall);
+        let waiting = self.waiting.get_or_insert_with(|| {
+            onlooker.waiting();
+            Waiting { until: Box::pin(tokio::time::sleep(stall)), _counted: account.wait() }
+        });
+        if waiting.until.as_mut().poll(cx).is_ready() {
+            return Err(Stopped::Unread(Unread::TooLong));
+        }
+        if account.is_overdrawn() {
+            return Err(Stopped::Unread(Unread::Overdrawn));
         }
         Ok(())
     }
@@ -138,7 +180,10 @@ impl Pump {
                 onlooker.trailers(&trailers);
                 self.to.send_trailers(trailers).map_err(|_| Stopped::Sink)?;
             }
-            Ok(None) => self.to.send_data(Bytes::new(), true).map_err(|_| Stopped::Sink)?,
+            Ok(None) => {
+                let nothing = Parcel::unaccounted(Bytes::new());
+                self.to.send_data(nothing, true).map_err(|_| Stopped::Sink)?;
+            }
             Err(error) => return Poll::Ready(Err(Stopped::Source(error))),
         }
         self.state = State::Done;

@@ -57,11 +57,11 @@ impl Record {
     pub fn new(
         worker: Rc<Worker>,
         ruling: Ruling,
+        unary: bool,
         started: Instant,
         peer: Arc<str>,
         metadata: Vec<Pair>,
     ) -> Record {
-        let unary = worker.shared.is_unary(&ruling.method);
         let most = worker.shared.most_gathered(unary, ruling.policy());
         worker.shared.counters.calls_open.add();
         Record {

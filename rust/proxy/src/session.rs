@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::{self, Connection, SendResponse};
+use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use tokio::sync::Mutex;
 
@@ -18,7 +17,9 @@ use crate::config::Limits;
 use crate::forwarded::{self, Forwarded};
 use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
+use crate::memory::{Account, Parcel};
 use crate::pool::Pool;
+use crate::pump::Pump;
 use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
@@ -38,6 +39,7 @@ pub struct Session {
     /// What the model server is told of the client.
     certificate: Forwarded,
     address: Forwarded,
+    account: Rc<Account>,
     calls: Cell<usize>,
     /// Calls that were looked at, or counted because they never will be.
     accounted: Cell<u64>,
@@ -58,7 +60,7 @@ struct Lease {
     finding: Mutex<()>,
 }
 
-type Accepted = (Request<RecvStream>, SendResponse<Bytes>);
+type Accepted = (Request<RecvStream>, SendResponse<Parcel>);
 
 /// Why there are no more calls on a connection.
 enum End {
@@ -89,7 +91,7 @@ pub async fn serve(worker: Rc<Worker>, stream: Plain, peer: String) {
 async fn shake_hands(
     worker: &Worker,
     stream: Plain,
-) -> Option<(Connection<Socket, Bytes>, Outlet, Forwarded)> {
+) -> Option<(Connection<Socket, Parcel>, Outlet, Forwarded)> {
     let (stream, forwarded) = match worker.shared.certificates.listener() {
         None => (Stream::Plain(stream), Forwarded::Untouched),
         Some(tls) => stream.accept(&tls, &worker.buffers).await.ok()?,
@@ -106,8 +108,10 @@ impl Session {
     fn new(worker: Rc<Worker>, peer: String, certificate: Forwarded) -> Session {
         let told = worker.shared.config.forward_client_address;
         let address = if told { Forwarded::address(&peer) } else { Forwarded::Untouched };
+        let account = Rc::new(Account::open(&worker.budget, &worker.shared.config.limits));
         Session {
             worker,
+            account,
             peer: peer.into(),
             certificate,
             address,
@@ -130,15 +134,17 @@ impl Session {
         self.address.apply(forwarded::ADDRESS, headers);
     }
 
-    /// The connection for calls to a model server.
+    /// The connection that this client's calls to a model server go on, if there is one already.
+    pub fn leased(&self, pool: &Rc<Pool>) -> Option<Rc<Link>> {
+        self.leases.borrow().iter().find(|lease| Rc::ptr_eq(&lease.pool, pool))?.get()
+    }
+
+    /// The connection for calls to a model server, made if there is none.
     ///
     /// # Errors
     /// Why the model server cannot be reached.
     pub async fn lease(&self, pool: &Rc<Pool>) -> Result<Rc<Link>, Rc<str>> {
         let lease = self.lease_of(pool);
-        if let Some(link) = lease.get() {
-            return Ok(link);
-        }
         let _finding = lease.finding.lock().await;
         if let Some(link) = lease.get() {
             return Ok(link);
@@ -166,6 +172,11 @@ impl Session {
         lease
     }
 
+    /// What moves one direction of a call.
+    pub fn pump(&self, from: RecvStream, to: SendStream<Parcel>) -> Pump {
+        Pump::new(from, to, Rc::clone(&self.account), self.worker.shared.config.limits.stall())
+    }
+
     /// A frame of an answer is on its way to the client.
     pub fn note_answer(&self) {
         self.answered.set(self.answered.get() + 1);
@@ -173,13 +184,16 @@ impl Session {
 
     async fn run(
         self: Rc<Session>,
-        mut connection: Connection<Socket, Bytes>,
+        mut connection: Connection<Socket, Parcel>,
         outlet: &Outlet,
         idle: Duration,
     ) {
         let mut phase = self.worker.shared.phase.subscribe();
+        // The plane may have begun to drain while hands were shaken.
+        phase.mark_changed();
         let mut last_call = Instant::now();
         let mut in_a_row = 0u64;
+        let stall = self.worker.shared.config.limits.stall();
         let mut timer = std::pin::pin!(tokio::time::sleep(idle));
         loop {
             tokio::select! {
@@ -212,34 +226,51 @@ impl Session {
                         Phase::Stopping => return close(connection, outlet, h2::Reason::NO_ERROR).await,
                     }
                 }
-                () = timer.as_mut(), if !self.leaving.get() => {
+                () = timer.as_mut() => {
                     let quiet = last_call.elapsed();
-                    if self.calls.get() == 0 && quiet >= idle {
-                        self.worker.shared.counters.connections_idle.add();
-                        self.leave(&mut connection);
-                    } else {
-                        let rest = idle.saturating_sub(quiet).max(Duration::from_millis(1));
-                        timer.as_mut().reset(tokio::time::Instant::now() + rest);
+                    let quiet_for = |most: Duration| self.calls.get() == 0 && quiet >= most;
+                    let counters = &self.worker.shared.counters;
+                    if self.leaving.get() && quiet_for(idle + stall) {
+                        // Asked to go, it does not read what it is owed.
+                        counters.connections_stalled.add();
+                        return close(connection, outlet, h2::Reason::NO_ERROR).await;
                     }
+                    let next = if self.leaving.get() {
+                        stall
+                    } else if quiet_for(idle) {
+                        counters.connections_idle.add();
+                        self.leave(&mut connection);
+                        stall
+                    } else {
+                        idle.saturating_sub(quiet)
+                    };
+                    let next = next.max(Duration::from_millis(1));
+                    timer.as_mut().reset(tokio::time::Instant::now() + next);
                 }
             }
         }
     }
 
-    fn leave(&self, connection: &mut Connection<Socket, Bytes>) {
+    fn leave(&self, connection: &mut Connection<Socket, Parcel>) {
         if !self.leaving.replace(true) {
             connection.graceful_shutdown();
         }
     }
 
-    fn begin(self: &Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    fn begin(self: &Rc<Session>, request: Request<RecvStream>, mut respond: SendResponse<Parcel>) {
         self.calls.set(self.calls.get() + 1);
         self.accounted.set(self.accounted.get() + 1);
-        let session = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            call::forward(Rc::clone(&session), request, respond).await;
-            session.calls.set(session.calls.get() - 1);
-        });
+        if self.account.is_overdrawn() {
+            self.ended();
+            self.worker.shared.counters.calls_refused_memory.add();
+            return respond.send_reset(h2::Reason::REFUSED_STREAM);
+        }
+        tokio::task::spawn_local(call::forward(Rc::clone(self), request, respond));
+    }
+
+    /// A call is over.
+    pub fn ended(&self) {
+        self.calls.set(self.calls.get() - 1);
     }
 
     fn broken(&self, error: &h2::Error, outlet: &Outlet) {
@@ -266,7 +297,7 @@ impl Session {
     /// The next call; what the connection has to write is written whenever it has been polled.
     async fn accept(
         &self,
-        connection: &mut Connection<Socket, Bytes>,
+        connection: &mut Connection<Socket, Parcel>,
         outlet: &Outlet,
     ) -> Result<Accepted, End> {
         poll_fn(|cx| {
@@ -315,7 +346,7 @@ impl Session {
 }
 
 /// Ends a connection and its calls, with as little time for it as a peer that does not read deserves.
-async fn close(mut connection: Connection<Socket, Bytes>, outlet: &Outlet, reason: h2::Reason) {
+async fn close(mut connection: Connection<Socket, Parcel>, outlet: &Outlet, reason: h2::Reason) {
     connection.abrupt_shutdown(reason);
     let closed = poll_fn(|cx| {
         let closed = connection.poll_closed(cx);

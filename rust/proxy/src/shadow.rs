@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Request, Version};
 use pilotfish_core::call::{Code, OK};
 use pilotfish_observe::{Job, Messages};
 
 use crate::deadline;
+use crate::memory::Parcel;
 use crate::message::Message;
 use crate::pool::Pool;
 use crate::record::Told;
@@ -106,14 +107,14 @@ fn failed(error: &h2::Error) -> Answer {
 }
 
 /// All at once: the message is held in memory anyway, and the library sends it as the server's window allows.
-fn upload(body: &mut SendStream<Bytes>, message: &Message) -> Result<(), h2::Error> {
+fn upload(body: &mut SendStream<Parcel>, message: &Message) -> Result<(), h2::Error> {
     let mut prefix = BytesMut::with_capacity(5);
     prefix.put_u8(u8::from(message.is_compressed()));
     prefix.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
-    body.send_data(prefix.freeze(), message.is_empty())?;
+    body.send_data(Parcel::unaccounted(prefix.freeze()), message.is_empty())?;
     let slices = message.slices();
     for (index, slice) in slices.iter().enumerate().filter(|_| !message.is_empty()) {
-        body.send_data(slice.clone(), index + 1 == slices.len())?;
+        body.send_data(Parcel::unaccounted(slice.clone()), index + 1 == slices.len())?;
     }
     Ok(())
 }

@@ -21,8 +21,7 @@ pub struct Splitter {
     /// Bytes of the message still to come, once the prefix is complete.
     left: usize,
     parts: Vec<Bytes>,
-    /// Whole messages so far, and their bytes without prefixes.
-    messages: u64,
+    /// Of the whole messages so far, without prefixes.
     bytes: u64,
 }
 
@@ -38,7 +37,7 @@ pub enum Found {
 
 impl Splitter {
     pub fn new(most: usize) -> Splitter {
-        Splitter { most, prefix: [0; PREFIX], have: 0, left: 0, parts: Vec::new(), messages: 0, bytes: 0 }
+        Splitter { most, prefix: [0; PREFIX], have: 0, left: 0, parts: Vec::new(), bytes: 0 }
     }
 
     pub fn bytes(&self) -> u64 {
@@ -60,26 +59,32 @@ impl Splitter {
                 self.left = self.length();
             }
             let take = self.left.min(frame.len() - at);
-            if take > 0 && self.keeps() {
-                self.parts.push(frame.slice(at..at + take));
-            }
+            let part = (self.keeps() && take > 0).then(|| frame.slice(at..at + take));
             self.left -= take;
             at += take;
             if self.left == 0 {
-                self.complete(&mut found);
+                self.complete(part, &mut found);
+            } else {
+                self.parts.extend(part);
             }
         }
     }
 
-    fn complete(&mut self, found: &mut impl FnMut(Found)) {
-        self.messages += 1;
+    /// A message is complete with its last part; mostly that is all of it, and no list of parts is needed.
+    fn complete(&mut self, last: Option<Bytes>, found: &mut impl FnMut(Found)) {
         self.bytes += self.length() as u64;
         self.have = 0;
-        if self.keeps() {
-            let parts = std::mem::take(&mut self.parts);
-            found(Found::Message(Message::joined(parts, self.prefix[0] != 0)));
-        } else if self.most > 0 {
-            found(Found::TooLarge);
+        let compressed = self.prefix[0] != 0;
+        if !self.keeps() {
+            if self.most > 0 {
+                found(Found::TooLarge);
+            }
+        } else if self.parts.is_empty() {
+            found(Found::Message(Message::whole(last.unwrap_or_default(), compressed)));
+        } else {
+            let mut parts = std::mem::take(&mut self.parts);
+            parts.extend(last);
+            found(Found::Message(Message::of(parts, compressed)));
         }
     }
 
@@ -110,7 +115,7 @@ mod tests {
         let (mut messages, mut too_large) = (Vec::new(), 0);
         for frame in frames {
             splitter.push(&Bytes::copy_from_slice(frame), |found| match found {
-                Found::Message(message) => messages.push(message.as_ref().to_vec()),
+                Found::Message(message) => messages.push(message.joined().to_vec()),
                 Found::TooLarge => too_large += 1,
             });
         }

@@ -21,6 +21,7 @@ use crate::counters::Counters;
 use crate::inbox::Buffers;
 use crate::kept::KeptQueue;
 use crate::listener::{Bound, Listener};
+use crate::memory::Budget;
 use crate::message::Message;
 use crate::pool::{Pool, Reach, Reachability};
 use crate::seed::Seeds;
@@ -35,6 +36,9 @@ const BREATH: Duration = Duration::from_millis(20);
 /// After the last call, so that resets on their way to model servers get out.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
+/// How long handshakes of TCP that have begun may take to end once no new ones are.
+const LATE: Duration = Duration::from_millis(20);
+
 /// What all threads share.
 #[derive(Debug)]
 pub struct Shared {
@@ -47,7 +51,8 @@ pub struct Shared {
     pub reach: ReachByVersion,
     /// Changes when another policy is in force.
     pub refresh: watch::Sender<()>,
-    pub unary: HashSet<String>,
+    /// Paths of the methods that are known unary.
+    pub unary: HashSet<Arc<str>>,
     pub clock: Clock,
     pub phase: watch::Sender<Phase>,
 }
@@ -71,6 +76,7 @@ pub struct ReachByVersion(Mutex<Vec<(Version, Arc<Reach>)>>);
 pub struct Worker {
     pub shared: Arc<Shared>,
     pub buffers: Rc<Buffers>,
+    pub budget: Rc<Budget>,
     seeds: RefCell<Seeds>,
     policies: RefCell<PolicyReader>,
     upstreams: RefCell<Rc<Upstreams>>,
@@ -79,10 +85,6 @@ pub struct Worker {
 // === impl Shared ===
 
 impl Shared {
-    pub fn is_unary(&self, method: &str) -> bool {
-        self.unary.contains(method)
-    }
-
     /// Longest message that is gathered; 0 when nobody would look at it.
     pub fn most_gathered(&self, unary: bool, policy: &Policy) -> usize {
         let of_use = self.engine.watching() || (unary && (self.config.payloads || policy.shadows_calls()));
@@ -147,6 +149,7 @@ impl Worker {
             policies: RefCell::new(policies),
             upstreams: RefCell::new(Rc::new(upstreams)),
             buffers,
+            budget: Rc::new(Budget::new(&shared.config.limits, shared.config.threads)),
             shared,
         }
     }
@@ -186,8 +189,22 @@ impl Worker {
                 }
             }
         }
+        self.accept_last(&listener, &open).await;
         drop(listener);
         open.none().await;
+    }
+
+    /// Those who have connected, or are about to, before the listener is closed: they are asked to go as everyone is.
+    async fn accept_last(self: &Rc<Worker>, listener: &Listener, open: &Rc<Open>) {
+        listener.turn_away();
+        let mut late = std::pin::pin!(tokio::time::sleep(LATE));
+        loop {
+            tokio::select! {
+                biased;
+                Ok((stream, peer)) = listener.accept() => self.admit(open, stream, peer),
+                () = &mut late => return,
+            }
+        }
     }
 
     fn admit(self: &Rc<Worker>, open: &Rc<Open>, stream: Plain, peer: String) {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use stand::*;
 
 /// Allocations per unary call on the plane's threads, most of them the HTTP/2 library's on its two sides.
-const MOST: u64 = 20;
+const MOST: u64 = 14;
 
 const WARM_UP: u64 = 500;
 const CALLS: u64 = 1000;

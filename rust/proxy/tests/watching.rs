@@ -113,7 +113,7 @@ async fn failed_calls_are_kept_with_what_was_asked_for() {
     assert_eq!(kept.len(), 1);
     assert_eq!((kept[0].code, &*kept[0].message, kept[0].reason.name()), (13, "kaputt!", "error"));
     assert_eq!(kept[0].metadata, [("x-user".to_owned(), Bytes::from_static(b"42"))]);
-    assert_eq!(kept[0].request.as_ref().unwrap().as_ref(), b"hello");
+    assert_eq!(kept[0].request.as_ref().unwrap().joined().as_ref(), b"hello");
     assert!(kept[0].peer.starts_with("ipv4:127.0.0.1:"), "{}", kept[0].peer);
     assert!(kept[0].duration >= kept[0].upstream);
     assert_eq!(stand.snapshot()["journal"]["queued"], 1);
