@@ -1,12 +1,13 @@
 """Drift detectors that others wrote, on the tables of ``bench.quality``, each in its own environment.
 
-They are shown 3,000 rows before the change and 1,800 after it, at their own defaults; what needs a chunk gets
+They are shown 1,800 rows before the change and 1,200 after it, at their own defaults; what needs a chunk gets
 600 rows, the delay that is aimed at. A peer that is not installed is named as skipped, and one that takes too
 long is stopped: ``-`` stands for what it did not answer, or cannot (categories, in detectors of numbers).
 """
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -15,8 +16,8 @@ from pathlib import Path
 from bench.streams.task import Task
 
 PEERS = Path(".peers")
-BEFORE, AFTER, CHUNK = 3_000, 1_800, 600
-SECONDS_MAX = 150
+BEFORE, AFTER, CHUNK = 1_800, 1_200, 600
+SECONDS_MAX, SECONDS_IN_ALL = 90, 330
 AT_ONCE = 2
 
 Answers = dict[tuple[str, str], str]
@@ -67,18 +68,23 @@ def versions(contenders: list[Contender]) -> str:
 
 def answers(contenders: list[Contender], tables: Mapping[str, Task]) -> Mapping[str, Answers]:
     """What each of them finds in each table."""
-    cases = [(name, task, contender) for name, task in tables.items() for contender in contenders]
+    until = time.monotonic() + SECONDS_IN_ALL
+    cases = [(name, task, contender, until) for name, task in tables.items() for contender in contenders]
     found: dict[str, Answers] = {name: {} for name in tables}
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for (name, _, contender), cells in zip(cases, pool.map(_asked, cases), strict=True):
+        for (name, _, contender, _), cells in zip(cases, pool.map(_asked, cases), strict=True):
             found[name] |= {(contender.name, column): cell for column, cell in cells}
     return found
 
 
-def _asked(case: tuple[str, Task, Contender]) -> list[tuple[str, str]]:
-    _, task, contender = case
+def _asked(case: tuple[str, Task, Contender, float]) -> list[tuple[str, str]]:
+    name, task, contender, until = case
     command = [str(_python(contender)), "-m", f"bench.streams.{contender.peer}", contender.argument]
-    return list(_cells(_run(command, json.dumps(asdict(task)))))
+    seconds = min(SECONDS_MAX, until - time.monotonic())
+    if seconds > 1:
+        return list(_cells(_run(command, json.dumps(asdict(task)), seconds)))
+    print(f"{contender.name} on {name}: left out after {SECONDS_IN_ALL} s in all")
+    return []
 
 
 def _cells(lines: list[str]) -> Iterator[tuple[str, str]]:
@@ -88,17 +94,17 @@ def _cells(lines: list[str]) -> Iterator[tuple[str, str]]:
             yield told["column"], f"{told['after'] or 'never'} ({told['before']})"
 
 
-def _run(command: list[str], asked: str) -> list[str]:
+def _run(command: list[str], asked: str, seconds: float = SECONDS_MAX) -> list[str]:
     """The lines it printed, those until it was stopped included."""
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as running:
         try:
-            out, error = running.communicate(asked, timeout=SECONDS_MAX)
+            out, error = running.communicate(asked, timeout=seconds)
         except subprocess.TimeoutExpired:
             running.kill()
             out, _ = running.communicate()
-            print(f"{' '.join(command[1:])}: stopped after {SECONDS_MAX} s")
+            print(f"{' '.join(command[1:])}: stopped after {seconds:.0f} s")
             return out.splitlines()
     if running.returncode:
         print(f"{' '.join(command[1:])}: failed: {error.strip().splitlines()[-1:]}")
