@@ -11,31 +11,68 @@ import asyncio
 import sys
 from asyncio.subprocess import PIPE
 from contextlib import AsyncExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
+from authority import Authority
+from cryptography.x509 import DNSName, IPAddress
 from suites import compat
 
 from pilotfish.testing.plane import running
 
-HOST, PORT = 6, 7
+HOST, PORT, SERVER_CERTIFICATE, CREDENTIALS = 6, 7, 8, 9
 """Of ``ClientCompatRequest``."""
+
+CERTIFICATE, KEY = 1, 2
+"""Of ``TLSCreds``."""
+
+LOOPBACK = IPAddress(ip_address("127.0.0.1"))
 
 
 class Planes:
-    """The planes made so far, by the port of the server behind each."""
+    """The planes made so far, by the server behind each and the certificates that are asked for."""
 
     def __init__(self, kind: str, stack: AsyncExitStack) -> None:
         self._kind = kind
         self._stack = stack
-        self._ports: dict[int, int] = {}
+        self._ports: dict[tuple[int, bytes, bytes], int] = {}
+        self._authority = Authority()
+        self._folder = Path(stack.enter_context(TemporaryDirectory()))
 
-    async def before(self, port: int) -> int:
-        """The port to call in place of a server's own."""
+    async def before(self, request: bytes) -> bytes:
+        """The request, to be made of the plane in place of the server."""
         if self._kind == "direct":
-            return port
-        if port not in self._ports:
-            stand = running(plane=self._kind, versions={"v1": {"upstream": f"127.0.0.1:{port}"}})
-            self._ports[port] = (await self._stack.enter_async_context(stand)).port
-        return self._ports[port]
+            return request
+        port, server, client = (compat.value(request, n) for n in (PORT, SERVER_CERTIFICATE, CREDENTIALS))
+        assert isinstance(port, int)
+        of = (port, server or b"", client or b"")
+        if of not in self._ports:
+            stand = running(plane=self._kind, **self._settings(*of))
+            self._ports[of] = (await self._stack.enter_async_context(stand)).port
+        if server:
+            # The plane's certificate is its own: the client has to know whose it is.
+            request = compat.replaced(request, SERVER_CERTIFICATE, self._authority.pem)
+        return compat.replaced(compat.replaced(request, PORT, self._ports[of]), HOST, b"127.0.0.1")
+
+    def _settings(self, port: int, server: bytes, client: bytes) -> dict[str, Any]:
+        upstream: dict[str, Any] = {"upstream": f"127.0.0.1:{port}"}
+        if not server:
+            return {"versions": {"v1": upstream}}
+        folder = self._folder / str(len(self._ports))
+        self._authority.pair(DNSName("localhost"), LOOPBACK).write(folder)
+        (folder / "server.crt").write_bytes(server)
+        listener = {"certificate": f"{folder}/tls.crt", "key": f"{folder}/tls.key"}
+        upstream["tls"] = {"ca": f"{folder}/server.crt"}
+        for number, name in ((CERTIFICATE, "certificate"), (KEY, "key")) if client else ():
+            held = compat.value(client, number)
+            assert isinstance(held, bytes)
+            (folder / f"client.{name}").write_bytes(held)
+            upstream["tls"][name] = f"{folder}/client.{name}"
+        if client:
+            listener["client_ca"] = f"{folder}/client.certificate"
+        return {"versions": {"v1": upstream}, "tls": listener}
 
 
 async def main(kind: str, command: list[str]) -> int:
@@ -48,10 +85,7 @@ async def main(kind: str, command: list[str]) -> int:
         asked = await compat.standard_input()
         planes = Planes(kind, stack)
         while (request := await compat.receive(asked)) is not None:
-            port = compat.value(request, PORT)
-            assert isinstance(port, int)
-            request = compat.replaced(request, PORT, await planes.before(port))
-            client.stdin.write(compat.delimited(compat.replaced(request, HOST, b"127.0.0.1")))
+            client.stdin.write(compat.delimited(await planes.before(request)))
             await client.stdin.drain()
         client.stdin.close()
         await answers

@@ -67,6 +67,9 @@ if tool connectrpc.com/conformance/cmd/connectconformance $conformance connectco
         suite "connectrpc/conformance, server mode, grpcio" connect server connect_grpcio \
             --known-failing "$(expected server 'not preserved')" --known-flaky "$(expected server normalised)" \
             -- "$python" $behind grpcio "$tools/referenceserver"
+        suite "connectrpc/conformance, server mode over TLS, grpcio" connect server connect_grpcio_tls \
+            --known-failing "$(expected server 'not preserved')" --known-flaky "$(expected server normalised)" \
+            -- "$python" $behind grpcio "$tools/referenceserver"
     fi
     if tool connectrpc.com/conformance/cmd/referenceclient $conformance referenceclient; then
         behind="tests/suites/client_behind.py"
@@ -74,10 +77,16 @@ if tool connectrpc.com/conformance/cmd/connectconformance $conformance connectco
             suite "connectrpc/conformance, client mode, $plane" connect client connect \
                 -- "$python" $behind $plane "$tools/referenceclient"
         done
+        for plane in direct native; do
+            suite "connectrpc/conformance, client mode over TLS, $plane" connect client connect_tls \
+                -- "$python" $behind $plane "$tools/referenceclient"
+        done
         # The case that is left out ends calls of other cases: encoding-unknown in the guarantees.
-        suite "connectrpc/conformance, client mode, grpcio" connect client connect_grpcio \
-            --known-failing "$(expected client 'not preserved')" --known-flaky "$(expected client normalised)" \
-            --skip '**/unexpected-compression' -- "$python" $behind grpcio "$tools/referenceclient"
+        for over in "" _tls; do
+            suite "connectrpc/conformance, client mode${over:+ over TLS}, grpcio" connect client connect_grpcio$over \
+                --known-failing "$(expected client 'not preserved')" --known-flaky "$(expected client normalised)" \
+                --skip '**/unexpected-compression' -- "$python" $behind grpcio "$tools/referenceclient"
+        done
     fi
     if tool connectrpc.com/conformance/cmd/grpcclient $conformance grpcclient; then
         for plane in direct native; do
