@@ -69,7 +69,7 @@ bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--r
 soak: build ## a million calls, 10^5 cancels, 10^4 reloads: what is lost, and how memory grows (SOAK_ARGS="--calls 100000")
 	$(BIN)/python -m bench.soak $(SOAK_ARGS)
 
-quality: build ## what the statistics promise: false alarms, delays, recorded tables, brackets beside scipy (QUALITY_ROWS=1e9 for all)
+quality: build ## what the statistics promise: false alarms, delays, recorded tables, brackets beside scipy (QUALITY_ROWS=1e9 for all; peers: make bench-tools test-peers)
 	cargo run --quiet --release --locked -p pilotfish-core --example quality $(QUALITY_ROWS)
 	$(BIN)/python -m bench.quality
 	$(BIN)/python -m bench.brackets

@@ -2,8 +2,8 @@
 
 ``python -m bench.quality``: takes nannyml's wheel for its CSV files, builds a profile from each reference
 table, runs the backtest over the analysis table, and prints when each changed column was found, as Markdown.
-What river finds in the same columns comes from its own environment (``.peers/river``), where that is
-installed; it compares a stream with its own past and uses no reference.
+Then the detectors of others (``bench.contenders``: river, evidently, nannyml, alibi-detect) on the same
+columns; river's compare a stream with its own past and use no reference.
 """
 
 import io
@@ -12,10 +12,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv
+
+from bench import contenders
+from bench.streams.task import Task
 
 WHEEL = "nannyml==0.13.1"
 FOLDER = "nannyml/datasets/data/"
@@ -32,31 +36,41 @@ LISTED = {
     "car_age", "km_driven", "price_new", "accident_count",
 }  # fmt: skip
 """The columns that nannyml's documentation names as changed."""
-RIVER = Path(".peers/river/bin/python")
-DETECTORS = ("ADWIN", "PageHinkley")
-PROGRAM = """
-import json, sys
-from river import drift
-values, change = json.load(sys.stdin)
-for name in sys.argv[1:]:
-    detector, before, after = getattr(drift, name)(), 0, None
-    for row, value in enumerate(values):
-        detector.update(value)
-        if detector.drift_detected and row < change: before += 1
-        elif detector.drift_detected: after = row + 1 - change; break
-    print(json.dumps([before, after]))
-"""
+UNCHANGED = {"debt_to_income_ratio", "driver_tenure", "size_of_downpayment"}
+"""Those of the first table that never do."""
 
 
 def main() -> None:
-    """Prints the table."""
+    """Prints both tables."""
     with tempfile.TemporaryDirectory() as folder:
         tables = _tables(Path(folder))
-        print("\n| table | column | found after, rows | dated | as |", end="")
-        print("".join(f" {name} (false before) |" for name in DETECTORS if RIVER.exists()))
-        print("|---|---|---|---|---|" + "---|" * (len(DETECTORS) if RIVER.exists() else 0))
+        print("\n| table | column | found after, rows | dated | as |\n|---|---|---|---|---|")
         for name, (reference, analysis, change) in tables.items():
             _print(name, reference, analysis, change, Path(folder))
+        _print_others({name: _task(*table) for name, table in tables.items()})
+
+
+def _print_others(tasks: Mapping[str, Task]) -> None:
+    others = contenders.installed()
+    if not others:
+        return
+    first, last = contenders.BEFORE, contenders.AFTER
+    print(f"\nOthers, shown {first} rows before the change and {last} after: {contenders.versions(others)}")
+    print("Rows until found, and false alarms before\n")
+    print("| table | column |" + "".join(f" {other.name} |" for other in others))
+    print("|---|---|" + "---|" * len(others))
+    for name, found in contenders.answers(others, tasks).items():
+        for column in tasks[name].columns:
+            cells = [found.get((other.name, column), "-") for other in others]
+            print(f"| {name} | {column} | {' | '.join(cells)} |")
+
+
+def _task(reference: Path, analysis: Path, change: int) -> Task:
+    """The columns that changed, and those of the first table that never do."""
+    read = pyarrow.csv.read_csv(analysis)
+    columns = [column for column in read.column_names if column in LISTED | UNCHANGED]
+    numeric = [column for column in columns if read[column].type in (pa.int64(), pa.float64())]
+    return Task(str(reference), str(analysis), change, columns, numeric, contenders.BEFORE, contenders.AFTER)
 
 
 def _tables(folder: Path) -> dict[str, tuple[Path, Path, int]]:
@@ -100,7 +114,7 @@ def _print(name: str, reference: Path, analysis: Path, change: int, folder: Path
         false = sum(alarm["row"] <= change for alarm in mine)
         first = next((alarm for alarm in mine if alarm["row"] > change), None)
         if first is None and not false and column not in LISTED:
-            print(f"| {name} | {column} | silent | | |" + _river(table[column], change))
+            print(f"| {name} | {column} | silent | | |")
             continue
         delay, date, shape = (
             (first["row"] - change, f"{first['change_row'] - change:+}", first["direction"])
@@ -109,25 +123,12 @@ def _print(name: str, reference: Path, analysis: Path, change: int, folder: Path
         )
         noted = f"**{delay}**" if column in LISTED else str(delay)
         noted += f" ({false} false before)" if false else ""
-        print(f"| {name} | {column} | {noted} | {date} | {shape} |" + _river(table[column], change))
+        print(f"| {name} | {column} | {noted} | {date} | {shape} |")
 
 
 def _pilotfish(*arguments: str) -> str:
     command = [sys.executable, "-m", "pilotfish", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def _river(column: pa.ChunkedArray, change: int) -> str:
-    if not RIVER.exists():
-        return ""
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return " - |" * len(DETECTORS)
-    values = [float(value or 0) for value in column.to_pylist()]
-    asked = json.dumps([values, change])
-    command = [str(RIVER), "-c", PROGRAM, *DETECTORS]
-    found = subprocess.run(command, input=asked, check=True, capture_output=True, text=True).stdout
-    rows = [json.loads(line) for line in found.splitlines()]
-    return "".join(f" {after or 'never'} ({before}) |" for before, after in rows)
 
 
 if __name__ == "__main__":

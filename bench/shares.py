@@ -23,7 +23,7 @@ from bench.peer import ROOT
 from bench.stand import end, free_port, probe
 
 FORWARD = ROOT / "target" / "release" / "examples" / "forward"
-WARM_UP = 1000
+WARM_UP = 4000  # calls; a monitor learns its reference from them
 STARTUP_LIMIT = 30.0
 LINE = re.compile(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(\S+?):")
 OWNERS = (

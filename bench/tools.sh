@@ -20,7 +20,7 @@ if ((${#absent[@]})); then
   fi
 fi
 
-for peer in envoy sketches whylogs; do
+for peer in envoy sketches whylogs alibi_detect; do
   lock="bench/locks/$peer.txt"
   made=".peers/$peer/.made"
   if [[ -f $made && ! $lock -nt $made ]]; then continue; fi

@@ -17,6 +17,8 @@ mod random;
 mod source;
 #[path = "quality/volume.rs"]
 mod volume;
+#[path = "quality/waves.rs"]
+mod waves;
 
 use pilotfish_core::detect::edetector::terms::TOLERANCE;
 use pilotfish_core::monitor::MonitorConfig;
@@ -31,10 +33,11 @@ fn main() -> ExitCode {
         return code(null::table(rows, tolerance, arguments.get(2).map(String::as_str), pane_rows));
     }
     let kept = [0.0, TOLERANCE].map(|tolerance| null::table(rows, tolerance, None, pane_rows));
+    let apart = waves::table(rows);
     println!();
     delay::table();
     let silent = volume::table();
-    code(kept == [true, true] && silent)
+    code(kept == [true, true] && apart && silent)
 }
 
 fn code(kept: bool) -> ExitCode {

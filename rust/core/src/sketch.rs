@@ -17,6 +17,7 @@ pub mod exact;
 pub mod exponential;
 pub mod frequent;
 pub mod moments;
+mod permute;
 pub mod real;
 pub mod screen;
 

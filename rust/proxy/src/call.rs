@@ -62,8 +62,9 @@ pub fn forward(
     session: Rc<Session>,
     request: Request<RecvStream>,
     respond: SendResponse<Parcel>,
+    started: Instant,
 ) -> impl Future<Output = ()> {
-    let mut call = Call::decided(session, request, respond);
+    let mut call = Call::decided(session, request, respond, started);
     async move {
         let end = call.run().await;
         let status = call.conclude(end).await;
@@ -74,8 +75,12 @@ pub fn forward(
 // === impl Call ===
 
 impl Call {
-    fn decided(session: Rc<Session>, request: Request<RecvStream>, respond: SendResponse<Parcel>) -> Call {
-        let started = Instant::now();
+    fn decided(
+        session: Rc<Session>,
+        request: Request<RecvStream>,
+        respond: SendResponse<Parcel>,
+        started: Instant,
+    ) -> Call {
         let worker = &session.worker;
         let (mut head, body) = request.into_parts();
         session.identify(&mut head.headers);

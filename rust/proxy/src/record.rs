@@ -157,7 +157,7 @@ impl Record {
                 request: readable(&shared, &request),
                 response: readable(&shared, &response),
             };
-            offer(&self.worker, &ruling, status.code == OK, messages);
+            offer(&self.worker, &ruling, status.code == OK, now, messages);
         }
         // Queued before the call counts as ended: a call is never in between.
         if let Some(reason) = shared.engine.ended(&ruling, &outcome) {
@@ -209,7 +209,8 @@ fn tell_one(worker: &Worker, ruling: Option<&Ruling>, direction: Direction, mess
     let Some(ruling) = ruling.filter(|_| worker.shared.engine.watching()) else { return };
     if let Some(message) = readable(&worker.shared, &Some(message)) {
         // A message from the model server is its answer; one from the client may still be refused.
-        offer(worker, ruling, direction == Direction::Output, Messages::One(direction, message));
+        let answered = direction == Direction::Output;
+        offer(worker, ruling, answered, Instant::now(), Messages::One(direction, message));
     }
 }
 
@@ -225,7 +226,7 @@ fn readable(shared: &crate::worker::Shared, message: &Option<Message>) -> Option
     None
 }
 
-fn offer(worker: &Worker, ruling: &Ruling, answered: bool, messages: Messages<Message>) {
+fn offer(worker: &Worker, ruling: &Ruling, answered: bool, now: Instant, messages: Messages<Message>) {
     let shared = &worker.shared;
     let length = |message: &Option<Message>| message.as_ref().map_or(0, Message::len);
     let bytes = match &messages {
@@ -238,7 +239,7 @@ fn offer(worker: &Worker, ruling: &Ruling, answered: bool, messages: Messages<Me
         method: Arc::clone(&ruling.method),
         version: ruling.version,
         answered,
-        now: shared.clock.nanos(Instant::now()),
+        now: shared.clock.nanos(now),
         bytes,
         messages,
     });

@@ -204,7 +204,7 @@ impl Session {
                             request.extensions_mut().insert(alias);
                         }
                         last_call = Instant::now();
-                        self.begin(request, respond);
+                        self.begin(request, respond, last_call);
                         in_a_row += 1;
                         if in_a_row.is_multiple_of(CALLS_IN_A_ROW) {
                             tokio::task::yield_now().await;
@@ -257,7 +257,12 @@ impl Session {
         }
     }
 
-    fn begin(self: &Rc<Session>, request: Request<RecvStream>, mut respond: SendResponse<Parcel>) {
+    fn begin(
+        self: &Rc<Session>,
+        request: Request<RecvStream>,
+        mut respond: SendResponse<Parcel>,
+        now: Instant,
+    ) {
         self.calls.set(self.calls.get() + 1);
         self.accounted.set(self.accounted.get() + 1);
         if self.account.is_overdrawn() {
@@ -265,7 +270,7 @@ impl Session {
             self.worker.shared.counters.calls_refused_memory.add();
             return respond.send_reset(h2::Reason::REFUSED_STREAM);
         }
-        tokio::task::spawn_local(call::forward(Rc::clone(self), request, respond));
+        tokio::task::spawn_local(call::forward(Rc::clone(self), request, respond, now));
     }
 
     /// A call is over.

@@ -143,7 +143,8 @@ pub fn reference(values: &[f64], categories: bool) -> Reference {
     Reference { ..(**reference).clone() }
 }
 
-fn profile(values: &[f64], categories: bool) -> Arc<Profile> {
+/// The profile that rows make.
+pub fn profile(values: &[f64], categories: bool) -> Arc<Profile> {
     let mut builder = ProfileBuilder::new("quality", 32);
     if categories {
         let labels: Vec<Vec<u8>> = values.iter().map(|value| label(*value)).collect();

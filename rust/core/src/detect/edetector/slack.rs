@@ -95,7 +95,8 @@ pub fn tolerated_mean(shares: &[f64], values: &[f64], tolerance: f64) -> f64 {
     let most = seen().map(|(_, &value)| value).fold(f64::NEG_INFINITY, f64::max);
     let mean: f64 = seen().map(|(share, value)| share * value).sum();
     let variance: f64 = seen().map(|(share, value)| share * (value - mean).powi(2)).sum();
-    if tolerance <= 0.0 || variance <= 0.0 {
+    // Where all values are the same, rounding may put their mean above them.
+    if tolerance <= 0.0 || variance <= 0.0 || most <= mean {
         return mean;
     }
     // ln E exp(η(f - most)) and the tilted mean of f - most.
@@ -112,7 +113,7 @@ pub fn tolerated_mean(shares: &[f64], values: &[f64], tolerance: f64) -> f64 {
         if eta * mean - log_mean <= tolerance { low = eta } else { high = eta }
     }
     let bound = |eta: f64| if eta > 0.0 { (tilted(eta).0 + tolerance) / eta + most } else { most };
-    bound(low).min(bound(high)).clamp(mean, most)
+    bound(low).min(bound(high)).min(most).max(mean)
 }
 
 #[cfg(test)]
@@ -148,6 +149,16 @@ mod tests {
         assert!((binary_entropy(x, mass) - tolerance).abs() < 1e-9);
         let mean = tolerated_mean(&[1.0 - mass, mass, 0.0], &[0.0, 1.0, 5.0], tolerance);
         assert!((mean - x).abs() < 1e-9, "{mean} {x}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn cells_with_the_same_value_have_that_mean(value in -2.0f64..2.0, weights in proptest::collection::vec(1u32..1_000, 1..80)) {
+            let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+            let shares: Vec<f64> = weights.iter().map(|&weight| f64::from(weight) / total).collect();
+            let mean = tolerated_mean(&shares, &vec![value; shares.len()], 0.000_2);
+            proptest::prop_assert!((mean - value).abs() < 1e-12, "{} {}", mean, value);
+        }
     }
 
     #[test]
