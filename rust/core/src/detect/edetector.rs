@@ -186,7 +186,6 @@ impl EDetector {
     pub fn update(&mut self, pane: &Pane<'_>) {
         self.settle(pane, pane.stake, pane.stake);
         self.close(pane.counts);
-        self.turn(pane.counts);
     }
 
     /// Bets on rows, and keeps them in the history: see [`EDetector::weigh`].
@@ -213,9 +212,15 @@ impl EDetector {
         self.state.history.push(counts, start, end);
     }
 
-    /// A pane is over: learns how its rows hang together. Whether bets are to be made in another way from now on, see
-    /// [`EDetector::turn`].
-    pub fn close(&mut self, counts: &[u64]) -> bool {
+    /// A pane is over, of which all rows were weighed.
+    pub fn close(&mut self, counts: &[u64]) {
+        self.learn(counts);
+        self.turn(counts);
+    }
+
+    /// Learns how the rows of a pane hang together; whether bets are to be made in another way from now on. Rows that wait
+    /// must be weighed before the [turn](EDetector::turn): bets may depend on what was seen before, never on those.
+    pub fn learn(&mut self, counts: &[u64]) -> bool {
         // While something has changed, how panes differ says nothing about how rows hang together.
         if self.state.raised.is_none() {
             self.state.tempo.observe(&self.plan.probe, counts);
@@ -223,7 +228,7 @@ impl EDetector {
         self.state.tempo.time() != self.time
     }
 
-    /// Bets on what follows the pane, of which all rows were weighed if bets change or an alarm stands.
+    /// From a pane's end on, bets in the way that was learned; while an alarm stands, asks whether the pane has calmed it.
     pub fn turn(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
             self.bets.gains(counts, &mut self.gains);

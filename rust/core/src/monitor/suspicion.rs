@@ -138,8 +138,7 @@ impl Suspicion {
     /// The pane that is open in `look` is over.
     pub fn close(&mut self, look: &Look<'_>) {
         let pane = look.open.cells();
-        // Bets may depend on what was seen before the rows they are made on, never on those.
-        let due = self.detector.is_raised() || self.detector.close(pane);
+        let due = self.detector.is_raised() || self.detector.learn(pane);
         self.weigh(look, due);
         self.detector.turn(pane);
         self.stake = look.so_far.unit;

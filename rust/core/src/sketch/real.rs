@@ -3,6 +3,7 @@
 //! What is counted of a value is the same in either width, bit for bit.
 
 use super::binning::BINS_MAX;
+use super::exact::Addends;
 use super::exponential::Bucketed;
 use super::permute;
 use fearless_simd::{Simd, f32x16, f64x8, prelude::*, u32x16, u64x8};
@@ -15,7 +16,7 @@ pub const CHUNK: usize = 32;
 type Bounds<'a, R> = (&'a [R; BINS_MAX], R);
 
 /// A float.
-pub trait Real: Bucketed + Copy + PartialOrd + Debug + 'static {
+pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
     const INFINITY: Self;
     const NEG_INFINITY: Self;
     /// The largest finite one.
