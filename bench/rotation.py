@@ -203,8 +203,9 @@ def soak(seconds: float, every: float, home: Path) -> int:
             thread.join(LIMIT)
     print(
         f"rotation: {good} renewed, {bad} refused (counted: {counts}); {tally.calls} calls on "
-        f"{tally.connections} connections, {tally.streamed} messages on one stream, {len(tally.failed)} failed; "
-        f"{before.resident / 1e6:.1f} MB before, {after.resident / 1e6:.1f} MB after"
+        f"{tally.connections} connections, {tally.streamed} messages on one stream, "
+        f"{len(tally.failed)} failed; {before.resident / 1e6:.1f} MB before, "
+        f"{after.resident / 1e6:.1f} MB after"
     )
     print("\n".join(tally.failed[:5]), end="")
     return int(bool(tally.failed) or counts.get("renewed") != good or not counts.get("refused"))

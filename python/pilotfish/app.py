@@ -303,8 +303,8 @@ async def _run(beginning: Beginning, source: Source, goal: Goal | None) -> int:
     settings = beginning.settings
     sidecar = Sidecar(beginning, source)
     await sidecar.start()
-    # What is there now stays until the end: a full collection that went through it would stop the interpreter, and a
-    # reload with it, for tens of milliseconds.
+    # What is there now stays until the end: a full collection that went through it would stop every thread
+    # of the interpreter, and a reload with them, for tens of milliseconds.
     gc.collect()
     gc.freeze()
     _obey_hangups(sidecar)
