@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import load, machine, origin, table
+from bench import load, machine, origin, processor, table
 from bench.payload import PAYLOADS, framed, reply
 from bench.peer import ROOT
 from bench.stand import end, free_port, probe
@@ -25,6 +25,7 @@ from bench.stand import end, free_port, probe
 FORWARD = ROOT / "target" / "release" / "examples" / "forward"
 WARM_UP = 4000  # calls; a monitor learns its reference from them
 STARTUP_LIMIT = 30.0
+SETTLING_LIMIT = 30.0  # seconds in which the observer, slow as it is here, has caught up
 LINE = re.compile(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(\S+?):")
 OWNERS = (
     ("HTTP/2 library (h2, http, bytes, slab)", ("/h2-", "/http-", "/bytes-", "/slab-", "/tokio-util-")),
@@ -84,8 +85,10 @@ def shares(options: argparse.Namespace) -> Counter[str]:
         stack.callback(end, plane)
         answering(port)
         calls(port, body, WARM_UP, options.shape)
+        processor.settled_ns(plane.pid, limit=SETTLING_LIMIT)
         instrument(plane.pid, "on")
         calls(port, body, options.calls, options.shape)
+        processor.settled_ns(plane.pid, limit=SETTLING_LIMIT)
         instrument(plane.pid, "off")
         plane.communicate(timeout=60)
         return owned(profile)

@@ -111,7 +111,7 @@ def sidecar_of(**environ: str) -> app.Sidecar:
     names = {f"PILOTFISH_{name}": value for name, value in environ.items()}
     addresses = {"PILOTFISH_LISTEN": "127.0.0.1:0", "PILOTFISH_ADMIN": "127.0.0.1:0"}
     source = Source(None, addresses | names, {"upstream": "a:1"})
-    return app.Sidecar(source.load(), source)
+    return app.Sidecar(source.begin(), source)
 
 
 async def test_parts_start_in_reading_order_and_stop_in_reverse(parts: Recorder) -> None:

@@ -146,8 +146,8 @@ def test_it_is_a_native_sidecar(sidecar: Yaml) -> None:
 
 def test_starting_does_not_wait_for_the_model(sidecar: Yaml) -> None:
     """The model starts after the sidecar's startup probe; gRPC health on the data port is the model's own."""
-    for probe in ("startupProbe", "livenessProbe"):
-        assert sidecar[probe]["httpGet"] == {"path": "/healthz", "port": "admin"}
+    assert sidecar["startupProbe"]["exec"]["command"] == ["pilotfish", "health"]
+    assert sidecar["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "admin"}
 
 
 def test_readiness_is_what_a_client_would_get(sidecar: Yaml, configuration: Settings) -> None:
@@ -187,12 +187,22 @@ def test_the_model_is_reached_through_the_sidecar_only(pod: Yaml, configuration:
     assert arguments["grpc-address"] == arguments["http-address"] == "127.0.0.1"
 
 
-def test_there_is_time_to_stop(pod: Yaml, configuration: Settings) -> None:
-    """The model sleeps while the endpoints are withdrawn, then ends; only then is the sidecar asked to."""
+def test_there_is_time_to_stop(pod: Yaml, sidecar: Yaml, configuration: Settings) -> None:
+    """The sidecar drains once the endpoints are withdrawn, and the model outlives that."""
     [model] = pod["containers"]
+    shell, option, hook = sidecar["lifecycle"]["preStop"]["exec"]["command"]
+    waited = re.fullmatch(r"sleep (\d+) && pilotfish drain", hook)
+    assert (shell, option) == ("sh", "-c")
+    assert waited is not None
     sleep = model["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert sleep >= 5
+    assert sleep > int(waited[1]) + configuration.drain >= 10
     assert pod["terminationGracePeriodSeconds"] >= sleep + 2 * configuration.drain + 5
+
+
+def test_the_last_good_configuration_outlives_the_container(sidecar: Yaml, configuration: Settings) -> None:
+    path = Path(sidecar["args"][sidecar["args"].index("--last-good") + 1])
+    assert configuration.journal is not None
+    assert path.parent == configuration.journal.directory
 
 
 def test_the_journal_fits_its_volume_and_is_mounted_writable(

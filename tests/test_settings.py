@@ -467,3 +467,23 @@ def test_every_setting_is_described_in_the_reference() -> None:
     rows = [line for line in reference.reference().splitlines() if line.startswith("| `")]
     assert len(rows) > 70
     assert not [row for row in rows if row.endswith("|  |")]
+
+
+def test_the_example_differs_from_the_defaults_only_where_it_is_an_example() -> None:
+    held = yaml.safe_load((ROOT / "deploy" / "pilotfish.yaml").read_text())
+    shown = Settings.model_validate(held)
+    plain = Settings.model_validate({"versions": held["versions"]})
+    differ = {
+        f"{section}.{name}"
+        for section in ("sampling", "monitor", "telemetry", "log", "limits")
+        for name in type(getattr(plain, section)).model_fields
+        if getattr(getattr(shown, section), name) != getattr(getattr(plain, section), name)
+    }
+    assert differ == {
+        "sampling.slower_than",
+        "monitor.pane_time",
+        "monitor.tensors",
+        "monitor.volume",
+        "telemetry.otlp",
+        "telemetry.resource",
+    }

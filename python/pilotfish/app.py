@@ -29,7 +29,7 @@ from pilotfish.errors import ConfigurationError, PilotfishError, ProfileError
 from pilotfish.journal import Journal
 from pilotfish.plane import Plane
 from pilotfish.reload import Attempt, Reloader
-from pilotfish.settings import Settings, Source
+from pilotfish.settings import Beginning, Settings, Source
 from pilotfish.state import Keeper
 from pilotfish.telemetry import Telemetry
 
@@ -54,23 +54,24 @@ def run(source: Source, goal: Goal | None = None) -> int:
     SIGHUP reads the source again. A second SIGTERM ends the process at once, with exit code 1. Raises
     PilotfishError when it cannot start.
     """
-    settings = source.load()
-    log.configure(settings.log.level, settings.log.format)
-    return asyncio.run(_run(settings, source, goal))
+    beginning = source.begin()
+    log.configure(beginning.settings.log.level, beginning.settings.log.format)
+    return asyncio.run(_run(beginning, source, goal))
 
 
 class Sidecar:
     """Everything that runs for one configuration, and for those that follow it. Make it in the event loop."""
 
-    def __init__(self, settings: Settings, source: Source) -> None:
-        self.settings = settings
+    def __init__(self, beginning: Beginning, source: Source) -> None:
+        self.settings = beginning.settings
         """In force."""
-        self.engine = _engine(settings)
+        self.engine = _engine(self.settings)
         self.listen = ""
         """Bound address of the data plane, once started."""
         self.admin = ""
         """Bound address of the admin server, once started."""
         self._source = source
+        self._refused = beginning.problems
         self._reloader: Reloader | None = None
         self._watching: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -111,9 +112,10 @@ class Sidecar:
     def health(self) -> Health:
         """How the data path stands, for the probes."""
         plane, draining = self._plane, self._drained is not None
-        if plane is None:
-            return Health(listening=False, draining=draining, upstreams={})
-        return Health(listening=plane.ready, draining=draining, upstreams=plane.upstreams())
+        listening, upstreams = (False, {}) if plane is None else (plane.ready, plane.upstreams())
+        return Health(
+            listening=listening, draining=draining, upstreams=upstreams, refused=tuple(self._refused)
+        )
 
     def configuration(self) -> Mapping[str, Any]:
         """What is in force, as plain data with secrets masked, and how the last reload went."""
@@ -179,6 +181,8 @@ class Sidecar:
             self._later("state", keeper.stop)
 
         self._reloader = Reloader(self._source, lambda: self.settings, engine, self._apply, telemetry.event)
+        if self._refused:
+            self._reloader.refused_at_start(self._refused)
 
         admin = Admin(settings.admin, engine, telemetry if settings.telemetry.prometheus else None, self)
         self.admin = admin.start()
@@ -187,6 +191,8 @@ class Sidecar:
         plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
+        if not self._refused:
+            await asyncio.to_thread(self._source.remember)
         if settings.reload == "watch" and self._source.path is not None:
             self._watching = asyncio.ensure_future(self._reloader.watch())
 
@@ -207,6 +213,8 @@ class Sidecar:
             raise
         else:
             self.settings = wanted
+            self._refused = ()
+            await asyncio.to_thread(self._source.remember)
         finally:
             plane.release(self.settings)
 
@@ -289,9 +297,10 @@ def _settling(first: Keep, engine: _core.Engine) -> Keep:
 # === the process ===
 
 
-async def _run(settings: Settings, source: Source, goal: Goal | None) -> int:
+async def _run(beginning: Beginning, source: Source, goal: Goal | None) -> int:
     asked = _signals()
-    sidecar = Sidecar(settings, source)
+    settings = beginning.settings
+    sidecar = Sidecar(beginning, source)
     await sidecar.start()
     _obey_hangups(sidecar)
     try:

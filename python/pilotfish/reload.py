@@ -9,7 +9,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -27,7 +27,7 @@ Event: TypeAlias = Callable[[str, Mapping[str, Any], str], None]
 ERRORS = ("invalid", "restart_needed", "profile", "internal")
 """Why a configuration was not put in force, as ``error.type``."""
 
-Trigger: TypeAlias = Literal["watch", "signal", "request"]
+Trigger: TypeAlias = Literal["start", "watch", "signal", "request"]
 
 _log = structlog.get_logger("pilotfish.reload")
 
@@ -81,11 +81,14 @@ class Reloader:
         """Read the configuration and put it in force, one reload after the other. Never raises."""
         async with self._turn:
             attempt = await self._attempt(trigger)
-        with self._counting:
-            self._counts[attempt.error] += 1
-            self._last = attempt
-        self._announce(attempt)
+        self._ended(attempt)
         return attempt
+
+    def refused_at_start(self, problems: Sequence[str]) -> None:
+        """The last good configuration is in force, since the given one has these problems."""
+        file, remedy = str(self._source.last_good), "correct the given one; it is read again when it changes"
+        _log.error("started_from_last_good", file=file, remedy=remedy)
+        self._ended(Attempt("start", time.time(), "invalid", tuple(problems)))
 
     def request(self) -> "concurrent.futures.Future[Attempt]":
         """Reload, for whoever asks from another thread."""
@@ -147,6 +150,12 @@ class Reloader:
         except Exception as exc:  # noqa: BLE001 - a mistake of ours must not take the configuration in force with it
             return Attempt(trigger, now, "internal", (repr(exc),))
         return Attempt(trigger, now)
+
+    def _ended(self, attempt: Attempt) -> None:
+        with self._counting:
+            self._counts[attempt.error] += 1
+            self._last = attempt
+        self._announce(attempt)
 
     def _announce(self, attempt: Attempt) -> None:
         generation, trigger = self._engine.generation, attempt.trigger

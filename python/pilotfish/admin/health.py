@@ -12,12 +12,14 @@ from typing import TypedDict
 
 @dataclass(frozen=True)
 class Health:
-    """The data path at one moment. That there is one at all says that the configuration is valid."""
+    """The data path at one moment. That there is one at all says that a valid configuration is in force."""
 
     listening: bool
     draining: bool
     upstreams: Mapping[str, str]
     """State of the connection to each version: ``ready``, ``connecting``, ``unreachable``."""
+    refused: tuple[str, ...] = ()
+    """What is wrong with the configuration that was given, while the last good one is in force instead."""
 
 
 class Verdict(TypedDict):
@@ -30,6 +32,8 @@ class Verdict(TypedDict):
     listening: bool
     draining: bool
     upstreams: dict[str, str]
+    configuration: str
+    """``as given``, or ``last good`` with what is wrong with the given one."""
 
 
 def alive(health: Health) -> Verdict:
@@ -51,4 +55,5 @@ def _verdict(health: Health, reasons: list[str]) -> Verdict:
         "listening": health.listening,
         "draining": health.draining,
         "upstreams": dict(health.upstreams),
+        "configuration": "; ".join(("last good", *health.refused)) if health.refused else "as given",
     }

@@ -55,6 +55,14 @@ def run(
             metavar="FILE", envvar="PILOTFISH_CONFIG", help="Configuration file (YAML); see `check`."
         ),
     ] = None,
+    last_good: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="PILOTFISH_LAST_GOOD",
+            help="Start from this copy of the last good configuration when --config cannot be used.",
+        ),
+    ] = None,
     profile: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Reference the traffic is compared with; see `profile build`."),
@@ -89,7 +97,8 @@ def run(
         "state": state,
         "otlp": otlp,
     }
-    source = settings.Source(config, os.environ, {name: _text(value) for name, value in flags.items()})
+    given = {name: _text(value) for name, value in flags.items()}
+    source = settings.Source(config, os.environ, given, last_good)
 
     from pilotfish import app
 

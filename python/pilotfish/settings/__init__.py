@@ -4,7 +4,7 @@
 the manual.
 """
 
-from pilotfish.settings.loading import Source, load
+from pilotfish.settings.loading import Beginning, Source, load
 from pilotfish.settings.observing import (
     AlarmSettings,
     JournalSettings,
@@ -19,6 +19,7 @@ from pilotfish.settings.tls import ListenerTls, UpstreamTls
 
 __all__ = [
     "AlarmSettings",
+    "Beginning",
     "Candidate",
     "JournalSettings",
     "Limits",

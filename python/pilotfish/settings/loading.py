@@ -7,6 +7,7 @@ is checked here, the profile files included.
 import hashlib
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pilotfish import _core, profile
 from pilotfish.errors import ConfigurationError, ProfileError, RestartNeeded
-from pilotfish.settings import document, lasting, problem
+from pilotfish.settings import document, last_good, lasting, problem
 from pilotfish.settings.address import ListenAddress
 from pilotfish.settings.conflicts import conflicts
 from pilotfish.settings.root import Settings
@@ -23,13 +24,31 @@ from pilotfish.settings.sources import Layers
 from pilotfish.settings.tls import ListenerTls, certificate_configuration
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """What a sidecar starts from."""
+
+    settings: Settings
+    problems: tuple[str, ...] = ()
+    """Why it is not the configuration that was given but the last good one; empty when it is."""
+
+
 class Source:
-    """Where the settings come from, to be read again and again: a file, and what is laid over it."""
+    """Where the settings come from, to be read again and again: a file, and what is laid over it.
+
+    ``last_good`` is where the file's text is kept while it is in force.
+    """
 
     def __init__(
-        self, path: Path | None, environ: Mapping[str, str], flags: Mapping[str, Any] | None = None
+        self,
+        path: Path | None,
+        environ: Mapping[str, str],
+        flags: Mapping[str, Any] | None = None,
+        last_good: Path | None = None,
     ) -> None:
         self.path = path
+        self.last_good = last_good
+        self._read = b""
         self._environ = dict(environ)
         self._flags = flags or {}
         self.first = self.fingerprint()
@@ -37,7 +56,34 @@ class Source:
 
     def load(self, running: Settings | None = None) -> Settings:
         """As :func:`load`."""
+        self._read = b"" if self.path is None else _head(self.path)
         return load(self.path, self._environ, self._flags, running)
+
+    def begin(self) -> Beginning:
+        """What to start from. Raises ConfigurationError when there is nothing that can be used."""
+        try:
+            return Beginning(self.load())
+        except ConfigurationError as exc:
+            if self.path is None or self.last_good is None:
+                raise
+            text = last_good.read(self.last_good)
+            if text is None:
+                raise ConfigurationError(
+                    *exc.problems, f"{self.last_good}: no last good configuration yet"
+                ) from exc
+            try:
+                # Paths in it begin where the file was that it is a copy of.
+                held = document.parse(text, str(self.path))
+                return Beginning(_load(held, self._environ, self._flags, None), tuple(exc.problems))
+            except ConfigurationError as second:
+                also = f"{self.last_good}: the last good configuration cannot be used either"
+                raise ConfigurationError(*exc.problems, also, *second.problems) from exc
+
+    def remember(self) -> None:
+        """What was loaded last is in force: keep its text. Never raises."""
+        # A file that was written meanwhile is another one.
+        if self.path is not None and self.last_good is not None and self._read == _head(self.path):
+            last_good.keep(self.last_good, self._read)
 
     def fingerprint(self) -> str:
         """Changes when the file does. Never raises.
@@ -61,9 +107,18 @@ def load(
     Raises ConfigurationError with every problem found, RestartNeeded if there is no other than that what is
     ``running`` cannot follow.
     """
+    return _load(None if path is None else document.read(path), environ, flags, running)
+
+
+def _load(
+    file: document.Document | None,
+    environ: Mapping[str, str],
+    flags: Mapping[str, Any],
+    running: Settings | None,
+) -> Settings:
     layers = Layers()
-    if path is not None:
-        layers.add_file(document.read(path))
+    if file is not None:
+        layers.add_file(file)
     layers.add_environment(environ)
     layers.add_flags(flags)
     found = [(0, text) for text in layers.problems]

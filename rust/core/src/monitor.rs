@@ -403,6 +403,7 @@ impl Monitor {
         if config.alarm.detector != DetectorKind::EDetector {
             return;
         }
+        self.weigh_all(&Closing { start: end, stake: 0.0, ..closing }, direction);
         self.judge(direction, &closing, now);
     }
 

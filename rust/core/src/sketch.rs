@@ -8,7 +8,8 @@
 //! * `merge` is commutative and associative, and merging an empty sketch changes nothing;
 //! * where `subtract` exists, it undoes `merge` exactly.
 //!
-//! Counts obey them exactly; means and sums of floats up to rounding.
+//! All that the monitor keeps of a stream obeys them exactly, sums of floats too ([`exact`]); [`moments::Moments`], a
+//! summary of a single row, up to rounding.
 
 pub mod binning;
 pub mod bins;
@@ -17,6 +18,7 @@ pub mod exact;
 pub mod exponential;
 pub mod frequent;
 pub mod moments;
+mod permute;
 pub mod real;
 pub mod screen;
 

@@ -20,17 +20,20 @@ pub struct Discovery {
     pub mean: f64,
 }
 
+/// Room for rounding where the mean is compared with the level.
+const ROUNDING: f64 = 1e-9;
+
 /// Judges the evidence of all features against the `level` that one feature alone would have to reach.
 pub fn discover(evidence: &mut [f64], level: f64) -> Discovery {
-    evidence.sort_unstable_by(|a, b| b.total_cmp(a));
     let features = evidence.len().max(1) as f64;
+    let mean: f64 = evidence.iter().map(|value| value / features).sum();
     let bar = |flagged: usize| level * features / flagged as f64;
-    let reached = (1..=evidence.len()).rev().find(|&flagged| evidence[flagged - 1] >= bar(flagged));
-    Discovery {
-        level: bar(reached.unwrap_or(1)),
-        flagged: reached.unwrap_or(0),
-        mean: evidence.iter().map(|value| value / features).sum(),
+    if mean < level * (1.0 - ROUNDING) {
+        return Discovery { level: bar(1), flagged: 0, mean };
     }
+    evidence.sort_unstable_by(|a, b| b.total_cmp(a));
+    let reached = (1..=evidence.len()).rev().find(|&flagged| evidence[flagged - 1] >= bar(flagged));
+    Discovery { level: bar(reached.unwrap_or(1)), flagged: reached.unwrap_or(0), mean }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub mod bets;
 pub mod change;
 pub mod directions;
 mod growth;
-mod screen;
+pub mod screen;
 pub mod slack;
 pub mod tempo;
 pub mod terms;
@@ -29,7 +29,7 @@ use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
 use directions::Shape;
-use screen::Screen;
+use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tempo::{Probe, Tempo};
@@ -188,34 +188,58 @@ impl EDetector {
         self.close(pane.counts);
     }
 
-    /// Takes in rows up to a moment that the rows themselves decided about. Only the part `before` of their stake, which
-    /// was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence is
-    /// measured in, a pane's stake.
+    /// Bets on rows, and keeps them in the history: see [`EDetector::weigh`].
     pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
+        self.weigh(rows.counts, (before, rows.stake), unit);
+        self.keep(rows.counts, rows.start, rows.end);
+    }
+
+    /// Bets on rows that end at a moment which they themselves decided about. Only the part `before` of their `stake`,
+    /// which was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence
+    /// is measured in, a pane's stake.
+    pub fn weigh(&mut self, counts: &[u64], (before, stake): (f64, f64), unit: f64) {
         self.state.stake = unit;
-        self.bets.play(rows.counts, before.min(rows.stake), &mut self.state.capital);
-        let after = rows.stake - before;
+        self.bets.play(counts, before.min(stake), &mut self.state.capital);
+        let after = stake - before;
         if after > 0.0 {
             self.state.capital.iter_mut().for_each(|capital| *capital += after);
         }
         self.evidence = self.bets.weighted(&self.state.capital);
-        self.state.history.push(rows.counts, rows.start, rows.end);
     }
 
-    /// Takes note of the end of a pane, of whose `counts` all have been settled.
+    /// Keeps rows in the history, from which changes are dated.
+    pub fn keep(&mut self, counts: &[u64], start: Mark, end: Mark) {
+        self.state.history.push(counts, start, end);
+    }
+
+    /// A pane is over, of which all rows were weighed.
     pub fn close(&mut self, counts: &[u64]) {
+        self.learn(counts);
+        self.turn(counts);
+    }
+
+    /// Learns how the rows of a pane hang together; whether bets are to be made in another way from now on. Rows that wait
+    /// must be weighed before the [turn](EDetector::turn): bets may depend on what was seen before, never on those.
+    pub fn learn(&mut self, counts: &[u64]) -> bool {
+        // While something has changed, how panes differ says nothing about how rows hang together.
+        if self.state.raised.is_none() {
+            self.state.tempo.observe(&self.plan.probe, counts);
+        }
+        self.state.tempo.time() != self.time
+    }
+
+    /// From a pane's end on, bets in the way that was learned; while an alarm stands, asks whether the pane has calmed it.
+    pub fn turn(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
             self.bets.gains(counts, &mut self.gains);
             self.reconsider();
         } else {
-            // While something has changed, how panes differ says nothing about how rows hang together.
-            self.state.tempo.observe(&self.plan.probe, counts);
             self.tune();
         }
     }
 
-    /// Whether rows that are not settled yet look as if that should be done.
-    pub fn is_unusual(&self, counts: &[u64]) -> bool {
+    /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done.
+    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2]) -> bool {
         self.plan.screen.is_unusual(counts, self.time)
     }
 

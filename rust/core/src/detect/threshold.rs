@@ -81,10 +81,14 @@ impl Threshold {
         };
     }
 
-    /// Adds what another worker has seen: a breach of one is a breach.
+    /// Adds what another worker has seen: a breach of one is a breach. Of two the longer, then the larger, then the
+    /// earlier one stands, whatever the order.
     pub fn merge(&mut self, other: Stored) {
         let mine = self.stored();
-        if (other.raised, other.streak) > (mine.raised, mine.streak) {
+        let further = (other.raised, other.streak).cmp(&(mine.raised, mine.streak));
+        let further = further.then(other.score.total_cmp(&mine.score));
+        let since = |stored: &Stored| (stored.since.row, stored.since.call);
+        if further.then(since(&mine).cmp(&since(&other))).is_gt() {
             self.resume(other);
         }
     }

@@ -3,7 +3,7 @@
 use super::NOISY_PANES;
 use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
 use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
-use super::suspicion::{self, Suspicion};
+use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
@@ -158,9 +158,8 @@ impl Comparison {
 
     /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
     pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
-        let counts = self.window.open().cells();
-        let suspicion = self.suspicion.as_mut();
-        suspicion.is_some_and(|suspicion| Arc::make_mut(suspicion).look(counts, so_far, due))
+        let look = Look { past: &self.past, open: self.window.open(), so_far };
+        self.suspicion.as_mut().is_some_and(|suspicion| Arc::make_mut(suspicion).look(&look, due))
     }
 
     pub fn close(
@@ -169,12 +168,13 @@ impl Comparison {
         chance: Chance,
         mut report: impl FnMut(&'static str, Change),
     ) {
+        if let Some(suspicion) = &mut self.suspicion {
+            let look = Look { past: &self.past, open: self.window.open(), so_far: closing };
+            Arc::make_mut(suspicion).close(&look);
+        }
         self.window.close();
         let Some(pane) = self.window.last() else { return };
         Arc::make_mut(&mut self.past).merge(pane);
-        if let Some(suspicion) = &mut self.suspicion {
-            Arc::make_mut(suspicion).update(pane.cells(), closing);
-        }
         self.chance = Some(chance);
         for (distance, detector) in &mut self.detectors {
             let (reference, pane) = (&self.reference.bins, pane);

@@ -31,23 +31,34 @@ impl Monitor {
         for feature in self.roster.of_direction(direction) {
             weighed |= feature.look(&so_far, false);
         }
-        if !weighed || !self.has_evidence(direction) {
-            return;
+        if weighed && self.weigh_all(&so_far, direction) {
+            self.judge(direction, &so_far, now);
         }
-        // What is to be compared must have been weighed at the same time.
-        self.roster.of_direction(direction).for_each(|feature| {
-            feature.look(&so_far, true);
-        });
-        self.judge(direction, &so_far, now);
     }
 
-    /// Whether a feature of a direction whose alarm is not raised would be flagged.
+    /// Weighs all rows of a direction if an alarm may be raised; whether it did. What is to be compared, and judged, must
+    /// have been weighed at the same time: who waits for some rows to be weighed may choose when to stop by their looks.
+    pub(super) fn weigh_all(&mut self, so_far: &Closing<'_>, direction: Direction) -> bool {
+        let has_evidence = self.has_evidence(direction);
+        if has_evidence {
+            self.roster.of_direction(direction).for_each(|feature| {
+                feature.look(so_far, true);
+            });
+        }
+        has_evidence
+    }
+
+    /// Whether the model as a whole, or a feature of a direction whose alarm is not raised, would be flagged.
     fn has_evidence(&mut self, direction: Direction) -> bool {
-        let level = self.discover().level;
+        let discovery = self.discover();
         let mut flagged = self
             .roster
             .of_direction(direction)
-            .filter(|feature| feature.evidence().is_some_and(|evidence| evidence >= level));
-        flagged.any(|feature| !feature.is_alarmed())
+            .filter(|feature| feature.evidence().is_some_and(|evidence| evidence >= discovery.level));
+        if flagged.any(|feature| !feature.is_alarmed()) {
+            return true;
+        }
+        let level = self.config.alarm.level();
+        discovery.mean >= level && self.discovery.is_none_or(|(before, _)| before.mean < level)
     }
 }

@@ -43,7 +43,7 @@ pub struct Roster {
 /// A roster at rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
-    features: Vec<watch::Stored>,
+    pub(super) features: Vec<watch::Stored>,
     layouts: Vec<layout::Stored>,
     missing: u64,
 }

@@ -24,7 +24,7 @@ pub struct Stored {
     profile: StoredProfile,
     inputs: Clock,
     outputs: Clock,
-    roster: roster::Stored,
+    pub(super) roster: roster::Stored,
     schema: Schema,
     pub(super) scores: Option<scores::Stored>,
     volume: Option<volume::Stored>,
@@ -124,8 +124,8 @@ impl Monitor {
         })
     }
 
-    /// Adds what another worker, or another sidecar, has counted of the same model. Counts, windows and histograms are
-    /// those of one pass over all rows, to the last bit; means are so up to rounding; the evidence is the mean of both.
+    /// Adds what another worker, or another sidecar, has counted of the same model. Counts, windows,
+    /// histograms and moments are those of one pass over all rows, to the last bit; the evidence is the mean of both.
     ///
     /// # Errors
     /// [`Lost::OtherProfile`] when they were compared with different bins, [`Lost::OtherSettings`]; nothing has changed.

@@ -3,21 +3,27 @@
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Pane, Plan, State, bits};
+use crate::detect::edetector::{
+    EDetector, Finding, METHOD, Plan, State, bits,
+    screen::{LANES, WIDTH},
+};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::profile::Reference;
-use crate::sketch::binning::CELLS_MAX;
+use crate::sketch::bins::Bins;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
 const WORDS_FROM_BITS: f64 = 1.0;
 
-/// Rows after which one looks whether evidence should be weighed before the pane is full.
-pub const LOOK_ROWS: u64 = 100;
+/// Rows after which one looks whether what waits should be weighed; not much less than whole chunks of the counting.
+pub const LOOK_ROWS: u64 = 120;
 
-/// Rows that are weighed even if they look like any others, so that fresh stakes come in time.
-const SETTLED_ROWS: u64 = 500;
+/// Rows that are weighed even if they look like any others.
+const WEIGHED_ROWS: u64 = 8_000;
+
+/// Rows that may become one segment of the history: what a date can be wrong by.
+const SEGMENT_ROWS: u64 = 500;
 
 /// How much speaks for a change of a feature, and of what kind.
 #[derive(Clone, Debug)]
@@ -27,15 +33,31 @@ pub struct Suspicion {
     /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
     stake: f64,
-    settled: Settled,
+    /// Paid for all panes that are closed.
+    paid: f64,
+    /// How far rows have been looked at, kept in the history, and weighed.
+    seen: Counted,
+    kept: Counted,
+    weighed: Counted,
 }
 
-/// What has been weighed of the open pane: its counts, where they end, what was paid for them.
+/// All that was counted up to a moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Settled {
-    counts: Vec<u64>,
+struct Counted<C = Vec<u32>> {
+    /// Modulo 2^32, of which differences take no notice; filled up with zeros to whole lanes.
+    cells: C,
     until: Mark,
+    /// Paid until then.
     stake: f64,
+}
+
+/// The moment of a look.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'a> {
+    /// Closed panes, and the open one.
+    pub past: &'a Bins,
+    pub open: &'a Bins,
+    pub so_far: &'a Closing<'a>,
 }
 
 /// A suspicion at rest.
@@ -44,7 +66,10 @@ pub struct Stored {
     detector: State,
     level: f64,
     stake: f64,
-    settled: Settled,
+    paid: f64,
+    seen: Counted,
+    kept: Counted,
+    weighed: Counted,
 }
 
 // === impl Suspicion ===
@@ -55,9 +80,16 @@ impl Suspicion {
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
         let plan = plan.with_live_time(reference.live_autocorrelation_time());
         let plan = Arc::new(plan);
-        let detector = EDetector::new(Arc::clone(&plan));
-        let settled = Settled::default();
-        Suspicion { plan, detector, level: alarm.level(), stake: 0.0, settled }
+        Suspicion {
+            detector: EDetector::new(Arc::clone(&plan)),
+            plan,
+            level: alarm.level(),
+            stake: 0.0,
+            paid: 0.0,
+            seen: Counted::default(),
+            kept: Counted::default(),
+            weighed: Counted::default(),
+        }
     }
 
     pub fn stored(&self) -> Stored {
@@ -65,7 +97,10 @@ impl Suspicion {
             detector: self.detector.state().clone(),
             level: self.level,
             stake: self.stake,
-            settled: self.settled.clone(),
+            paid: self.paid,
+            seen: self.seen.clone(),
+            kept: self.kept.clone(),
+            weighed: self.weighed.clone(),
         }
     }
 
@@ -77,7 +112,10 @@ impl Suspicion {
         }
         self.stake = self.stake.max(other.stake);
         self.level = self.level.max(other.level);
-        self.settled.merge(&other.settled);
+        self.paid = self.paid.max(other.paid);
+        self.seen.merge(&other.seen);
+        self.kept.merge(&other.kept);
+        self.weighed.merge(&other.weighed);
     }
 
     /// Goes on with what was stored; false when that belongs to another reference.
@@ -85,58 +123,75 @@ impl Suspicion {
         let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
             return false;
         };
-        (self.detector, self.level, self.stake) = (detector, stored.level, stored.stake);
-        self.settled = stored.settled;
+        self.detector = detector;
+        (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
+        (self.seen, self.kept, self.weighed) = (stored.seen, stored.kept, stored.weighed);
         true
     }
 
-    /// Weighs a pane that is full.
-    pub fn update(&mut self, counts: &[u64], closing: &Closing<'_>) {
-        self.stake = closing.unit;
-        self.settle(counts, closing);
-        self.detector.close(counts);
-        self.settled.counts.clear();
+    /// Looks at what has been counted, and weighs what has not been weighed yet if that is `due` or its rows look
+    /// unusual; whether it did. Not while an alarm stands, which is a matter of whole panes.
+    pub fn look(&mut self, look: &Look<'_>, due: bool) -> bool {
+        !self.detector.is_raised() && self.weigh(look, due)
     }
 
-    /// Weighs the open pane up to now if that is `due` or its rows look unusual; whether it did. Not while an alarm
-    /// stands, which is a matter of whole panes.
-    pub fn look(&mut self, counts: &[u64], so_far: &Closing<'_>, due: bool) -> bool {
-        if self.detector.is_raised() {
+    /// The pane that is open in `look` is over.
+    pub fn close(&mut self, look: &Look<'_>) {
+        let pane = look.open.cells();
+        let due = self.detector.is_raised() || self.detector.learn(pane);
+        self.weigh(look, due);
+        self.detector.turn(pane);
+        self.stake = look.so_far.unit;
+        self.paid += look.so_far.stake;
+    }
+
+    fn weigh(&mut self, look: &Look<'_>, due: bool) -> bool {
+        let (end, cells) = (look.so_far.end, look.open.cells().len());
+        if self.seen.cells.is_empty() {
+            self.begin(look);
+        }
+        let now = Counted { cells: look.counted(), until: end, stake: self.paid + look.so_far.stake };
+        let rows = end.row.saturating_sub(self.weighed.until.row);
+        if rows == 0 {
             return false;
         }
-        let rows = so_far.end.row - self.start(so_far).row;
-        let worthwhile = rows > 0 && (due || rows >= SETTLED_ROWS || self.is_unusual(counts));
+        let waiting = now.since(&self.weighed);
+        let worthwhile =
+            due || rows >= WEIGHED_ROWS || self.detector.is_unusual([&now.since(&self.seen), &waiting]);
         if worthwhile {
-            self.stake = so_far.unit;
-            self.settle(counts, so_far);
-            self.settled.counts.clear();
-            self.settled.counts.extend_from_slice(counts);
-            (self.settled.until, self.settled.stake) = (so_far.end, so_far.stake);
+            // Apart from what is new, and may be what has changed.
+            self.keep(&self.seen.clone(), cells);
         }
+        if worthwhile || end.row.saturating_sub(self.kept.until.row) >= SEGMENT_ROWS {
+            self.keep(&now, cells);
+        }
+        if worthwhile {
+            self.stake = look.so_far.unit;
+            let stake = (now.stake - self.weighed.stake).max(0.0);
+            // They might have been weighed after the first look.
+            let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
+            self.detector.weigh(&waiting.map(u64::from)[..cells], (before, stake), self.stake);
+            self.weighed.set(&now);
+        }
+        self.seen.set(&now);
         worthwhile
     }
 
-    fn is_unusual(&self, counts: &[u64]) -> bool {
-        let mut rest = [0; CELLS_MAX];
-        self.detector.is_unusual(self.settled.rest(counts, &mut rest))
+    /// Nothing is counted before the pane that is open.
+    fn begin(&mut self, look: &Look<'_>) {
+        let past = Look { open: &Bins::of_counts(Arc::clone(look.open.binning())), ..*look };
+        let cells = past.counted()[..look.open.cells().len().next_multiple_of(LANES)].to_vec();
+        let counted = Counted { cells, until: look.so_far.start, stake: self.paid };
+        (self.seen, self.kept, self.weighed) = (counted.clone(), counted.clone(), counted);
     }
 
-    /// Weighs what has not been weighed yet.
-    fn settle(&mut self, counts: &[u64], closing: &Closing<'_>) {
-        let mut rest = [0; CELLS_MAX];
-        let (start, end) = (self.start(closing), closing.end);
-        let counts = self.settled.rest(counts, &mut rest);
-        let paid = if self.settled.counts.is_empty() { 0.0 } else { self.settled.stake };
-        let stake = (closing.stake - paid).max(0.0);
-        let rows = end.row.saturating_sub(start.row).max(1);
-        // It might have been weighed after the first look.
-        let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
-        self.detector.settle(&Pane { counts, start, end, stake }, before, self.stake);
-    }
-
-    /// Where what has not been weighed begins.
-    fn start(&self, closing: &Closing<'_>) -> Mark {
-        if self.settled.counts.is_empty() { closing.start } else { self.settled.until }
+    /// Keeps, in the history, what was counted until then and is not in it yet.
+    fn keep<C: AsRef<[u32]>>(&mut self, counted: &Counted<C>, cells: usize) {
+        if counted.until.row > self.kept.until.row {
+            let counts = counted.since(&self.kept).map(u64::from);
+            self.detector.keep(&counts[..cells], self.kept.until, counted.until);
+            self.kept.set(counted);
+        }
     }
 
     /// In the unit of the time between false alarms.
@@ -188,26 +243,50 @@ impl Suspicion {
     }
 }
 
-// === impl Settled ===
+// === impl Look ===
 
-impl Settled {
-    /// What either has weighed of a pane that is theirs together.
-    fn merge(&mut self, other: &Settled) {
-        self.counts.resize(self.counts.len().max(other.counts.len()), 0);
-        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum += count);
-        self.until = if other.until.row > self.until.row { other.until } else { self.until };
-        self.stake = self.stake.max(other.stake);
+impl Look<'_> {
+    /// Everything counted so far, modulo 2^32.
+    fn counted(&self) -> [u32; WIDTH] {
+        let mut counted = [0; WIDTH];
+        let counts = self.past.cells().iter().zip(self.open.cells());
+        counted.iter_mut().zip(counts).for_each(|(sum, (past, open))| *sum = past.wrapping_add(*open) as u32);
+        counted
+    }
+}
+
+// === impl Counted ===
+
+impl<C: AsRef<[u32]>> Counted<C> {
+    /// What has been counted since, by cell.
+    fn since(&self, before: &Counted) -> [u32; WIDTH] {
+        let mut rest = [0; WIDTH];
+        let ((rests, _), (cells, _)) =
+            (rest.as_chunks_mut::<LANES>(), self.cells.as_ref().as_chunks::<LANES>());
+        let (before, _) = before.cells.as_chunks::<LANES>();
+        for ((rest, cells), before) in rests.iter_mut().zip(cells).zip(before) {
+            for lane in 0..LANES {
+                rest[lane] = cells[lane].wrapping_sub(before[lane]);
+            }
+        }
+        rest
+    }
+}
+
+impl Counted {
+    fn set<C: AsRef<[u32]>>(&mut self, to: &Counted<C>) {
+        let cells = self.cells.len();
+        self.cells.copy_from_slice(&to.cells.as_ref()[..cells]);
+        (self.until, self.stake) = (to.until, to.stake);
     }
 
-    /// The counts of the open pane without those that have been weighed.
-    fn rest<'a>(&self, counts: &'a [u64], rest: &'a mut [u64; CELLS_MAX]) -> &'a [u64] {
-        if self.counts.is_empty() {
-            return counts;
-        }
-        for ((rest, count), settled) in rest.iter_mut().zip(counts).zip(&self.counts) {
-            *rest = count.saturating_sub(*settled);
-        }
-        &rest[..counts.len().min(CELLS_MAX)]
+    /// What either has counted.
+    fn merge(&mut self, other: &Counted) {
+        self.cells.resize(self.cells.len().max(other.cells.len()), 0);
+        self.cells.iter_mut().zip(&other.cells).for_each(|(sum, count)| *sum = sum.wrapping_add(*count));
+        self.until.row += other.until.row;
+        self.until.call += other.until.call;
+        self.stake = self.stake.max(other.stake);
     }
 }
 

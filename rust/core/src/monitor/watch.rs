@@ -12,6 +12,7 @@ use crate::feature::stage::Count;
 use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
+use crate::sketch::exact::{self, Exact};
 use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
 use crate::sketch::moments::Moments;
 use crate::sketch::real::{Real, widened};
@@ -28,7 +29,7 @@ pub struct Watch {
     spec: Arc<Spec>,
     direction: Direction,
     /// Since the start, whatever the stage.
-    moments: Moments,
+    sums: Exact,
     buckets: Buckets,
     specials: Specials,
     texts: Texts,
@@ -53,7 +54,7 @@ enum Stage {
 pub struct Stored {
     spec: Spec,
     direction: Direction,
-    moments: Moments,
+    sums: exact::Packed,
     buckets: Buckets,
     specials: Specials,
     texts: texts::Stored,
@@ -79,7 +80,7 @@ impl Watch {
         Watch {
             spec: Arc::new(spec),
             direction,
-            moments: Moments::default(),
+            sums: Exact::default(),
             buckets: Buckets::default(),
             specials: Specials::default(),
             texts: Texts::default(),
@@ -99,7 +100,7 @@ impl Watch {
         Watch {
             spec: Arc::clone(&self.spec),
             direction: self.direction,
-            moments: self.moments.clone(),
+            sums: self.sums.clone(),
             buckets: if histogram { self.buckets.clone() } else { Buckets::default() },
             specials: self.specials,
             texts: self.texts.clone(),
@@ -125,7 +126,7 @@ impl Watch {
 
     /// Adds what another worker has seen of the same feature, compared with the same reference.
     pub fn merge(&mut self, other: &Watch) {
-        self.moments.merge(&other.moments);
+        self.sums.merge(&other.sums);
         self.buckets.merge(&other.buckets);
         self.specials.merge(&other.specials);
         self.texts.merge(&other.texts);
@@ -144,7 +145,7 @@ impl Watch {
         Stored {
             spec: Spec::clone(&self.spec),
             direction: self.direction,
-            moments: self.moments.clone(),
+            sums: self.sums.packed(),
             buckets: self.buckets.clone(),
             specials: self.specials,
             texts: self.texts.stored(),
@@ -156,12 +157,12 @@ impl Watch {
 
     /// A stored feature, compared with `profile`; `None` when it does not belong to it.
     pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
-        let Stored { spec, direction, moments, buckets, specials, texts, counted, was_seen, comparison } =
+        let Stored { spec, direction, sums, buckets, specials, texts, counted, was_seen, comparison } =
             stored;
-        let texts = Texts::resumed(&texts)?;
+        let (sums, texts) = (Exact::unpacked(&sums)?, Texts::resumed(&texts)?);
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
         let unprofiled = Watch::unprofiled(spec, direction);
-        let mut feature = Watch { moments, buckets, specials, texts, counted, was_seen, ..unprofiled };
+        let mut feature = Watch { sums, buckets, specials, texts, counted, was_seen, ..unprofiled };
         let features = profile.map_or(0, |profile| profile.references().len());
         feature.compare_with(reference.as_ref(), config, features);
         let goes_on = match (&mut feature.stage, comparison) {
@@ -207,7 +208,7 @@ impl Watch {
     }
 
     fn values(&self) -> u64 {
-        self.moments.count() + self.specials.total() + self.texts.count()
+        self.sums.count() + self.specials.total() + self.texts.count()
     }
 
     /// Whether there is a reference to compare with.
@@ -239,7 +240,7 @@ impl Watch {
     }
 
     fn add_finite<R: Real>(&mut self, finite: &[R]) {
-        self.moments.update(finite);
+        self.sums.update(finite);
         self.buckets.update(finite);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.open_mut().update(finite),
@@ -329,7 +330,7 @@ impl Watch {
     /// What is seen of the feature; `staged` are values not handed to [`Watch::update`] yet.
     pub fn snapshot(&self, staged: &[f64], shown: Shown<'_>) -> FeatureSnapshot {
         let detail = shown.detail;
-        let mut totals = Totals { moments: self.moments.clone(), specials: self.specials, counts: None };
+        let (mut sums, mut specials) = (self.sums.clone(), self.specials);
         let mut buckets = detail.then(|| self.buckets.clone());
         let comparison = match &self.stage {
             Stage::Compared(comparison) => Some(comparison),
@@ -338,13 +339,14 @@ impl Watch {
         let mut open = comparison.map(|comparison| comparison.open().clone());
         let mut scratch = [0.0; BLOCK];
         for block in staged.chunks(BLOCK) {
-            let (finite, specials) = screen(block, &mut scratch);
-            totals.moments.update(finite);
-            totals.specials.merge(&specials);
+            let (finite, others) = screen(block, &mut scratch);
+            sums.update(finite);
+            specials.merge(&others);
             buckets.iter_mut().for_each(|buckets| buckets.update(finite));
             open.iter_mut().for_each(|open| open.update(finite));
         }
         let mut windows = Vec::new();
+        let mut totals = Totals { moments: sums.moments(), specials, counts: None };
         let bins = comparison.zip(open).and_then(|(comparison, open)| {
             let counts = comparison.totals(&open);
             windows = comparison.windows(&counts, shown.windows, detail);

@@ -1,12 +1,23 @@
 //! Sums of floats without rounding: the same whatever the order and the split.
 //!
-//! A profile may be built in pieces, anywhere, and its hash must not depend on how. Float additions round, so their
-//! result depends on their order; here every value is an integer multiple of the smallest float, and integers add up
-//! exactly (a long accumulator: Kulisch, "Computer Arithmetic and Validity", 2013). Moments are rounded once, at the end.
+//! A profile may be built in pieces, anywhere, and its hash must not depend on how; nor may what a feature has counted
+//! depend on which worker counted which rows. Float additions round, so their result depends on their order; here
+//! every value is an integer multiple of the smallest float, and integers add up exactly (a long accumulator: Kulisch,
+//! "Computer Arithmetic and Validity", 2013). Moments are rounded once, at the end.
+//!
+//! Blocks of values of similar size are first added up among themselves, in floats that hold their sums exactly: see
+//! [`block`].
 
-use super::Sketch;
+mod block;
+mod long;
+
+pub use block::Addends;
+
 use super::moments::Moments;
 use super::real::Real;
+use super::{BLOCK, Sketch};
+use block::Terms;
+use long::{Digits, Long, Window};
 use serde::{Deserialize, Serialize};
 
 /// Exponent of the smallest float: every float is a multiple of 2^-1074.
@@ -16,32 +27,56 @@ const EXPONENT: i32 = 1_074;
 const SUM_DIGITS: usize = 34;
 const SQUARE_DIGITS: usize = 67;
 
-/// Additions after which digits must be carried: each adds less than 2^64 to a digit of 128 bits.
+/// Those of a feature whose values are of similar size.
+const NEAR_SUM: usize = 4;
+const NEAR_SQUARES: usize = 5;
+
+/// Additions after which digits must be carried: each adds less than 2^66 to a digit of 128 bits.
 const CARRY_EVERY: u32 = 1 << 30;
 
-/// A whole number in digits of 64 bits, lowest first, each with room for carries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Long<const DIGITS: usize> {
-    digits: [i128; DIGITS],
-}
+/// Fewest values that are added up as a block.
+const BLOCK_MIN: usize = 5;
+
+/// Blocks that the values of a block are divided into by their size.
+const ROUNDS: u32 = 3;
 
 /// Sums of values and of their squares, and the extremes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Exact {
     count: u64,
-    sum: Box<Long<SUM_DIGITS>>,
-    squares: Box<Long<SQUARE_DIGITS>>,
-    pending: u32,
     min: f64,
     max: f64,
+    /// What was added of late; the rest lies far.
+    sum: Window<NEAR_SUM>,
+    squares: Window<NEAR_SQUARES>,
+    pending: u32,
+    far: Option<Box<Far>>,
 }
 
-/// An [`Exact`] as it is stored: hexadecimal numbers, in multiples of 2^-1074 and 2^-2148.
+/// Sums of any size.
+#[derive(Clone, Debug, PartialEq)]
+struct Far {
+    sum: Long<SUM_DIGITS>,
+    squares: Long<SQUARE_DIGITS>,
+}
+
+/// An [`Exact`] as a profile has it: hexadecimal numbers, in multiples of 2^-1074 and 2^-2148.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stored {
     sum: String,
     squares: String,
+}
+
+/// An [`Exact`] as a state file has it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Packed {
+    count: u64,
+    min: f64,
+    max: f64,
+    sum: Digits,
+    squares: Digits,
 }
 
 // === impl Exact ===
@@ -50,11 +85,12 @@ impl Default for Exact {
     fn default() -> Exact {
         Exact {
             count: 0,
-            sum: Box::new(Long::ZERO),
-            squares: Box::new(Long::ZERO),
-            pending: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
+            sum: Window::at(0),
+            squares: Window::at(0),
+            pending: 0,
+            far: None,
         }
     }
 }
@@ -62,18 +98,38 @@ impl Default for Exact {
 impl Exact {
     /// What was stored, with the count and the extremes that stand beside it. `None` when it is no such number.
     pub fn from_stored(stored: &Stored, moments: &Moments) -> Option<Exact> {
+        let far = Far { sum: Long::parse(&stored.sum)?, squares: Long::parse(&stored.squares)? };
         Some(Exact {
             count: moments.count(),
-            sum: Box::new(Long::parse(&stored.sum)?),
-            squares: Box::new(Long::parse(&stored.squares)?),
-            pending: 0,
             min: moments.min().unwrap_or(f64::INFINITY),
             max: moments.max().unwrap_or(f64::NEG_INFINITY),
+            far: Some(Box::new(far)),
+            ..Exact::default()
         })
     }
 
     pub fn stored(&self) -> Stored {
-        Stored { sum: self.sum.carried().to_hex(), squares: self.squares.carried().to_hex() }
+        let Far { sum, squares } = self.whole();
+        Stored { sum: sum.to_hex(), squares: squares.to_hex() }
+    }
+
+    /// The same bytes whatever the order and the split of the values.
+    pub fn packed(&self) -> Packed {
+        let Far { sum, squares } = self.whole();
+        let (sum, squares) = (sum.to_digits(), squares.to_digits());
+        Packed { count: self.count, min: self.min, max: self.max, sum, squares }
+    }
+
+    /// `None` when it holds no such numbers.
+    pub fn unpacked(packed: &Packed) -> Option<Exact> {
+        let Packed { count, min, max, ref sum, ref squares } = *packed;
+        let sound = if count == 0 { (min, max) == (f64::INFINITY, f64::NEG_INFINITY) } else { min <= max };
+        let far = Far { sum: Long::from_digits(sum)?, squares: Long::from_digits(squares)? };
+        sound.then(|| Exact { count, min, max, far: Some(Box::new(far)), ..Exact::default() })
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// The moments, each rounded from exact sums (a sum beyond the largest float to that one).
@@ -81,7 +137,7 @@ impl Exact {
         if self.count == 0 {
             return Moments::default();
         }
-        let (sum, squares) = (self.sum.carried(), self.squares.carried());
+        let Far { sum, squares } = self.whole();
         let count = self.count as f64;
         let (mean, power) = sum.rounded();
         let mean = scaled(mean / count, power - EXPONENT).clamp(self.min, self.max);
@@ -97,168 +153,138 @@ impl Exact {
         )
     }
 
+    /// All digits, carried.
+    fn whole(&self) -> Far {
+        let mut whole = self.far.as_deref().cloned().unwrap_or(Far::NOTHING);
+        whole.sum.take(&mut self.sum.clone());
+        whole.squares.take(&mut self.squares.clone());
+        Far { sum: whole.sum.carried(), squares: whole.squares.carried() }
+    }
+
+    /// Moves the empty windows so that they hold values with the lowest bit `first`, and some larger and smaller ones.
+    fn move_to(&mut self, first: usize) {
+        self.sum = Window::at((first / 64).saturating_sub(1));
+        self.squares = Window::at((2 * first / 64).saturating_sub(1));
+    }
+
+    /// Puts what was added of late to the rest.
+    #[cold]
+    fn put_away(&mut self) {
+        let far = self.far.get_or_insert_with(|| Box::new(Far::NOTHING));
+        far.sum.take(&mut self.sum);
+        far.squares.take(&mut self.squares);
+        (far.sum, far.squares) = (far.sum.carried(), far.squares.carried());
+        self.pending = 0;
+    }
+
+    /// Adds at most [`BLOCK`] finite values, none larger than `largest`; values that are too small to be added with the
+    /// others are the next block, so many times, and then added one by one.
+    fn add_block<R: Real>(&mut self, values: &[R], largest: f64, rounds: u32) {
+        let mut small = [R::INFINITY; BLOCK];
+        let is_block = rounds > 0 && values.len() >= BLOCK_MIN;
+        let added = is_block.then(|| block::terms(values, largest, &mut small)).flatten();
+        let Some((terms, left)) = added else {
+            return values.iter().for_each(|value| self.add(value.wide()));
+        };
+        self.add_terms(&terms);
+        if left > 0 {
+            let small = small.get(..left).unwrap_or_default();
+            self.add_block(small, magnitude(block::extremes(small)), rounds - 1);
+        }
+    }
+
+    fn add_terms(&mut self, terms: &Terms) {
+        let (low, high) = terms.bits();
+        let (first, last) = ((low + EXPONENT) as usize, (high + EXPONENT) as usize);
+        if !self.sum.holds(first, last) || !self.squares.holds(2 * first, 2 * last) {
+            self.put_away();
+            self.move_to(first);
+        }
+        let shift = |exponent: i32, unit: i32| (exponent + unit).max(0) as usize;
+        for &(sum, exponent) in terms.sums() {
+            self.sum.add(sum.unsigned_abs().into(), shift(exponent, EXPONENT), sum < 0);
+        }
+        for &(sum, exponent) in terms.squares() {
+            self.squares.add(sum.unsigned_abs().into(), shift(exponent, 2 * EXPONENT), sum < 0);
+        }
+        self.added();
+    }
+
     fn add(&mut self, value: f64) {
         let bits = value.to_bits();
         let exponent = (bits >> 52 & 0x7ff) as usize;
         let fraction = bits & ((1 << 52) - 1);
         let (mantissa, shift) =
             if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
-        self.sum.add(u128::from(mantissa), shift, value < 0.0);
-        self.squares.add(u128::from(mantissa) * u128::from(mantissa), 2 * shift, false);
-        self.pending += 1;
-        if self.pending >= CARRY_EVERY {
-            self.carry();
+        let square = u128::from(mantissa) * u128::from(mantissa);
+        if mantissa == 0 {
+            return;
         }
+        if self.pending == 0 {
+            self.move_to(shift);
+        }
+        if self.sum.holds(shift, shift + 53) && self.squares.holds(2 * shift, 2 * shift + 106) {
+            self.sum.add(mantissa.into(), shift, value < 0.0);
+            self.squares.add(square, 2 * shift, false);
+        } else {
+            let far = self.far.get_or_insert_with(|| Box::new(Far::NOTHING));
+            far.sum.add(mantissa.into(), shift, value < 0.0);
+            far.squares.add(square, 2 * shift, false);
+        }
+        self.added();
     }
 
-    fn carry(&mut self) {
-        *self.sum = self.sum.carried();
-        *self.squares = self.squares.carried();
-        self.pending = 0;
+    fn added(&mut self) {
+        self.pending += 1;
+        if self.pending >= CARRY_EVERY {
+            self.put_away();
+        }
     }
 }
 
 impl Sketch for Exact {
+    #[inline]
     fn update<R: Real>(&mut self, finite: &[R]) {
         self.count += finite.len() as u64;
-        for value in finite.iter().map(|value| value.wide()) {
-            self.add(value);
-            let value = value + 0.0; // -0.0 becomes 0.0: which of two equal extremes comes first must not show
-            self.min = self.min.min(value);
-            self.max = self.max.max(value);
+        for values in finite.chunks(BLOCK) {
+            let (min, max) = block::extremes(values);
+            // -0.0 becomes 0.0: which of two equal extremes comes first must not show.
+            self.min = self.min.min(min + 0.0);
+            self.max = self.max.max(max + 0.0);
+            if (min, max) != (0.0, 0.0) {
+                self.add_block(values, magnitude((min, max)), ROUNDS);
+            }
         }
     }
 
     fn merge(&mut self, other: &Exact) {
-        self.carry();
+        let theirs = other.whole();
+        self.put_away();
+        if let Some(far) = &mut self.far {
+            far.sum.merge(&theirs.sum);
+            far.squares.merge(&theirs.squares);
+            (far.sum, far.squares) = (far.sum.carried(), far.squares.carried());
+        }
         self.count += other.count;
-        self.sum.merge(&other.sum.carried());
-        self.squares.merge(&other.squares.carried());
-        self.pending = 1;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
+}
+
+// === impl Far ===
+
+impl Far {
+    const NOTHING: Far = Far { sum: Long::ZERO, squares: Long::ZERO };
+}
+
+fn magnitude((min, max): (f64, f64)) -> f64 {
+    max.max(-min)
 }
 
 /// `value` times two to the power, also where the power alone is beyond a float.
 fn scaled(value: f64, power: i32) -> f64 {
     let half = power / 2;
     value * 2f64.powi(half) * 2f64.powi(power - half)
-}
-
-// === impl Long ===
-
-impl<const DIGITS: usize> Long<DIGITS> {
-    const ZERO: Self = Long { digits: [0; DIGITS] };
-
-    /// Adds `mantissa` (below 2^106) times two to the power of `shift`.
-    #[inline]
-    fn add(&mut self, mantissa: u128, shift: usize, negative: bool) {
-        let (digit, shift) = (shift / 64, shift % 64);
-        let (low, high) = ((mantissa & u128::from(u64::MAX)) << shift, (mantissa >> 64) << shift);
-        let pieces = [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64];
-        let sign = if negative { -1 } else { 1 };
-        for (offset, piece) in [(0, pieces[0]), (1, pieces[1]), (1, pieces[2]), (2, pieces[3])] {
-            if let Some(digit) = self.digits.get_mut(digit + offset) {
-                *digit += sign * i128::from(piece);
-            }
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.digits.iter_mut().zip(other.digits) {
-            *mine += theirs;
-        }
-    }
-
-    /// The same number, with all digits but the highest (which bears the sign) from 0 to 2^64 - 1.
-    fn carried(&self) -> Self {
-        let (mut result, mut carry) = (Self::ZERO, 0);
-        for (position, &digit) in self.digits.iter().enumerate() {
-            let total = digit + carry;
-            let is_highest = position + 1 == DIGITS;
-            result.digits[position] = if is_highest { total } else { total & i128::from(u64::MAX) };
-            carry = total >> 64;
-        }
-        result
-    }
-
-    fn is_negative(&self) -> bool {
-        self.digits[DIGITS - 1] < 0
-    }
-
-    fn negated(&self) -> Self {
-        Long { digits: self.digits.map(|digit| -digit) }.carried()
-    }
-
-    /// Its absolute value. Expects carried digits.
-    fn absolute(&self) -> Self {
-        if self.is_negative() { self.negated() } else { self.clone() }
-    }
-
-    fn times(&self, factor: u64) -> Self {
-        let (mut result, mut carry) = (Self::ZERO, 0i128);
-        for (position, &digit) in self.digits.iter().enumerate() {
-            let product = digit as u128 * u128::from(factor) + carry as u128;
-            result.digits[position] = (product & u128::from(u64::MAX)) as i128;
-            carry = (product >> 64) as i128;
-        }
-        result
-    }
-
-    /// Less the square of `other`. Expects carried digits.
-    fn less_square_of<const FEWER: usize>(&self, other: &Long<FEWER>) -> Self {
-        let (mut result, factor) = (self.clone(), other.absolute());
-        for (i, &a) in factor.digits.iter().enumerate().filter(|&(_, &a)| a != 0) {
-            for (j, &b) in factor.digits.iter().enumerate().filter(|&(_, &b)| b != 0) {
-                let product = a as u128 * b as u128;
-                for (offset, piece) in [(0, product as u64), (1, (product >> 64) as u64)] {
-                    if let Some(digit) = result.digits.get_mut(i + j + offset) {
-                        *digit -= i128::from(piece);
-                    }
-                }
-            }
-        }
-        result.carried()
-    }
-
-    /// The number as a float times a power of two: its highest 128 bits or more. Expects carried digits.
-    fn rounded(&self) -> (f64, i32) {
-        let magnitude = self.absolute();
-        let Some(highest) = magnitude.digits.iter().rposition(|&digit| digit != 0) else { return (0.0, 0) };
-        let lowest = highest.saturating_sub(2);
-        let digits = magnitude.digits[lowest..=highest].iter().rev();
-        let value = digits.fold(0.0, |value, &digit| value * 2f64.powi(64) + digit as f64);
-        (if self.is_negative() { -value } else { value }, lowest as i32 * 64)
-    }
-
-    /// Hexadecimal, without leading zeros. Expects carried digits.
-    fn to_hex(&self) -> String {
-        let sign = if self.is_negative() { "-" } else { "" };
-        let digits = self.absolute().digits;
-        let hex: String = digits.iter().rev().map(|digit| format!("{digit:016x}")).collect();
-        match hex.trim_start_matches('0') {
-            "" => "0".to_owned(),
-            trimmed => format!("{sign}{trimmed}"),
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (negative, hex) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text),
-        };
-        let canonical = hex == "0" && !negative || !hex.starts_with('0');
-        let digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-        if hex.is_empty() || hex.len() > DIGITS * 16 - 1 || !canonical || !hex.as_bytes().iter().all(digit) {
-            return None;
-        }
-        let mut result = Self::ZERO;
-        for (slot, chunk) in result.digits.iter_mut().zip(hex.as_bytes().rchunks(16)) {
-            *slot = i128::from(u64::from_str_radix(std::str::from_utf8(chunk).ok()?, 16).ok()?);
-        }
-        Some(if negative { result.negated() } else { result })
-    }
 }
 
 #[cfg(test)]
@@ -303,7 +329,77 @@ mod tests {
         }
     }
 
+    /// Values of all sizes in one block: the same bits as one after the other, short or long.
+    fn agrees<R: Real>(values: &[R]) -> Result<(), TestCaseError> {
+        let mut block = Exact::default();
+        block.update(values);
+        let mut single = Exact::default();
+        values.iter().for_each(|value| single.add(value.wide()));
+        prop_assert_eq!(block.packed().sum, single.packed().sum);
+        prop_assert_eq!(block.packed().squares, single.packed().squares);
+        Ok(())
+    }
+
+    #[test]
+    fn values_that_fill_every_bit_of_a_block_are_added_exactly() {
+        let nearly = |above: f64| f64::from_bits(above.to_bits() - 1);
+        let tiny = f64::from_bits(1);
+        for long in
+            [nearly(1.0), nearly(4.0), -nearly(1.0), 1.0 / 3.0, 1.0, 0.0, f64::MAX, -f64::MAX, tiny, 1e-300]
+        {
+            agrees(&[long; 256]).unwrap();
+            let mixed: Vec<f64> = (0..256).map(|row| long * [1.0, -1e-4, 1e-9, 0.0][row % 4]).collect();
+            agrees(&mixed).unwrap();
+        }
+        for short in [f32::from_bits(1.0f32.to_bits() - 1), f32::MAX, -f32::MAX, f32::from_bits(1), 1.0 / 3.0]
+        {
+            agrees(&[short; 256]).unwrap();
+            let mixed: Vec<f32> = (0..256).map(|row| short * [1.0, -1e-4, 1e-9, 0.0][row % 4]).collect();
+            agrees(&mixed).unwrap();
+        }
+    }
+
+    fn short() -> impl Strategy<Value = f32> {
+        prop_oneof![4 => -5f32..5.0, 2 => prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL, 1 => Just(0.0)]
+    }
+
+    fn long() -> impl Strategy<Value = f64> {
+        let any = prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL;
+        prop_oneof![4 => -5f64..5.0, 1 => any, 1 => 1e8f64..1e9, 1 => Just(0.0)]
+    }
+
     proptest! {
+        #[test]
+        fn a_block_adds_up_to_its_values(short in prop::collection::vec(short(), 0..300), long in prop::collection::vec(long(), 0..300)) {
+            agrees(&short)?;
+            agrees(&long)?;
+            let narrow: Vec<f32> = short.iter().copied().filter(|value| value.abs() < 5.0).collect();
+            agrees(&narrow)?;
+            let near: Vec<f64> = long.iter().copied().filter(|value| value.abs() < 5.0).collect();
+            agrees(&near)?;
+        }
+
+        #[test]
+        fn any_batches_in_any_order_give_the_same_bytes(
+            values in prop::collection::vec(long(), 1..400), sizes in prop::collection::vec(1usize..300, 1..40), turn in 0usize..400,
+        ) {
+            let mut turned = values.clone();
+            turned.rotate_left(turn % values.len());
+            let (mut merged, mut rest) = (Exact::default(), &turned[..]);
+            for size in sizes.iter().cycle() {
+                let (batch, later) = rest.split_at(rest.len().min(*size));
+                merged.merge(&exact(batch));
+                rest = later;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            let whole = exact(&values);
+            prop_assert_eq!(merged.packed(), whole.packed());
+            prop_assert_eq!(Exact::unpacked(&whole.packed()).unwrap().packed(), whole.packed());
+            prop_assert_eq!(merged.moments(), whole.moments());
+        }
+
         #[test]
         fn any_order_and_split_gives_the_same_moments(
             values in prop::collection::vec(prop_oneof![-1e6f64..1e6, prop::num::f64::NORMAL, -1e-300f64..1e-300], 1..60),

@@ -2,15 +2,21 @@
 //!
 //! What is counted of a value is the same in either width, bit for bit.
 
+use super::binning::BINS_MAX;
+use super::exact::Addends;
 use super::exponential::Bucketed;
+use super::permute;
 use fearless_simd::{Simd, f32x16, f64x8, prelude::*, u32x16, u64x8};
 use std::fmt::Debug;
 
 /// Values looked at together.
 pub const CHUNK: usize = 32;
 
+/// Ascending lower bounds, padded with infinity, and the highest one, which still belongs to the last bin.
+type Bounds<'a, R> = (&'a [R; BINS_MAX], R);
+
 /// A float.
-pub trait Real: Bucketed + Copy + PartialOrd + Debug + 'static {
+pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
     const INFINITY: Self;
     const NEG_INFINITY: Self;
     /// The largest finite one.
@@ -26,14 +32,19 @@ pub trait Real: Bucketed + Copy + PartialOrd + Debug + 'static {
     fn is_negative(self) -> bool;
 
     /// The one of two that has this width.
-    fn pick<'a>(narrow: (&'a [f32], f32), wide: (&'a [f64], f64)) -> (&'a [Self], Self);
+    fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, Self>;
 
-    /// How many of `ends` each value has reached, and one more if it lies above `high`.
-    fn reached<S: Simd>(simd: S, values: &[Self; CHUNK], ends: &[Self], high: Self) -> [u32; CHUNK];
+    /// How many of the first `bins` bounds each value has reached, and one more if it lies above the highest.
+    fn reached<S: Simd>(
+        simd: S,
+        values: &[Self; CHUNK],
+        bounds: Bounds<'_, Self>,
+        bins: usize,
+    ) -> [u32; CHUNK];
 }
 
 macro_rules! real {
-    ($real:ident, $vector:ident, $counter:ident, $unsigned:ident, $pick:ident) => {
+    ($real:ident, $vector:ident, $counter:ident, $unsigned:ident, $pick:ident, $search:path) => {
         impl Real for $real {
             const INFINITY: $real = $real::INFINITY;
             const NEG_INFINITY: $real = $real::NEG_INFINITY;
@@ -60,7 +71,7 @@ macro_rules! real {
             }
 
             #[inline(always)]
-            fn pick<'a>(narrow: (&'a [f32], f32), wide: (&'a [f64], f64)) -> (&'a [$real], $real) {
+            fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, $real> {
                 $pick(narrow, wide)
             }
 
@@ -68,9 +79,12 @@ macro_rules! real {
             fn reached<S: Simd>(
                 simd: S,
                 values: &[$real; CHUNK],
-                ends: &[$real],
-                high: $real,
+                (ends, high): Bounds<'_, $real>,
+                bins: usize,
             ) -> [u32; CHUNK] {
+                if let Some(found) = $search(simd, values, ends, bins, high) {
+                    return found;
+                }
                 const LANES: usize = 64 / size_of::<$real>();
                 let (one, none) = ($counter::splat(simd, 1), $counter::splat(simd, 0));
                 let mut found = [0; CHUNK];
@@ -79,7 +93,7 @@ macro_rules! real {
                     let (a, b) = values.split_at(LANES);
                     let (a, b) = ($vector::from_slice(simd, a), $vector::from_slice(simd, b));
                     let (mut in_a, mut in_b) = (none, none);
-                    for &end in ends {
+                    for &end in ends.iter().take(bins) {
                         let end = $vector::splat(simd, end);
                         in_a += a.simd_ge(end).select(one, none);
                         in_b += b.simd_ge(end).select(one, none);
@@ -99,17 +113,29 @@ macro_rules! real {
     };
 }
 
-real!(f32, f32x16, u32x16, u32, narrow_of);
-real!(f64, f64x8, u64x8, u64, wide_of);
+real!(f32, f32x16, u32x16, u32, narrow_of, permute::reached);
+real!(f64, f64x8, u64x8, u64, wide_of, not_searched);
 
 #[inline(always)]
-fn narrow_of<'a>(narrow: (&'a [f32], f32), _: (&'a [f64], f64)) -> (&'a [f32], f32) {
+fn narrow_of<'a>(narrow: Bounds<'a, f32>, _: Bounds<'a, f64>) -> Bounds<'a, f32> {
     narrow
 }
 
 #[inline(always)]
-fn wide_of<'a>(_: (&'a [f32], f32), wide: (&'a [f64], f64)) -> (&'a [f64], f64) {
+fn wide_of<'a>(_: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, f64> {
     wide
+}
+
+/// Bounds of long floats do not fit into registers.
+#[inline(always)]
+fn not_searched<S: Simd>(
+    _: S,
+    _: &[f64; CHUNK],
+    _: &[f64; BINS_MAX],
+    _: usize,
+    _: f64,
+) -> Option<[u32; CHUNK]> {
+    None
 }
 
 /// Shows the values chunk by chunk, and how many of each are meant: the last one is filled up.

@@ -1,8 +1,8 @@
 //! Several state files as one: what N sidecars have seen of a model, added up.
 //!
-//! Counts, windows and histograms are those of one sidecar that saw everything, to the last bit; means are so up to
-//! rounding, in an order that the files themselves decide, so that the result does not depend on the order in which
-//! they are named. Evidence is the mean of theirs: valid, but slower than one detector on all counts.
+//! Counts, windows, histograms and moments are those of one sidecar that saw everything, to the last bit. Evidence is the
+//! mean of theirs: valid, but slower than one detector on all counts; and a mean of floats, so the files themselves
+//! decide the order in which it is taken, and the result does not depend on the one in which they are named.
 
 use super::{Entry, State};
 use crate::fleet::ModelSnapshot;

@@ -85,7 +85,7 @@ pub struct Bets {
     factors: Vec<f32>,
     shares: ShareBets,
     /// The cells of each share.
-    groups: Arc<[Vec<u8>]>,
+    groups: Arc<[Group]>,
     /// Of every bet, in order.
     shapes: Arc<[Shape]>,
     /// Weights of successive bets, and how many have them.
@@ -100,6 +100,10 @@ struct ShareBets {
     inside: Vec<f32>,
     outside: Vec<f32>,
 }
+
+/// The cells of a share: at most two ranges of neighbours, each from a cell up to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Group([[u8; 2]; 2]);
 
 /// One of them.
 struct ShareBet {
@@ -146,11 +150,11 @@ impl Bets {
             .enumerate()
             .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
         let offers = on_shapes.chain(on_ends).chain(on_tilts).chain(on_shares).collect();
-        let groups = groups.iter().map(|(_, cells)| cells.iter().map(|&cell| cell as u8).collect()).collect();
+        let groups = groups.iter().map(|(_, cells)| Group::of(cells)).collect();
         Bets::assembled(reference.cells().len(), groups, offers)
     }
 
-    fn assembled(cells: usize, groups: Arc<[Vec<u8>]>, offers: Vec<Offer>) -> Bets {
+    fn assembled(cells: usize, groups: Arc<[Group]>, offers: Vec<Offer>) -> Bets {
         let members = |family: Family| offers.iter().filter(|offer| offer.family == family).count() as f64;
         let present: Vec<(Family, f64, f64)> =
             SPREAD.into_iter().map(|(family, part)| (family, part, members(family))).collect();
@@ -278,10 +282,11 @@ impl Bets {
         for (block, factors) in self.factors.chunks_exact(self.cells.max(1) * LANES).enumerate() {
             visit(block * LANES, &growth::products(factors, counts));
         }
-        let total: f64 = counts.iter().sum();
+        let below = running(counts);
+        let total = below[self.cells];
         let mut held = [0.0; SHARES_MAX];
-        for (held, cells) in held.iter_mut().zip(self.groups.iter()) {
-            *held = cells.iter().map(|&cell| counts.get(usize::from(cell)).copied().unwrap_or(0.0)).sum();
+        for (held, group) in held.iter_mut().zip(self.groups.iter()) {
+            *held = group.held(&below);
         }
         let (groups, _) = self.shares.group.as_chunks::<LANES>();
         let (inside, _) = self.shares.inside.as_chunks::<LANES>();
@@ -315,15 +320,54 @@ impl Bets {
         else {
             return 0.0;
         };
-        let total = counts.iter().sum::<u64>() as f64;
-        let cells = self.groups.get(usize::from(group)).map_or(&[][..], Vec::as_slice);
-        let held = cells.iter().filter_map(|&cell| counts.get(usize::from(cell))).sum::<u64>() as f64;
+        let mut floats = [0.0; CELLS_MAX];
+        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
+        let below = running(&floats);
+        let total = below[CELLS_MAX];
+        let held = self.groups.get(usize::from(group)).map_or(0.0, |group| group.held(&below));
         held * f64::from(inside) + (total - held) * f64::from(outside)
     }
 }
 
 fn is_plain(aspect: Aspect) -> bool {
     matches!(aspect, Aspect::Location | Aspect::Scale)
+}
+
+/// How many values lie in the cells before each, and behind the last one.
+fn running(counts: &[f64]) -> [f64; CELLS_MAX + 1] {
+    let mut below = [0.0; CELLS_MAX + 1];
+    let mut sum = 0.0;
+    for (below, count) in below.iter_mut().skip(1).zip(counts.iter().chain(std::iter::repeat(&0.0))) {
+        sum += count;
+        *below = sum;
+    }
+    below
+}
+
+// === impl Group ===
+
+impl Group {
+    /// Of ascending cells with at most one gap.
+    fn of(cells: &[usize]) -> Group {
+        let mut ranges = cells.chunk_by(|one, next| one + 1 == *next);
+        let mut range = || {
+            let range =
+                ranges.next().and_then(|range| Some([*range.first()? as u8, *range.last()? as u8 + 1]));
+            range.unwrap_or_default()
+        };
+        let group = Group([range(), range()]);
+        debug_assert!(ranges.next().is_none(), "a share of more than two ranges");
+        group
+    }
+
+    #[inline(always)]
+    fn held(&self, below: &[f64; CELLS_MAX + 1]) -> f64 {
+        let within = |[from, to]: [u8; 2]| {
+            below[usize::from(to).min(CELLS_MAX)] - below[usize::from(from).min(CELLS_MAX)]
+        };
+        let [first, second] = self.0;
+        within(first) + within(second)
+    }
 }
 
 // === impl ShareBets ===

@@ -65,9 +65,7 @@ impl History {
         self.segments.push_back(Segment { start, panes: 1, counts });
         self.end = end;
         self.condense();
-        while self.segments.iter().map(|segment| segment.panes).sum::<u32>() > PANES_MAX {
-            self.segments.pop_front().into_iter().for_each(|oldest| self.spare.0.push(oldest.counts));
-        }
+        self.forget();
     }
 
     /// Whether all of it was counted in so many cells.
@@ -77,6 +75,17 @@ impl History {
 
     pub fn clear(&mut self) {
         self.spare.0.extend(self.segments.drain(..).map(|segment| segment.counts));
+    }
+
+    /// Nothing is as old as that before the oldest segments are this long.
+    fn forget(&mut self) {
+        const LENGTH_MAX: u32 = PANES_MAX / (4 * SEGMENTS_PER_LENGTH as u32);
+        if self.segments.front().is_none_or(|oldest| oldest.panes < LENGTH_MAX) {
+            return;
+        }
+        while self.segments.iter().map(|segment| segment.panes).sum::<u32>() > PANES_MAX {
+            self.segments.pop_front().into_iter().for_each(|oldest| self.spare.0.push(oldest.counts));
+        }
     }
 
     fn condense(&mut self) {

@@ -6,25 +6,33 @@
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
 use super::directions::Polynomials;
+use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
+use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
 
 /// Log likelihood ratios, in nats, from which rows are unusual: of the few polynomials, and of the many cells. Of looks at
 /// rows that have not changed, about one in twenty.
-const UNUSUAL_SHAPE: f64 = 3.0;
-const UNUSUAL_CELL: f64 = 6.0;
+const UNUSUAL_SHAPE: f32 = 4.0;
+const UNUSUAL_CELL: f32 = 6.0;
 
 /// Functions that are looked at.
 const FUNCTIONS: usize = 4;
 
-/// What rows usually look like.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Screen(Vec<Cell>);
+/// Cells in a block.
+pub const LANES: usize = 16;
 
-/// A cell: its share of the reference, and the values of functions that have the mean 0 and the variance 1 there.
+/// The most cells of a feature, in whole blocks.
+pub const WIDTH: usize = CELLS_MAX.next_multiple_of(LANES);
+
+/// What rows usually look like, a block of cells at a time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Screen(Vec<Block>);
+
+/// Shares of the reference, and the values of functions that have the mean 0 and the variance 1 there.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Cell {
-    share: f64,
-    values: [f64; FUNCTIONS],
+struct Block {
+    shares: [f32; LANES],
+    values: [[f32; LANES]; FUNCTIONS],
 }
 
 // === impl Screen ===
@@ -33,40 +41,86 @@ impl Screen {
     pub fn of(reference: &Bins) -> Screen {
         let total = reference.total().max(1) as f64;
         let shares: Vec<f64> = reference.cells().iter().map(|&count| count as f64 / total).collect();
-        let mut cells: Vec<Cell> = shares.iter().map(|&share| Cell { share, ..Cell::default() }).collect();
+        let mut blocks = vec![Block::default(); shares.len().div_ceil(LANES)];
+        for (cell, &share) in shares.iter().enumerate() {
+            blocks[cell / LANES].shares[cell % LANES] = share as f32;
+        }
         for (function, (_, values)) in Polynomials::of(reference).iter().take(FUNCTIONS).enumerate() {
             let mean: f64 = shares.iter().zip(values).map(|(share, value)| share * value).sum();
             let square = |(share, value): (&f64, &f64)| share * (value - mean).powi(2);
             let variance: f64 = shares.iter().zip(values).map(square).sum();
             let scale = if variance > 0.0 { variance.sqrt().recip() } else { 0.0 };
-            for (cell, value) in cells.iter_mut().zip(values) {
-                cell.values[function] = (value - mean) * scale;
+            for (cell, value) in values.iter().enumerate() {
+                blocks[cell / LANES].values[function][cell % LANES] = ((value - mean) * scale) as f32;
             }
         }
-        Screen(cells)
+        Screen(blocks)
     }
 
-    /// Whether `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
+    /// Whether either of the `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
     /// chance often explains. Without branches: it is asked often.
-    pub fn is_unusual(&self, counts: &[u64], time: f64) -> bool {
-        const THIRD: f64 = 1.0 / 3.0;
-        let total = counts.iter().sum::<u64>() as f64;
-        let mut sums = [0.0; FUNCTIONS];
-        let mut is_crowded = false;
-        for (cell, &count) in self.0.iter().zip(counts) {
-            let count = count as f64;
-            for (sum, value) in sums.iter_mut().zip(&cell.values) {
-                *sum += value * count;
+    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
+        let time = time as f32;
+        dispatch!(Level::new(), simd => {
+            self.differs(simd, counts[0], time) | self.differs(simd, counts[1], time)
+        })
+    }
+
+    #[inline(always)]
+    fn differs<S: Simd>(&self, simd: S, counts: &[u32; WIDTH], time: f32) -> bool {
+        let of_each = |value: f32| f32x16::splat(simd, value);
+        let none = of_each(0.0);
+        let (counts, _) = counts.as_chunks::<LANES>();
+        let (mut totals, mut sums) = (none, [none; FUNCTIONS]);
+        for (block, counts) in self.0.iter().zip(counts) {
+            let counts = counted(simd, counts);
+            totals += counts;
+            for (sum, values) in sums.iter_mut().zip(&block.values) {
+                *sum += f32x16::from_slice(simd, values) * counts;
             }
+        }
+        let total = sum([lanes(totals)])[0];
+        let (doubt, third) = (of_each(2.0 * UNUSUAL_CELL * time), of_each(1.0 / 3.0));
+        let mut crowded = none;
+        for (block, counts) in self.0.iter().zip(counts) {
             // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
-            let expected = cell.share * total;
-            let excess = count - expected;
-            let scale = expected + if excess > 0.0 { THIRD * excess } else { 0.0 };
-            is_crowded |= excess * excess > 2.0 * UNUSUAL_CELL * time * scale;
+            let expected = f32x16::from_slice(simd, &block.shares) * of_each(total);
+            let excess = counted(simd, counts) - expected;
+            let scale = expected + excess.max(none) * third;
+            crowded = crowded.max(excess * excess - doubt * scale);
         }
         let limit = 2.0 * UNUSUAL_SHAPE * total * time;
-        is_crowded | sums.iter().any(|sum| sum * sum > limit)
+        let [crowded, rest @ ..] =
+            sum([lanes(crowded), lanes(sums[0]), lanes(sums[1]), lanes(sums[2]), lanes(sums[3])]);
+        rest.into_iter().fold(crowded > 0.0, |any, sum| any | (sum * sum > limit))
     }
+}
+
+#[inline(always)]
+fn counted<S: Simd>(simd: S, counts: &[u32; LANES]) -> f32x16<S> {
+    f32x16::float_from(u32x16::from_slice(simd, counts))
+}
+
+#[inline(always)]
+fn lanes<S: Simd>(vector: f32x16<S>) -> [f32; LANES] {
+    let mut lanes = [0.0; LANES];
+    vector.store_slice(&mut lanes);
+    lanes
+}
+
+/// The sums of vectors, by halves.
+#[inline(always)]
+fn sum<const N: usize>(mut vectors: [[f32; LANES]; N]) -> [f32; N] {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lanes in &mut vectors {
+            for lane in 0..half {
+                lanes[lane] += lanes[lane + half];
+            }
+        }
+        half /= 2;
+    }
+    vectors.map(|lanes| lanes[0])
 }
 
 #[cfg(test)]
@@ -83,6 +137,12 @@ mod tests {
         bins
     }
 
+    fn wide(rows: &Bins) -> [u32; WIDTH] {
+        let mut wide = [0; WIDTH];
+        wide.iter_mut().zip(rows.cells()).for_each(|(wide, &count)| *wide = count as u32);
+        wide
+    }
+
     /// Low discrepancy: as even as the reference.
     fn even(rows: u32) -> impl Iterator<Item = f64> {
         (0..rows).map(|row| f64::from(row) * 0.618_033_988_75 % 1.0)
@@ -91,7 +151,7 @@ mod tests {
     #[test]
     fn rows_like_the_reference_are_not_unusual_and_others_are() {
         let screen = Screen::of(&counted(even(10_000)));
-        let unusual = |rows: Bins| screen.is_unusual(rows.cells(), 1.0);
+        let unusual = |rows: Bins| screen.is_unusual([&wide(&rows), &[0; WIDTH]], 1.0);
         assert!(!unusual(counted(even(100))) && !unusual(counted(even(0))));
         assert!(unusual(counted(even(100).map(|value| value * 0.7))));
         assert!(unusual(counted(even(100).map(|value| if value < 0.2 { 9.0 } else { value }))));
@@ -101,6 +161,6 @@ mod tests {
     fn rows_that_follow_each_other_must_differ_more() {
         let screen = Screen::of(&counted(even(10_000)));
         let rows = counted(even(100).map(|value| value * 0.7));
-        assert!(!screen.is_unusual(rows.cells(), 50.0));
+        assert!(!screen.is_unusual([&wide(&rows), &[0; WIDTH]], 50.0));
     }
 }

@@ -30,6 +30,9 @@ const DOUBT: f64 = 5.0;
 /// Times the mean beyond which a difference is a change of level and not chance.
 const CLIP: f64 = 8.0;
 
+/// Steps per doubling of the time.
+const STEPS: f64 = 4.0;
+
 /// Fewest values a pane must hold, times the variance of what is looked at, for its mean to be nearly normal.
 const WEIGHT_MIN: f64 = 3.0;
 
@@ -158,7 +161,7 @@ impl Tempo {
         }
         self.seen += 1;
         if self.seen >= LEAST && self.seen.is_multiple_of(EVERY) {
-            self.time = self.estimate();
+            self.time = stepped(self.time, self.estimate());
         }
     }
 
@@ -184,6 +187,15 @@ impl Tempo {
             known.min(live * doubt).max(1.0)
         }
     }
+}
+
+/// The time to go on with: it moves in steps, upwards at once and downwards when it is two steps too long, because a time
+/// that is too long costs little and all bets are made anew for another one.
+fn stepped(time: f64, estimate: f64) -> f64 {
+    let step = |time: f64| (time.log2() * STEPS).ceil();
+    let next = step(estimate);
+    let moves = estimate > time || next + 1.0 < step(time);
+    if moves { (next / STEPS).exp2() } else { time }
 }
 
 fn keep(rings: &mut Vec<VecDeque<f32>>, ring: usize, value: Option<f64>) {

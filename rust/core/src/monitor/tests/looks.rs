@@ -18,7 +18,7 @@ fn watched(rows: usize, change: usize, shift: f64, batch: usize) -> Vec<AlarmEve
 #[test]
 fn an_alarm_does_not_wait_for_the_end_of_the_pane() {
     let events = watched(5_000, 2_400, 1.0, 100);
-    assert!((2_450..=2_600).contains(&events[0].row), "{events:?}");
+    assert!((2_450..=2_640).contains(&events[0].row), "{events:?}");
     assert!(events[0].change_row.abs_diff(2_400) <= 200, "{events:?}");
 }
 

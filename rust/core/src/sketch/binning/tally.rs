@@ -1,7 +1,8 @@
-//! Counting values into bins: a chunk of them is compared with every bound at once.
+//! Counting values into bins, a chunk of them at once.
 //!
-//! Comparing with all bounds takes no branch, no table and no load that waits for another, whatever the distribution;
-//! with vectors it is faster than a binary search. A count and the sum of places share one number while a block is
+//! Where bounds do not fit into registers (of long floats, or without vectors of sixteen short ones), values are compared with all of them: that takes no
+//! branch, no table and no load that waits for another, whatever the distribution; with vectors it is faster than a
+//! binary search in memory. A count and the sum of places share one number while a block is
 //! counted, so that a value costs one addition to memory; two tables take turns, because successive values often fall
 //! into the same bin and an addition must wait for the one before it.
 
@@ -61,9 +62,8 @@ impl Binning {
     #[inline(always)]
     fn reached<S: Simd, R: Real>(&self, simd: S, values: &[R; CHUNK]) -> [u32; CHUNK] {
         let bins = self.bins.min(BINS_MAX);
-        let (ends, high) =
-            R::pick((&self.short_lower[..bins], self.short_high), (&self.lower[..bins], self.high));
-        R::reached(simd, values, ends, high)
+        let bounds = R::pick((&self.short_lower, self.short_high), (&self.lower, self.high));
+        R::reached(simd, values, bounds, bins)
     }
 
     /// Places of the values, zero beside the bins, each with a count of one above it.

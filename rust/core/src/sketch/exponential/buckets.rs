@@ -6,8 +6,9 @@
 use super::boundaries::FLOORS;
 use super::{BucketRange, ExponentialSnapshot};
 use crate::sketch::Sketch;
+use crate::sketch::permute::{self, ENTRIES};
 use crate::sketch::real::{CHUNK, Real, chunks};
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, Simd, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// Most buckets per sign: OpenTelemetry's default.
@@ -24,17 +25,24 @@ const MANTISSA_BITS: u32 = 52;
 const EXPONENT_BIAS: u64 = 1023;
 
 /// Twice as many linear slots as buckets per doubling, so that a slot holds at most one boundary.
-const SLOT_BITS: u32 = 9;
+const SLOT_BITS: u32 = SCALE_MAX as u32 + 1;
 
 /// Linear slots of the mantissa.
 const SLOTS: usize = 1 << SLOT_BITS;
+
+/// How far the scale of most values falls at least: from there on a table of slots fits into two registers.
+const COARSE: u32 = 4;
+const COARSE_SLOT_BITS: u32 = SLOT_BITS - COARSE;
 
 /// Floats whose buckets are found from their bits.
 pub trait Bucketed: Sized {
     /// The buckets at the finest scale; of zeros, subnormal floats and the smallest normal one, anything.
     fn finest(values: &[Self; CHUNK]) -> [i32; CHUNK];
 
-    /// The same of one value.
+    /// The same at a scale that is coarser by [`COARSE`].
+    fn coarse<S: Simd>(simd: S, values: &[Self; CHUNK]) -> [i32; CHUNK];
+
+    /// The bucket of one value at the finest scale.
     fn finest_of(self) -> i32;
 
     /// Whether it is one of those.
@@ -53,33 +61,59 @@ pub struct Buckets {
     cells: Vec<u64>,
 }
 
-/// The lower end of a bucket among mantissas of so many bits; behind the last bucket, what no mantissa reaches.
-const fn end(bucket: usize, mantissa_bits: u32) -> u64 {
-    if bucket < FLOORS.len() { FLOORS[bucket] >> (MANTISSA_BITS - mantissa_bits) } else { 1 << mantissa_bits }
+/// Where values belong.
+struct Found<const N: usize> {
+    /// Of each, at a scale that is coarser than the finest by so much.
+    buckets: [i32; N],
+    coarser: u32,
+    /// Whether there are tiny values among them, which have none.
+    tiny: bool,
 }
 
-/// One type of float. A slot holds at most one lower end of a bucket; its entry is made so that adding a mantissa of the
-/// slot carries into the bits above the mantissa exactly from that end on, and those bits then hold the bucket.
-///
-/// Going one float back first turns "above the lower end, up to and including the upper" into a plain comparison.
-macro_rules! bucketed {
-    ($float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident) => {
-        const $entries: [$bits; SLOTS] = {
-            let mut entries = [0; SLOTS];
-            let mut bucket = 0;
-            let mut slot = 0;
-            while slot < SLOTS {
-                let start = (slot as $bits) << ($mantissa_bits - SLOT_BITS);
-                while bucket + 1 < FLOORS.len() && end(bucket + 1, $mantissa_bits) as $bits <= start {
-                    bucket += 1;
-                }
-                let room = (1 << $mantissa_bits) - end(bucket + 1, $mantissa_bits) as $bits;
-                entries[slot] = ((bucket as $bits) << $mantissa_bits) + room;
-                slot += 1;
-            }
-            entries
-        };
+/// The lower end of a bucket of a scale that is coarser by `coarser`, among mantissas of so many bits; behind the last
+/// bucket, what no mantissa reaches.
+const fn end(bucket: usize, coarser: u32, mantissa_bits: u32) -> u64 {
+    let finest = bucket << coarser;
+    if finest < FLOORS.len() { FLOORS[finest] >> (MANTISSA_BITS - mantissa_bits) } else { 1 << mantissa_bits }
+}
 
+/// One entry per slot, of at most one lower end of a bucket: adding a mantissa of the slot carries into the bits above the
+/// mantissa exactly from that end on, and those bits then hold the bucket.
+const fn entries<const SLOTS: usize>(coarser: u32, mantissa_bits: u32) -> [u64; SLOTS] {
+    let mut entries = [0; SLOTS];
+    let mut bucket = 0;
+    let mut slot = 0;
+    while slot < SLOTS {
+        let start = (slot as u64) << (mantissa_bits - (SLOT_BITS - coarser));
+        while (bucket + 1) << coarser < FLOORS.len() && end(bucket + 1, coarser, mantissa_bits) <= start {
+            bucket += 1;
+        }
+        let room = (1 << mantissa_bits) - end(bucket + 1, coarser, mantissa_bits);
+        entries[slot] = ((bucket as u64) << mantissa_bits) + room;
+        slot += 1;
+    }
+    entries
+}
+
+/// The same, shorter.
+const fn short<const SLOTS: usize>(entries: [u64; SLOTS]) -> [u32; SLOTS] {
+    let mut short = [0; SLOTS];
+    let mut slot = 0;
+    while slot < SLOTS {
+        short[slot] = entries[slot] as u32;
+        slot += 1;
+    }
+    short
+}
+
+const SHORT_ENTRIES: [u32; SLOTS] = short(entries(0, f32::MANTISSA_DIGITS - 1));
+const LONG_ENTRIES: [u64; SLOTS] = entries(0, MANTISSA_BITS);
+const COARSE_ENTRIES: [u32; ENTRIES] = short(entries(COARSE, f32::MANTISSA_DIGITS - 1));
+
+/// One type of float. Going one float back first turns "above the lower end, up to and including the upper" into a plain
+/// comparison.
+macro_rules! bucketed {
+    ($float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident, $coarse:path) => {
         impl Bucketed for $float {
             #[inline(always)]
             fn finest(values: &[$float; CHUNK]) -> [i32; CHUNK] {
@@ -100,6 +134,11 @@ macro_rules! bucketed {
                 found
             }
 
+            #[inline(always)]
+            fn coarse<S: Simd>(simd: S, values: &[$float; CHUNK]) -> [i32; CHUNK] {
+                $coarse(simd, values)
+            }
+
             #[inline]
             fn finest_of(self) -> i32 {
                 let before = (self.to_bits() & !(1 << ($bits::BITS - 1))).wrapping_sub(1);
@@ -116,8 +155,28 @@ macro_rules! bucketed {
     };
 }
 
-bucketed!(f32, u32, 23, 127, SHORT_ENTRIES);
-bucketed!(f64, u64, 52, 1023, LONG_ENTRIES);
+bucketed!(f32, u32, 23, 127, SHORT_ENTRIES, coarse_of_short);
+bucketed!(f64, u64, 52, 1023, LONG_ENTRIES, coarse_of_long);
+
+#[inline(always)]
+fn coarse_of_short<S: Simd>(simd: S, values: &[f32; CHUNK]) -> [i32; CHUNK] {
+    const BITS: u32 = f32::MANTISSA_DIGITS - 1;
+    const BIAS: i32 = f32::MAX_EXP - 1;
+    let before = values.map(|value| value.abs().to_bits().wrapping_sub(1));
+    let slots = before.map(|bits| bits >> (BITS - COARSE_SLOT_BITS));
+    let entries = permute::look_up(simd, &COARSE_ENTRIES, &slots);
+    let mut found = [0; CHUNK];
+    for lane in 0..CHUNK {
+        let octave = ((before[lane] >> BITS) as i32 - BIAS) << (SCALE_MAX - COARSE as i32);
+        found[lane] = octave + ((entries[lane] + (before[lane] & ((1 << BITS) - 1))) >> BITS) as i32;
+    }
+    found
+}
+
+#[inline(always)]
+fn coarse_of_long<S: Simd>(_: S, values: &[f64; CHUNK]) -> [i32; CHUNK] {
+    f64::finest(values).map(|finest| finest >> COARSE)
+}
 
 /// Bucket at the finest scale of any magnitude above zero, subnormal ones included.
 fn index_of(magnitude: f64) -> i32 {
@@ -184,12 +243,34 @@ impl Buckets {
         Some((self.base[sign] + first, self.base[sign] + last))
     }
 
-    /// Counts values whose buckets at the finest scale were `found`; `tiny` ones among them have none there.
+    /// Counts a chunk whose values have buckets, unless there is one among them that has not.
     #[inline(always)]
-    fn add<R: Real>(&mut self, values: &[R], found: &[i32], tiny: bool) {
+    fn add_chunk<R: Real>(&mut self, values: &[R; CHUNK], found: &Found<CHUNK>) -> bool {
+        let (shift, base) = (self.shift - found.coarser, self.base);
+        let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return false };
+        let mut places = [0; CHUNK];
+        let mut farthest = 0;
+        for lane in 0..CHUNK {
+            let (base, first) = if values[lane].is_negative() { (base[1], BUCKETS) } else { (base[0], 0) };
+            let bucket = (found.buckets[lane] >> shift).wrapping_sub(base) as u32;
+            farthest = if bucket > farthest { bucket } else { farthest };
+            places[lane] = bucket.wrapping_add(first as u32);
+        }
+        if found.tiny || farthest >= BUCKETS as u32 {
+            return false;
+        }
+        for place in places {
+            cells[(place as usize).min(ZERO)] += 1;
+        }
+        true
+    }
+
+    /// Counts values, some of which may have no bucket yet.
+    #[inline(never)]
+    fn add<R: Real, const N: usize>(&mut self, values: &[R], found: &Found<N>) {
         let mut next = 0;
         while next < values.len() {
-            next += self.count_known(&values[next..], &found[next..], tiny);
+            next += self.count_known(&values[next..], &found.buckets[next..], found);
             if let Some(&value) = values.get(next) {
                 self.make_room(usize::from(value.is_negative()), index_of(value.magnitude().wide()), 1);
                 next += 1;
@@ -198,14 +279,18 @@ impl Buckets {
     }
 
     /// Counts values up to the first one for which there is no bucket yet; how many that are.
-    #[inline(always)]
-    fn count_known<R: Real>(&mut self, values: &[R], found: &[i32], tiny: bool) -> usize {
-        let (shift, base) = (self.shift, self.base);
+    fn count_known<R: Real, const N: usize>(
+        &mut self,
+        values: &[R],
+        buckets: &[i32],
+        found: &Found<N>,
+    ) -> usize {
+        let (shift, base) = (self.shift - found.coarser, self.base);
         let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return 0 };
-        for (position, (value, index)) in values.iter().zip(found).enumerate() {
+        for (position, (value, index)) in values.iter().zip(buckets).enumerate() {
             let sign = usize::from(value.is_negative());
             let bucket = (index >> shift).wrapping_sub(base[sign]) as u32 as usize;
-            if tiny && value.is_tiny() {
+            if found.tiny && value.is_tiny() {
                 if value.magnitude().wide() > 0.0 {
                     return position;
                 }
@@ -277,13 +362,17 @@ impl Sketch for Buckets {
             self.cells = vec![0; ZERO + 1];
         }
         if let [value] = *finite {
-            return self.add(&[value], &[value.finest_of()], true);
+            return self.add(&[value], &Found { buckets: [value.finest_of()], coarser: 0, tiny: true });
         }
-        dispatch!(Level::new(), _simd => {
+        dispatch!(Level::new(), simd => {
             chunks(finite, #[inline(always)] |values, taken| {
-                let found = R::finest(values);
                 let tiny = values.iter().fold(false, |any, value| any | value.is_tiny());
-                self.add(&values[..taken.min(CHUNK)], &found, tiny);
+                let coarser = if self.shift < COARSE { 0 } else { COARSE };
+                let buckets = if coarser == 0 { R::finest(values) } else { R::coarse(simd, values) };
+                let found = Found { buckets, coarser, tiny };
+                if taken < CHUNK || !self.add_chunk(values, &found) {
+                    self.add(&values[..taken.min(CHUNK)], &found);
+                }
             });
         });
     }
