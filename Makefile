@@ -8,7 +8,7 @@ EXTENSION := python/pilotfish/_core.abi3.so
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 DEMO_ARGS ?=
 BENCH_ARGS ?= --quick
-QUALITY_ROWS ?= 1e7
+QUALITY_ROWS ?= 1e8
 SOAK_ARGS ?=
 ROTATION_ARGS ?=
 
@@ -71,9 +71,10 @@ soak: build ## calls, cancels, connections, reloads and certificates by the thou
 	$(BIN)/python -m bench.soak $(SOAK_ARGS)
 	PYTHONPATH=tests $(BIN)/python -m bench.rotation $(ROTATION_ARGS)
 
-quality: build ## what the statistics promise: false alarms, delays, recorded tables, brackets beside scipy (QUALITY_ROWS=1e9 for all; peers: make bench-tools test-peers)
+quality: build ## what the statistics promise, beside others that are installed: false alarms, delays, tables (QUALITY_ROWS=1e9 for all)
 	cargo run --quiet --release --locked -p pilotfish-core --example quality $(QUALITY_ROWS)
 	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.exchangeable
 	$(BIN)/python -m bench.brackets
 
 clean: ## remove everything that was built
