@@ -8,8 +8,9 @@ EXTENSION := python/pilotfish/_core.abi3.so
 RUST_SOURCES := $(shell find rust -name '*.rs' -o -name 'Cargo.toml') Cargo.toml Cargo.lock
 DEMO_ARGS ?=
 BENCH_ARGS ?= --quick
-QUALITY_ROWS ?= 1e7
+QUALITY_ROWS ?= 1e8
 SOAK_ARGS ?=
+ROTATION_ARGS ?=
 
 .PHONY: help demo test check test-peers conformance bench bench-tools quality soak build tools clean
 
@@ -66,12 +67,14 @@ bench: bench-tools ## proxies and statistics beside their peers (BENCH_ARGS="--r
 	$(BIN)/python -m bench.statistics
 	cargo run --release --quiet --package pilotfish-core --example per_feature
 
-soak: build ## a million calls, 10^5 cancels, 10^4 reloads: what is lost, and how memory grows (SOAK_ARGS="--calls 100000")
+soak: build ## calls, cancels, connections, reloads and certificates by the thousand: what is lost, how memory grows (SOAK_ARGS="--calls 100000")
 	$(BIN)/python -m bench.soak $(SOAK_ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench.rotation $(ROTATION_ARGS)
 
-quality: build ## what the statistics promise: false alarms, delays, recorded tables, brackets beside scipy (QUALITY_ROWS=1e9 for all; peers: make bench-tools test-peers)
+quality: build ## what the statistics promise, beside others that are installed: false alarms, delays, tables (QUALITY_ROWS=1e9 for all)
 	cargo run --quiet --release --locked -p pilotfish-core --example quality $(QUALITY_ROWS)
 	$(BIN)/python -m bench.quality
+	$(BIN)/python -m bench.exchangeable
 	$(BIN)/python -m bench.brackets
 
 clean: ## remove everything that was built

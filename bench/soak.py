@@ -1,11 +1,12 @@
 """Soak of the native plane: calls, cancels and reloads by the hundred thousand, and what is left afterwards.
 
-    python -m bench.soak [--calls 1000000] [--cancels 100000] [--reloads 10000]
+    python -m bench.soak [--calls 1000000] [--cancels 100000] [--connections 50000] [--reloads 10000]
 
 A real client (h2load) and a real server (nghttpd) on either side, statistics on, 1 % of the calls kept.
-Three phases: calls alone; clients that cancel; calls while the configuration is reloaded, 30 % of the times
-with one that cannot be used. Fails when a call is lost, a connection is told to go, a bad configuration takes
-effect or a good one does not. Prints the resident memory around each phase and how it grows.
+Four phases: calls alone; clients that cancel; connections that come and go; calls while the configuration is
+reloaded, 30 % of the times with one that cannot be used. Fails when a call is lost, a connection is told to
+go or leaves something behind, a bad configuration takes effect or a good one does not. Prints the resident
+memory around each phase and how it grows.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import h2.errors
 import h2.events
 import yaml
 
-from bench import load, machine, origin, processor
+from bench import churn, load, machine, origin, processor
 from bench.payload import METHOD, PAYLOADS, framed, reply
 
 SHAPE = load.Shape(4, 8)
@@ -38,6 +39,8 @@ CHUNK = 50_000
 AT_ONCE = 100
 """Calls that the cancelling client has open at a time."""
 LIMIT = 30.0
+MORE = 4_000_000
+"""Bytes that memory may grow by while connections come and go."""
 
 
 class SoakError(RuntimeError):
@@ -68,6 +71,11 @@ class Sidecar:
                 return True, json.load(answer)["generation"]
         except urllib.error.HTTPError as error:
             return False, json.loads(error.read())["generation"]
+
+    def is_alone(self) -> bool:
+        """Whether no client is connected, and no call open."""
+        counters = self.get("/api/v1/plane")["counters"]
+        return not counters["connections_open"] and not counters["calls_open"]
 
     def look(self) -> float:
         """Resident memory now, in MB."""
@@ -257,7 +265,7 @@ def slope(memory: Sequence[tuple[int, int]]) -> float:
     return sum((calls - mean[0]) * (resident - mean[1]) for calls, resident in late) / max(spread, 1.0)
 
 
-def soak(calls: int, cancels: int, reloads: int, directory: Path) -> None:
+def soak(calls: int, cancels: int, connections: int, reloads: int, directory: Path) -> None:
     """Run all phases. Raises SoakError or load.LoadError."""
     body = directory / "request"
     body.write_bytes(framed(PAYLOADS["4KiB"].message()))
@@ -290,6 +298,17 @@ def soak(calls: int, cancels: int, reloads: int, directory: Path) -> None:
         )
 
         begun = time.monotonic()
+        first, second = churn.rounds(sidecar.pid, sidecar.port, connections, sidecar.is_alone)
+        if second.descriptors > first.descriptors or second.resident - first.resident > MORE:
+            raise SoakError(f"connections left something behind: {first}, then {second}")
+        print(
+            f"connections: {connections} came and went, in {time.monotonic() - begun:.0f} s; "
+            f"{second.descriptors} descriptors, {(second.resident - first.resident) / 1e6:+.2f} MB in the "
+            "second half",
+            flush=True,
+        )
+
+        begun = time.monotonic()
         answered, slowest = reload_under_load(sidecar, body, good, reloads)
         print(
             f"reloads: {reloads}, 30 % of them bad, in {time.monotonic() - begun:.0f} s, the slowest "
@@ -307,11 +326,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--cancels", type=int, default=100_000)
+    parser.add_argument("--connections", type=int, default=50_000)
     parser.add_argument("--reloads", type=int, default=10_000)
     options = parser.parse_args()
     print("\n".join(machine.described()))
     with tempfile.TemporaryDirectory(prefix="pilotfish-soak-") as directory:
-        soak(options.calls, options.cancels, options.reloads, Path(directory))
+        soak(options.calls, options.cancels, options.connections, options.reloads, Path(directory))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 seconds=${1:-60}
 targets=("${@:2}")
 ((${#targets[@]})) || targets=(request response split frames headers profile)
-MOST_KEPT=200
+MOST_KEPT=64
 
 if ! cargo +nightly fuzz --version >/dev/null 2>&1; then
   echo "SKIPPED: no fuzzing here: rustup toolchain install nightly; cargo install cargo-fuzz" >&2
@@ -18,9 +18,11 @@ for target in "${targets[@]}"; do
   found=$(mktemp -d)
   cargo +nightly fuzz run "$target" "$found" "corpus/$target" -- \
     -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 -print_final_stats=1
-  # The fewest inputs that reach all that was reached; beyond so many, none: a corpus is read by people, too.
+  # The fewest inputs that reach all that was reached, in the place of those found before; beyond so many, none: a corpus
+  # is read by people, too. Inputs with a name of their own stay.
   kept=$(mktemp -d)
   cargo +nightly fuzz run "$target" "$kept" "corpus/$target" "$found" -- -merge=1 >/dev/null
+  find "corpus/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
   find "$kept" -type f -size -2k | sort | head -n "$MOST_KEPT" | xargs -r -I{} cp {} "corpus/$target/"
   rm -rf "$found" "$kept"
 done

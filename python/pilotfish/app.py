@@ -9,6 +9,7 @@ cannot be stopped must not keep the others from writing out what they hold.
 
 import asyncio
 import concurrent.futures
+import gc
 import json
 import os
 import signal
@@ -302,6 +303,10 @@ async def _run(beginning: Beginning, source: Source, goal: Goal | None) -> int:
     settings = beginning.settings
     sidecar = Sidecar(beginning, source)
     await sidecar.start()
+    # What is there now stays until the end: a full collection that went through it would stop every thread
+    # of the interpreter, and a reload with them, for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     _obey_hangups(sidecar)
     try:
         _log.info(

@@ -92,11 +92,12 @@ async def test_thousands_of_connections_leave_nothing_behind(reset: bool) -> Non
 async def test_connections_that_stay_half_open_are_given_up() -> None:
     backend = Backend(answering)
     backend.port = await backend.start()
-    async with native(backend, handshake=0.3) as plane, connected(plane.port) as bystander:
+    async with native(backend, handshake=2) as plane, connected(plane.port) as bystander:
+        await unharmed(bystander)
         before = descriptors()
         silent = [await asyncio.open_connection("127.0.0.1", plane.port) for _ in range(200)]
         await asyncio.gather(*(reader.read() for reader, _ in silent))  # until it is closed
-        await until(lambda: counted(plane)["handshakes_failed"] == 200)
+        await until(lambda: counted(plane)["handshakes_failed"] >= 200)
         for _, writer in silent:
             writer.close()
         await unharmed(bystander)

@@ -212,6 +212,20 @@ async def test_response_values_outside_printable_ascii_arrive(
     assert values(answer.all_metadata, "x-odd") == ["a\tb"]
 
 
+@pytest.mark.guarantee("response-metadata-control")
+@pytest.mark.parametrize("value", ["a\x7fb", "a\x1bb"], ids=["del", "esc"])
+async def test_control_characters_in_a_response_arrive(relay: int, backend: Backend, value: str) -> None:
+    async def script(call: Call) -> None:
+        await call.until_over()
+        await call.reply(b"y", [*OK_TRAILERS, ("x-odd", value)])
+
+    backend.script = script
+    async with connected(relay) as client:
+        answer = await client.unary(b"x")
+    assert (answer.status, answer.messages) == ("0", [b"y"])
+    assert values(answer.trailers, "x-odd") == [value]
+
+
 @pytest.mark.guarantee("load-report")
 @pytest.mark.parametrize("key", ["endpoint-load-metrics-bin", "grpc-server-stats-bin"])
 async def test_load_reports_in_trailers_arrive(relay: int, backend: Backend, key: str) -> None:

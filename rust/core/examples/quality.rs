@@ -2,7 +2,7 @@
 //! that have, beside what is possible at best; and silence inside the tolerance at any volume.
 //!
 //! `cargo run --release -p pilotfish-core --example quality [ROWS [TOLERANCE [SHAPE [PANE_ROWS]]]]`. ROWS without a change over all
-//! settings go through the live monitor (1e9 take a quarter of an hour per tolerance): at the default tolerance and at 0;
+//! settings go through the live monitor (1e9 take a minute per tolerance): at the default tolerance and at 0;
 //! with a TOLERANCE only at that and nothing else is measured, with a SHAPE ("rare event", "all") only for that one. Ends with
 //! status 1 when a setting alarms more often than the nominal rate explains.
 #![allow(clippy::print_stdout, reason = "its output is what a benchmark is for")]

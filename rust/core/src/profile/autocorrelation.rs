@@ -25,6 +25,9 @@ const SIGNS: usize = 4;
 /// Rows of a category below which it says nothing.
 const OCCURRENCES_MIN: f64 = 100.0;
 
+/// Blocks without which nothing is known of missing values.
+const BLOCKS_MIN: f64 = 16.0;
+
 /// Categories, the first ones seen, whose coming and going is looked at one by one.
 const SINGLED_OUT: usize = 12;
 
@@ -49,6 +52,18 @@ pub struct Signs {
     signs: [Series; SIGNS],
     /// By hash, from the row on in which it was seen first.
     singled_out: Vec<(u64, Series)>,
+}
+
+/// How missing values come: alone, or in runs. Of blocks of rows it is known how many are missing, not which.
+#[derive(Clone, Debug, Default)]
+pub struct Holes {
+    blocks: f64,
+    rows: f64,
+    missing: f64,
+    /// Sum of squared missing rows, each by the rows of its block.
+    squares: f64,
+    /// Shares of missing rows: how blocks follow each other.
+    shares: Series,
 }
 
 // === impl Series ===
@@ -89,6 +104,36 @@ impl Series {
             (ratio > 1.0 + DOUBT * (2.0 / (length.sums - 1.0)).sqrt()).then_some(ratio)
         });
         excess.fold(1.0, f64::max)
+    }
+}
+
+// === impl Holes ===
+
+impl Holes {
+    /// A block of so many rows, of which some are missing.
+    pub fn push(&mut self, missing: u64, rows: u64) {
+        if rows == 0 {
+            return;
+        }
+        let (missing, rows) = (missing as f64, rows as f64);
+        self.blocks += 1.0;
+        self.rows += rows;
+        self.missing += missing;
+        self.squares += missing * missing / rows;
+        self.shares.push(missing / rows);
+    }
+
+    /// The autocorrelation time of being missing: within blocks, by how much more their numbers differ than chance
+    /// explains (as batch means do), times that of the blocks.
+    pub fn time(&self) -> f64 {
+        let share = self.missing / self.rows.max(1.0);
+        let chance = share * (1.0 - share) * (self.blocks - 1.0);
+        if self.missing < OCCURRENCES_MIN || self.blocks < BLOCKS_MIN || chance <= 0.0 {
+            return 1.0;
+        }
+        let excess = (self.squares - share * self.missing) / chance;
+        let within = if excess > 1.0 + DOUBT * (2.0 / self.blocks).sqrt() { excess } else { 1.0 };
+        within * self.shares.time()
     }
 }
 
@@ -202,6 +247,29 @@ mod tests {
             mixed.push(&[b'a' + (random.uniform() * 5.0) as u8]);
         }
         assert!(runs.time() > 5.0 && mixed.time() < 1.5, "{} {}", runs.time(), mixed.time());
+    }
+
+    #[test]
+    fn values_that_are_missing_in_runs_are_noticed_and_single_ones_are_not() {
+        let mut random = Random(9);
+        let mut time = |length: f64| {
+            let (mut holes, mut missing) = (Holes::default(), false);
+            for _ in 0..200 {
+                let mut block = 0;
+                for _ in 0..512 {
+                    let leaves = if missing { 1.0 / length } else { 0.05 / 0.95 / length };
+                    missing ^= random.uniform() < leaves;
+                    block += u64::from(missing);
+                }
+                holes.push(block, 512);
+            }
+            holes.time()
+        };
+        // Of a chain that leaves with p and q: (2 - p - q)/(p + q).
+        assert_eq!(time(0.95), 1.0);
+        let found = time(20.0);
+        assert!((25.0..60.0).contains(&found), "{found} instead of 37");
+        assert!(time(200.0) > 100.0);
     }
 
     #[test]

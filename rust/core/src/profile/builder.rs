@@ -58,8 +58,8 @@ impl ProfileBuilder {
         let mut scratch = [0.0; BLOCK];
         for block in values.chunks(BLOCK) {
             let (finite, specials) = screen(block, &mut scratch);
+            numbers.add_specials(&specials); // first: they belong to the same rows
             numbers.update(finite);
-            numbers.add_specials(&specials);
         }
         Ok(())
     }

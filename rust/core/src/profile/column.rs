@@ -1,7 +1,7 @@
 //! Learns the reference of one feature from its values, in one pass and bounded memory.
 
 use super::Reference;
-use super::autocorrelation::{self, Signs};
+use super::autocorrelation::{self, Holes, Signs};
 use super::edges;
 use crate::sketch::Sketch;
 use crate::sketch::binning::{BINS_MAX, Binning};
@@ -50,6 +50,9 @@ pub struct Numbers {
     /// Values to pass over before the next one is looked at.
     skip: usize,
     specials: Specials,
+    /// Missing ones among them since finite values came last, and how they come.
+    missing: u64,
+    holes: Holes,
     sums: Exact,
     distinct: Distinct,
     autocorrelation_time: Option<f64>,
@@ -86,6 +89,8 @@ impl Numbers {
             stage: Stage::Buffer(Vec::new()),
             skip: 0,
             specials: Specials::default(),
+            missing: 0,
+            holes: Holes::default(),
             sums: Exact::default(),
             distinct: Distinct::default(),
             autocorrelation_time: None,
@@ -100,6 +105,8 @@ impl Numbers {
     /// Adds finite values.
     pub fn update(&mut self, finite: &[f64]) {
         self.sums.update(finite);
+        let missing = std::mem::take(&mut self.missing);
+        self.holes.push(missing, missing + finite.len() as u64);
         if self.plan.every <= 1 {
             self.count(finite);
             return;
@@ -127,6 +134,7 @@ impl Numbers {
 
     pub fn add_specials(&mut self, specials: &Specials) {
         self.specials.merge(specials);
+        self.missing += specials.missing + specials.nan;
     }
 
     /// The bins of the values that were kept, with those values counted; and how they follow each other.
@@ -154,7 +162,7 @@ impl Numbers {
             moments: self.sums.moments(),
             sums: self.sums,
             distinct: self.distinct,
-            autocorrelation_time: self.autocorrelation_time,
+            autocorrelation_time: self.autocorrelation_time.map(|time| time.max(self.holes.time())),
         }
     }
 }

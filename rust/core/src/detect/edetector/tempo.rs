@@ -12,7 +12,7 @@
 
 use super::bets::CELLS_MAX;
 use super::directions::Polynomials;
-use crate::sketch::binning::Kind;
+use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -42,7 +42,7 @@ const CATEGORIES_MAX: usize = 8;
 /// What is looked at: how the mean of a few functions moves from pane to pane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// Location and scale; or whether it is a certain category, of the most frequent ones.
+    /// Location, scale and whether it is missing; or whether it is a certain category, of the most frequent ones.
     functions: Vec<Vec<f64>>,
     variances: Vec<f64>,
     /// What a count is worth.
@@ -71,7 +71,7 @@ impl Probe {
         let functions: Vec<Vec<f64>> = if reference.binning().kind() == Kind::Category {
             most_frequent(reference)
         } else {
-            polynomials.iter().take(2).map(|(_, values)| values.to_vec()).collect()
+            polynomials.iter().take(2).map(|(_, values)| values.to_vec()).chain(missing(reference)).collect()
         };
         Probe::on(functions, reference.cells(), 1.0)
     }
@@ -99,6 +99,15 @@ impl Probe {
         }
         self.functions.len()
     }
+}
+
+/// Whether a row is missing, where some are.
+fn missing(reference: &Bins) -> Option<Vec<f64>> {
+    let holes = [binning::MISSING, binning::NAN];
+    let known = holes.iter().any(|&cell| reference.cells()[cell] > 0);
+    known.then(|| {
+        (0..reference.cells().len()).map(|cell| f64::from(u8::from(holes.contains(&cell)))).collect()
+    })
 }
 
 /// Whether a row is in each of the most frequent cells.
