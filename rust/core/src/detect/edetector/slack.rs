@@ -33,7 +33,8 @@ pub fn binary_entropy(x: f64, y: f64) -> f64 {
 /// The largest true share that `share` of `size` rows leaves possible; wrong with probability exp(-`log_odds`).
 pub fn share_above(share: f64, size: f64, log_odds: f64) -> f64 {
     let radius = log_odds / size.max(1.0);
-    outermost(share, 1.0, |p| binary_entropy(share, p) <= radius)
+    let excess = |p: f64| binary_entropy(share, p) - radius;
+    outermost(share, radius, excess, |p| (p - share) / (p * (1.0 - p)))
 }
 
 /// The smallest one.
@@ -43,7 +44,8 @@ pub fn share_below(share: f64, size: f64, log_odds: f64) -> f64 {
 
 /// The largest share within `tolerance` (relative entropy, nats) of `share`.
 pub fn tolerated_above(share: f64, tolerance: f64) -> f64 {
-    outermost(share, 1.0, |x| binary_entropy(x, share) <= tolerance)
+    let excess = |x: f64| binary_entropy(x, share) - tolerance;
+    outermost(share, tolerance, excess, |x| (x * (1.0 - share) / ((1.0 - x) * share)).ln())
 }
 
 /// The smallest one.
@@ -51,13 +53,42 @@ pub fn tolerated_below(share: f64, tolerance: f64) -> f64 {
     1.0 - tolerated_above(1.0 - share, tolerance)
 }
 
-/// The far end of the interval from `inside` towards `end` on which `holds`; rounded outwards.
-fn outermost(inside: f64, end: f64, holds: impl Fn(f64) -> bool) -> f64 {
+/// The share above `share` at which its relative entropy exceeds what it may by nothing; rounded outwards.
+///
+/// `excess` is convex and rises to there, so Newton's steps from the outside stay outside, and a few are enough. The start
+/// follows from kl(x, y) ≥ (x - y)² / 2v, v being the largest variance of a coin between x and y: at most 1/4, at most the
+/// larger share, at most one minus the smaller.
+fn outermost(share: f64, radius: f64, excess: impl Fn(f64) -> f64, slope: impl Fn(f64) -> f64) -> f64 {
+    const STEPS: usize = 40;
+    let (quarter, small) = ((0.5 * radius).sqrt(), radius + (radius * (radius + 2.0 * share)).sqrt());
+    let start = share + quarter.min(small).min((2.0 * radius * (1.0 - share)).sqrt());
+    if radius <= 0.0 || start >= 1.0 || start <= share || !excess(start).is_finite() {
+        return halved(share, excess);
+    }
+    let mut outside = start;
+    for _ in 0..STEPS {
+        let step = excess(outside) / slope(outside);
+        // Less than rounding; or so near that rounding has carried it inside.
+        if step.is_nan() || step <= 4.0 * f64::EPSILON * outside {
+            break;
+        }
+        outside -= step;
+    }
+    let mut nudge = f64::EPSILON * outside;
+    while excess(outside) <= 0.0 && outside < 1.0 {
+        outside = (outside + nudge).min(1.0);
+        nudge *= 2.0;
+    }
+    outside
+}
+
+/// The same where no bound helps: the interval up to one is halved.
+fn halved(share: f64, excess: impl Fn(f64) -> f64) -> f64 {
     const HALVINGS: usize = 60;
-    let (mut inside, mut outside) = (inside, end);
+    let (mut inside, mut outside) = (share, 1.0);
     for _ in 0..HALVINGS {
         let middle = 0.5 * (inside + outside);
-        if holds(middle) {
+        if excess(middle) <= 0.0 {
             inside = middle;
         } else {
             outside = middle;
@@ -127,6 +158,23 @@ mod tests {
         assert!((bound - (1.0 - (-0.005f64).exp())).abs() < 1e-12);
         assert!((share_below(1.0, 1_000.0, 5.0) - (1.0 - bound)).abs() < 1e-12);
         assert!(share_above(1.0, 10.0, 5.0) >= 1.0 && share_below(0.0, 10.0, 5.0) <= 0.0);
+    }
+
+    #[test]
+    fn the_ends_of_an_interval_are_those_that_halving_finds_and_never_inside() {
+        for share in [0.0, 1e-12, 1e-4, 0.03, 0.5, 0.9, 0.999_999, 1.0] {
+            for radius in [0.0, 1e-9, 1e-6, 1e-3, 0.02, 0.5, 3.0] {
+                // The entropy itself is rounded, which shows where it is tiny.
+                let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * (b - share) + 1e-9;
+                let above = share_above(share, 1_000.0, radius * 1_000.0);
+                let expected = halved(share, |p| binary_entropy(share, p) - radius);
+                assert!(near(above, expected), "{share} {radius}: {above} {expected}");
+                assert!(above >= 1.0 || binary_entropy(share, above) >= radius, "{share} {radius}: {above}");
+                let (above, expected) =
+                    (tolerated_above(share, radius), halved(share, |x| binary_entropy(x, share) - radius));
+                assert!(near(above, expected), "{share} {radius}: {above} {expected}");
+            }
+        }
     }
 
     #[test]
