@@ -38,7 +38,7 @@ pub fn table(rows: u64, tolerance: f64, only: Option<&str>, pane_rows: u32) -> b
     let config = config(tolerance, pane_rows);
     println!(
         "\nFalse alarms of the live monitor in {each} rows per setting, nominal at most one in {ARL} rows (tolerance \
-         {tolerance}, panes of {pane_rows} rows, a look every 100)"
+         {tolerance}, panes of {pane_rows} rows, a look every 120)"
     );
     heading();
     let (mut alarms, mut kept) = (0, true);

@@ -243,9 +243,9 @@ impl Buckets {
         Some((self.base[sign] + first, self.base[sign] + last))
     }
 
-    /// Counts a chunk whose values have buckets, unless there is one among them that has not.
+    /// Counts the values taken of a chunk, unless there is one among them that has no bucket.
     #[inline(always)]
-    fn add_chunk<R: Real>(&mut self, values: &[R; CHUNK], found: &Found<CHUNK>) -> bool {
+    fn add_chunk<R: Real>(&mut self, values: &[R; CHUNK], found: &Found<CHUNK>, taken: usize) -> bool {
         let (shift, base) = (self.shift - found.coarser, self.base);
         let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return false };
         let mut places = [0; CHUNK];
@@ -259,8 +259,11 @@ impl Buckets {
         if found.tiny || farthest >= BUCKETS as u32 {
             return false;
         }
-        for place in places {
-            cells[(place as usize).min(ZERO)] += 1;
+        let mut count = |place: u32| cells[(place as usize).min(ZERO)] += 1;
+        if taken == CHUNK {
+            places.into_iter().for_each(&mut count);
+        } else {
+            places.into_iter().take(taken).for_each(&mut count);
         }
         true
     }
@@ -370,7 +373,7 @@ impl Sketch for Buckets {
                 let coarser = if self.shift < COARSE { 0 } else { COARSE };
                 let buckets = if coarser == 0 { R::finest(values) } else { R::coarse(simd, values) };
                 let found = Found { buckets, coarser, tiny };
-                if taken < CHUNK || !self.add_chunk(values, &found) {
+                if !self.add_chunk(values, &found, taken) {
                     self.add(&values[..taken.min(CHUNK)], &found);
                 }
             });
