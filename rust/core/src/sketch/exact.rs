@@ -8,7 +8,7 @@
 //! Blocks of values of similar size are first added up among themselves, in floats that hold their sums exactly: see
 //! [`block`].
 
-mod block;
+pub(super) mod block;
 mod long;
 
 pub use block::Addends;

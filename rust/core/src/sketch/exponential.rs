@@ -16,8 +16,10 @@
 
 mod boundaries;
 mod buckets;
+mod index;
 
-pub use buckets::{BUCKETS, Bucketed, Buckets};
+pub use buckets::{BUCKETS, Buckets};
+pub use index::Bucketed;
 
 use super::Sketch;
 use super::real::Real;

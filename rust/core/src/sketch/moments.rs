@@ -5,6 +5,7 @@
 //! variances" (1979), so that a large mean does not swallow a small variance as the sum of squares would.
 
 use super::Sketch;
+use super::exact::block;
 use super::real::Real;
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,7 @@ impl Moments {
         } else {
             values.iter().map(|value| value.wide() / count as f64).sum()
         };
-        let (min, max) = extremes(values);
+        let (min, max) = block::within(values);
         let mean = mean.clamp(min, max);
         let squares = lanes(values, |value| (value - mean) * (value - mean));
         Moments { count, sum, mean, squares, min, max }
@@ -137,22 +138,6 @@ fn lanes<R: Real>(values: &[R], term: impl Fn(f64) -> f64) -> f64 {
         *sum += term(value.wide());
     }
     partial.iter().sum()
-}
-
-#[inline(always)]
-fn extremes<R: Real>(values: &[R]) -> (f64, f64) {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut low = [R::INFINITY; LANES];
-    let mut high = [R::NEG_INFINITY; LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            low[lane] = if chunk[lane] < low[lane] { chunk[lane] } else { low[lane] };
-            high[lane] = if chunk[lane] > high[lane] { chunk[lane] } else { high[lane] };
-        }
-    }
-    let least = low.iter().chain(rest).fold(f64::INFINITY, |least, value| least.min(value.wide()));
-    let most = high.iter().chain(rest).fold(f64::NEG_INFINITY, |most, value| most.max(value.wide()));
-    (least, most)
 }
 
 /// Writes what is infinite, and so beyond JSON, as null, and reads null as `$infinity`: the bounds of nothing, and

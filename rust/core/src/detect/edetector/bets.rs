@@ -15,6 +15,10 @@
 //! Setting that to g = 1 + λ(f - s) gives y = g/(1 - γ + γg), whose expectation per run is at most one exactly, not only
 //! to second order as with g^(1/τ), which long runs of a rare value break. For small stakes both are the same.
 
+mod shares;
+
+pub use shares::{on_less, on_more};
+
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
 use super::growth::{self, LANES, rounded_down};
 use super::slack::{self, Sample};
@@ -22,6 +26,7 @@ pub use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, dispatch};
+use shares::{Group, ShareBet, ShareBets, running};
 use std::sync::Arc;
 
 /// Stakes on location and scale, on skew and tails, on an end or a tilt, on a share that grows, on a share that shrinks.
@@ -90,26 +95,6 @@ pub struct Bets {
     shapes: Arc<[Shape]>,
     /// Weights of successive bets, and how many have them.
     weights: Arc<[(f64, usize)]>,
-}
-
-/// Bets on shares: the share, and the logarithms of the factors of a value in it and of one that is not; filled up
-/// with zeros to whole lanes.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct ShareBets {
-    group: Vec<u8>,
-    inside: Vec<f32>,
-    outside: Vec<f32>,
-}
-
-/// The cells of a share: at most two ranges of neighbours, each from a cell up to another.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Group([[u8; 2]; 2]);
-
-/// One of them.
-struct ShareBet {
-    group: usize,
-    inside: f64,
-    outside: f64,
 }
 
 /// Bets while they are being collected.
@@ -333,60 +318,6 @@ fn is_plain(aspect: Aspect) -> bool {
     matches!(aspect, Aspect::Location | Aspect::Scale)
 }
 
-/// How many values lie in the cells before each, and behind the last one.
-fn running(counts: &[f64]) -> [f64; CELLS_MAX + 1] {
-    let mut below = [0.0; CELLS_MAX + 1];
-    let mut sum = 0.0;
-    for (below, count) in below.iter_mut().skip(1).zip(counts.iter().chain(std::iter::repeat(&0.0))) {
-        sum += count;
-        *below = sum;
-    }
-    below
-}
-
-// === impl Group ===
-
-impl Group {
-    /// Of ascending cells with at most one gap.
-    fn of(cells: &[usize]) -> Group {
-        let mut ranges = cells.chunk_by(|one, next| one + 1 == *next);
-        let mut range = || {
-            let range =
-                ranges.next().and_then(|range| Some([*range.first()? as u8, *range.last()? as u8 + 1]));
-            range.unwrap_or_default()
-        };
-        let group = Group([range(), range()]);
-        debug_assert!(ranges.next().is_none(), "a share of more than two ranges");
-        group
-    }
-
-    #[inline(always)]
-    fn held(&self, below: &[f64; CELLS_MAX + 1]) -> f64 {
-        let within = |[from, to]: [u8; 2]| {
-            below[usize::from(to).min(CELLS_MAX)] - below[usize::from(from).min(CELLS_MAX)]
-        };
-        let [first, second] = self.0;
-        within(first) + within(second)
-    }
-}
-
-// === impl ShareBets ===
-
-impl ShareBets {
-    fn push(&mut self, bet: &ShareBet) {
-        self.group.push(bet.group as u8);
-        self.inside.push(rounded_down(bet.inside));
-        self.outside.push(rounded_down(bet.outside));
-    }
-
-    fn fill_up(&mut self) {
-        let whole = self.group.len().next_multiple_of(LANES);
-        self.group.resize(whole, 0);
-        self.inside.resize(whole, 0.0);
-        self.outside.resize(whole, 0.0);
-    }
-}
-
 /// Rows of logarithms, one per bet, by block of bets and then by cell; the last block filled up with zeros.
 fn by_block(rows: &[impl AsRef<[f64]>], cells: usize) -> Vec<f32> {
     let mut factors = vec![0.0; rows.len().next_multiple_of(LANES) * cells];
@@ -396,20 +327,6 @@ fn by_block(rows: &[impl AsRef<[f64]>], cells: usize) -> Vec<f32> {
         logs.for_each(|(cell, &log)| factors[first + cell * LANES] = rounded_down(log));
     }
     factors
-}
-
-/// Factors of a row inside and outside a share that is at most `most`, of a bet that it is more: with a share of the
-/// largest stake, which is 1/most.
-pub fn on_more(stake: f64, most: f64) -> (f64, f64) {
-    (1.0 + stake * (1.0 - most) / most, 1.0 - stake)
-}
-
-/// The same for a share that is at least `least` and a bet that it is less: f = -1 inside, s = -least, and the largest
-/// stake is 1/(1 - least).
-pub fn on_less(stake: f64, least: f64) -> (f64, f64) {
-    let certain = least >= 1.0 - f64::EPSILON;
-    let rest = if certain { f64::EPSILON } else { 1.0 - least };
-    (1.0 - stake, 1.0 + stake * least / rest)
 }
 
 /// A reference, and how far it can be trusted.

@@ -116,8 +116,9 @@ pub fn extremes<R: Real>(values: &[R]) -> (f64, f64) {
     dispatch!(Level::new(), _simd => within(values))
 }
 
+/// The same where vectors are in use already.
 #[inline(always)]
-fn within<R: Real>(values: &[R]) -> (f64, f64) {
+pub fn within<R: Real>(values: &[R]) -> (f64, f64) {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut low = [R::INFINITY; LANES];
     let mut high = [R::NEG_INFINITY; LANES];
