@@ -109,6 +109,10 @@ fn breaches(profile: &Profile, roster: &mut Roster, direction: Direction) -> BTr
         return found;
     }
     for feature in roster.of_direction(direction).filter(|feature| feature.was_seen()) {
+        if feature.is_compared() {
+            missing -= 1;
+            continue;
+        }
         match profile.get(direction, feature.name()) {
             None if feature.is_derived() => {}
             None => {
