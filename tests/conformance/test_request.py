@@ -184,7 +184,11 @@ async def test_one_clients_invalid_metadata_harms_no_other_client(relay: int, ba
         own = await bystander.begin(request_headers("/other/Call"))
         for _ in range(3):
             async with connected(relay) as stranger:
-                await stranger.unary(b"odd", [("x-odd", "a\x7fb")])
+                # At once: a connection that is ended for it takes no data any more.
+                call = await stranger.begin(
+                    request_headers("/test.Any/Call", [("x-odd", "a\x7fb")]), end=True
+                )
+                await call.until_over()
         await own.send_data(framed(b"mine"), end=True)
         await own.until_over()
         assert not bystander.goaway
