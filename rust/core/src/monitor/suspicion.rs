@@ -120,9 +120,14 @@ impl Suspicion {
 
     /// Goes on with what was stored; false when that belongs to another reference.
     pub fn resume(&mut self, stored: Stored) -> bool {
+        let lanes = self.plan.bets().cells().next_multiple_of(LANES);
+        let [seen, rest @ ..] = [&stored.seen, &stored.kept, &stored.weighed].map(|it| it.cells.len());
         let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
             return false;
         };
+        if rest != [seen; 2] || !(seen == 0 || seen == lanes) {
+            return false;
+        }
         self.detector = detector;
         (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
         (self.seen, self.kept, self.weighed) = (stored.seen, stored.kept, stored.weighed);
@@ -301,5 +306,29 @@ impl AlarmConfig {
     /// The length of a pane in the same unit.
     pub fn stake(&self, rows: u64, seconds: f64) -> f64 {
         if self.arl_ns.is_some() { seconds.max(1e-9) } else { rows as f64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ProfileBuilder;
+    use crate::tensor::Direction;
+
+    #[test]
+    fn counts_of_another_reference_are_not_gone_on_with() {
+        let mut builder = ProfileBuilder::new("m", 8);
+        let values: Vec<f64> = (0..500).map(f64::from).collect();
+        builder.add_column_f64("x", Direction::Input, &values).unwrap();
+        let profile = builder.finish().unwrap();
+        let mut fresh = Suspicion::new(&profile.references()[0], &AlarmConfig::default(), 1);
+        assert!(fresh.resume(fresh.stored()));
+        let counted = |cells| Counted { cells: vec![1; cells], ..Counted::default() };
+        for (seen, kept) in [(16, 16), (16, 0), (7, 7), (1_000, 1_000)] {
+            let (seen, kept) = (counted(seen), counted(kept));
+            let fits = seen.cells.len() == 16 && kept.cells.len() == 16;
+            let stored = Stored { weighed: kept.clone(), seen, kept, ..fresh.stored() };
+            assert_eq!(fresh.resume(stored), fits);
+        }
     }
 }
