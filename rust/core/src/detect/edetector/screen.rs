@@ -1,7 +1,7 @@
 //! Is it worth doing the sums now? A glance at a few rows, many times cheaper than all the bets on them.
 //!
-//! Bets may be settled whenever one likes, as long as what decides about it is the rows seen so far: whatever the
-//! stopping time, a bet's factor up to it is at most one in expectation. So rows are settled early when they look
+//! Rows may be weighed whenever one likes, as long as what decides about it is the rows seen so far: whatever the
+//! stopping time, a bet's factor up to it is at most one in expectation. So rows are weighed when they look
 //! unusual, which is when an alarm may be near and when fresh stakes are worth having, and else only now and then. The
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
@@ -10,8 +10,7 @@ use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
 
-/// Log likelihood ratios, in nats, from which rows are unusual: of the few polynomials, and of the many cells. Of looks at
-/// rows that have not changed, about one in twenty.
+/// Log likelihood ratios, in nats, from which rows are unusual: of the few polynomials, and of the many cells.
 const UNUSUAL_SHAPE: f32 = 4.0;
 const UNUSUAL_CELL: f32 = 6.0;
 

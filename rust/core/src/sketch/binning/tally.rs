@@ -1,8 +1,8 @@
 //! Counting values into bins, a chunk of them at once.
 //!
-//! Where bounds do not fit into registers (of long floats, or without vectors of sixteen short ones), values are compared with all of them: that takes no
-//! branch, no table and no load that waits for another, whatever the distribution; with vectors it is faster than a
-//! binary search in memory. A count and the sum of places share one number while a block is
+//! Where bounds do not fit into registers (of long floats, or without vectors of sixteen short ones), values are compared
+//! with all of them: that takes no branch, no table and no load that waits for another, whatever the distribution; with
+//! vectors it is faster than a binary search in memory. A count and the sum of places share one number while a block is
 //! counted, so that a value costs one addition to memory; two tables take turns, because successive values often fall
 //! into the same bin and an addition must wait for the one before it.
 
