@@ -19,7 +19,8 @@ mod buckets;
 mod index;
 
 pub use buckets::{BUCKETS, Buckets};
-pub use index::Bucketed;
+pub(super) use buckets::ZERO;
+pub use index::{Bucketed, Places};
 
 use super::Sketch;
 use super::real::Real;
