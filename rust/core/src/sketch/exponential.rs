@@ -18,8 +18,8 @@ mod boundaries;
 mod buckets;
 mod index;
 
-pub use buckets::{BUCKETS, Buckets};
 pub(super) use buckets::ZERO;
+pub use buckets::{BUCKETS, Buckets};
 pub use index::{Bucketed, Places};
 
 use super::Sketch;

@@ -37,7 +37,10 @@ mod tests {
     #[test]
     fn nothing_reaches_nowhere() {
         let nothing = Extent::<f32>::of(&[]);
-        assert_eq!((nothing.min, nothing.max, nothing.least), (f32::INFINITY, f32::NEG_INFINITY, f32::INFINITY));
+        assert_eq!(
+            (nothing.min, nothing.max, nothing.least),
+            (f32::INFINITY, f32::NEG_INFINITY, f32::INFINITY)
+        );
     }
 
     fn agrees<R: Real>(values: &[R]) -> Result<(), TestCaseError> {

@@ -115,7 +115,9 @@ mod vectors {
                     }
                 }
                 let mut found = [0; TOGETHER * LANES];
-                for ((node, values), found) in nodes.into_iter().zip(vectors).zip(found.chunks_exact_mut(LANES)) {
+                for ((node, values), found) in
+                    nodes.into_iter().zip(vectors).zip(found.chunks_exact_mut(LANES))
+                {
                     // The leaves are numbered from 64 on.
                     let reached = _mm512_sub_epi32(node, _mm512_set1_epi32(BINS_MAX as i32));
                     let is_inside = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, first);
@@ -156,8 +158,11 @@ mod vectors {
                 let bits = _mm512_castps_si512(values);
                 let magnitude = _mm512_and_si512(bits, splat(i32::MAX));
                 let before = _mm512_sub_epi32(magnitude, splat(1));
-                let entry =
-                    _mm512_permutex2var_epi32(lower, _mm512_srli_epi32::<{ BITS - SLOT_BITS }>(before), upper);
+                let entry = _mm512_permutex2var_epi32(
+                    lower,
+                    _mm512_srli_epi32::<{ BITS - SLOT_BITS }>(before),
+                    upper,
+                );
                 let mantissa = _mm512_and_si512(before, splat((1 << BITS) - 1));
                 let bucket = _mm512_srli_epi32::<BITS>(_mm512_add_epi32(entry, mantissa));
                 let octave = _mm512_sub_epi32(_mm512_srli_epi32::<BITS>(before), splat(f32::MAX_EXP - 1));

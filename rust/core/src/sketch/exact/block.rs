@@ -70,11 +70,7 @@ pub fn terms<R: Real>(values: &[R], exponent: i32) -> Terms {
 
 /// The same of those that are not too small, and how many are, which are put in `small`.
 #[cold]
-pub fn terms_without_small<R: Real>(
-    values: &[R],
-    exponent: i32,
-    small: &mut [R; BLOCK],
-) -> (Terms, usize) {
+pub fn terms_without_small<R: Real>(values: &[R], exponent: i32, small: &mut [R; BLOCK]) -> (Terms, usize) {
     let (zero, least) = (R::nearest(0.0), least(exponent));
     let (mut large, mut found) = ([zero; BLOCK], 0);
     for (large, &value) in large.iter_mut().zip(values) {
