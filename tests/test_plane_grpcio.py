@@ -19,6 +19,7 @@ from grpc import aio
 from pilotfish.call import KeptCall
 from pilotfish.errors import AddressInUse, ConfigurationError
 from pilotfish.plane.grpcio import interceptors
+from pilotfish.plane.grpcio.status import CANCELLED, DEADLINE_EXCEEDED, INTERNAL, in_time
 from pilotfish.plane.grpcio.transport import core
 from pilotfish.plane.methods import known_unary
 from pilotfish.testing import plane as testing
@@ -215,6 +216,23 @@ async def test_the_deadline_reaches_the_upstream_and_ends_the_call(transport: st
     (remaining,) = server.remaining
     assert remaining is not None
     assert remaining <= 0.21
+
+
+@pytest.mark.parametrize("expired", [True, False])
+@pytest.mark.parametrize(
+    ("code", "message", "reset"),
+    [
+        (CANCELLED, "Stream removed (RST_STREAM (Received RST_STREAM with error code 8))", True),
+        (CANCELLED, "Received RST_STREAM with error code 8", True),
+        (CANCELLED, "the model changed its mind", False),
+        (INTERNAL, "Received RST_STREAM with error code 2", False),
+    ],
+)
+def test_a_cancelling_reset_is_the_deadlines_once_that_has_passed(
+    code: int, message: str, reset: bool, expired: bool
+) -> None:
+    found = in_time(code, message, expired)
+    assert found == ((DEADLINE_EXCEEDED, "Deadline Exceeded") if reset and expired else (code, message))
 
 
 @pytest.mark.parametrize("path", ["/s.S/Unary", MODEL_INFER])
