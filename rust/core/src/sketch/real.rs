@@ -6,7 +6,8 @@ use super::binning::BINS_MAX;
 use super::exact::Addends;
 use super::exponential::Bucketed;
 use super::extent::Extent;
-use super::{BLOCK, lanes, permute};
+use super::permute::{self, PART};
+use super::{BLOCK, lanes};
 use fearless_simd::{Simd, f32x16, f64x8, prelude::*, u32x16, u64x8};
 use std::fmt::Debug;
 
@@ -28,6 +29,8 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
     const NEG_INFINITY: Self;
     /// The largest finite one.
     const MOST: Self;
+    /// How many fit into a vector.
+    const LANES: usize;
 
     fn wide(self) -> f64;
 
@@ -40,11 +43,15 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
 
     fn extent<S: Simd>(simd: S, values: &[Self]) -> Extent<Self>;
 
+    /// Turns a square of a table: the first [`Real::LANES`] values of as many rows, `width` apart, become parts of columns,
+    /// from `at` on.
+    fn turn<S: Simd>(simd: S, rows: &[Self], width: usize, columns: &mut [[Self; BLOCK]], at: usize);
+
     /// The one of two that has this width.
     fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, Self>;
 
-    /// How many lower ends each of at most [`BLOCK`] values has reached, and one more if it lies above the highest bound.
-    fn reached<S: Simd>(simd: S, values: &[Self], bounds: Bounds<'_, Self>, found: &mut [u8; BLOCK]);
+    /// How many lower ends each of at most [`PART`] values has reached, and one more if it lies above the highest bound.
+    fn reached<S: Simd>(simd: S, values: &[Self], bounds: Bounds<'_, Self>, found: &mut [u8; PART]);
 }
 
 macro_rules! real {
@@ -53,6 +60,7 @@ macro_rules! real {
             const INFINITY: $real = $real::INFINITY;
             const NEG_INFINITY: $real = $real::NEG_INFINITY;
             const MOST: $real = $real::MAX;
+            const LANES: usize = 64 / size_of::<$real>();
 
             #[inline(always)]
             fn wide(self) -> f64 {
@@ -96,6 +104,36 @@ macro_rules! real {
             }
 
             #[inline(always)]
+            fn turn<S: Simd>(
+                simd: S,
+                rows: &[$real],
+                width: usize,
+                columns: &mut [[$real; BLOCK]],
+                at: usize,
+            ) {
+                const LANES: usize = <$real as Real>::LANES;
+                let mut square = [$vector::splat(simd, 0.0); LANES];
+                for (vector, row) in square.iter_mut().zip(rows.chunks(width)) {
+                    if let Some(row) = row.first_chunk() {
+                        *vector = $vector::load_array_ref(simd, row);
+                    }
+                }
+                // Every round interleaves the first half of the vectors with the second.
+                for _ in 0..LANES.ilog2() {
+                    let before = square;
+                    for pair in 0..LANES / 2 {
+                        square[2 * pair] = before[pair].zip_low(before[pair + LANES / 2]);
+                        square[2 * pair + 1] = before[pair].zip_high(before[pair + LANES / 2]);
+                    }
+                }
+                for (vector, column) in square.into_iter().zip(columns) {
+                    if let Some(part) = column.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                        vector.store_array(part);
+                    }
+                }
+            }
+
+            #[inline(always)]
             fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, $real> {
                 $pick(narrow, wide)
             }
@@ -105,16 +143,16 @@ macro_rules! real {
                 simd: S,
                 values: &[$real],
                 bounds: Bounds<'_, $real>,
-                found: &mut [u8; BLOCK],
+                found: &mut [u8; PART],
             ) {
                 if $search(simd, values, bounds, found) {
                     return;
                 }
-                const LANES: usize = 64 / size_of::<$real>();
+                const LANES: usize = <$real as Real>::LANES;
                 let (one, none) = ($counter::splat(simd, 1), $counter::splat(simd, 0));
                 let high = $vector::splat(simd, bounds.high);
                 // Two vectors at once, so that they need not wait for each other.
-                lanes::each::<_, _, { 2 * LANES }>(
+                lanes::each::<_, _, { 2 * LANES }, PART>(
                     values,
                     found,
                     #[inline(always)]
@@ -155,13 +193,13 @@ fn wide_of<'a>(_: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, f64> {
 }
 
 #[inline(always)]
-fn in_tree<S: Simd>(simd: S, values: &[f32], bounds: Bounds<'_, f32>, found: &mut [u8; BLOCK]) -> bool {
+fn in_tree<S: Simd>(simd: S, values: &[f32], bounds: Bounds<'_, f32>, found: &mut [u8; PART]) -> bool {
     permute::reached(simd, values, bounds.tree, bounds.high, found)
 }
 
 /// Bounds of long floats do not fit into registers.
 #[inline(always)]
-fn not_searched<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: &mut [u8; BLOCK]) -> bool {
+fn not_searched<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: &mut [u8; PART]) -> bool {
     false
 }
 
