@@ -45,6 +45,26 @@ pub fn reached<S: Simd>(
     false
 }
 
+/// Replaces by `mark` how many bounds a value has reached, where that is some of the first `bins` but none equals the value.
+/// `false` where the processor has no such vectors.
+#[inline(always)]
+pub fn mark_others<S: Simd>(
+    simd: S,
+    values: &[f32],
+    ends: &[f32; BINS_MAX],
+    bins: usize,
+    mark: u8,
+    reached: &mut [u8; PART],
+) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = simd.level().as_avx512() {
+        vectors::mark_others(avx512, values, ends, bins, mark, reached);
+        return true;
+    }
+    let _ = (simd, values, ends, bins, mark, reached);
+    false
+}
+
 /// The cells of values in an exponential histogram, and whether all have one, at a scale for which `entries` are fine
 /// enough; `None` where the processor has no such vectors.
 #[inline(always)]
@@ -67,16 +87,17 @@ pub fn places<S: Simd>(
 mod vectors {
     use super::{BINS_MAX, ENTRIES, PART};
     use crate::sketch::exponential::{BUCKETS, ZERO};
-    use crate::sketch::lanes::each;
+    use crate::sketch::lanes::{chunks, each};
     use fearless_simd::{f32x16, prelude::*, u8x16, u16x16, u32x16};
     use std::arch::x86_64::{
-        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _mm_cvtsi32_si128, _mm512_add_epi32, _mm512_add_ps,
-        _mm512_and_si512, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask,
-        _mm512_cmplt_epu32_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_mask_add_epi32,
-        _mm512_mask_blend_epi32, _mm512_mask_max_epu32, _mm512_movepi32_mask, _mm512_permutex2var_epi32,
-        _mm512_permutex2var_ps, _mm512_permutexvar_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32,
-        _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_shldi_epi32, _mm512_slli_epi32,
-        _mm512_sra_epi32, _mm512_srli_epi32, _mm512_sub_epi32, _mm512_sub_ps,
+        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _mm_cvtsi32_si128, _mm512_add_epi32,
+        _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask,
+        _mm512_cmplt_epu32_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_cvtepu8_epi32,
+        _mm512_mask_add_epi32, _mm512_mask_blend_epi32, _mm512_mask_blend_ps, _mm512_mask_cmp_ps_mask,
+        _mm512_mask_max_epu32, _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_permutex2var_ps,
+        _mm512_permutexvar_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_setzero_si512, _mm512_shldi_epi32, _mm512_slli_epi32, _mm512_sra_epi32, _mm512_srli_epi32,
+        _mm512_sub_epi32, _mm512_sub_ps, _mm512_test_epi32_mask,
     };
 
     const LANES: usize = 16;
@@ -115,6 +136,38 @@ mod vectors {
                 let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
                 let reached = _mm512_mask_add_epi32(reached, is_above, reached, one);
                 u8x16::simd_from(avx512, _mm512_cvtepi32_epi8(reached)).to_array()
+            });
+        }
+    );
+
+    fearless_simd::kernel!(
+        #[inline]
+        pub fn mark_others(
+            avx512: Avx512,
+            values: &[f32],
+            ends: &[f32; BINS_MAX],
+            bins: usize,
+            mark: u8,
+            reached: &mut [u8; PART],
+        ) {
+            let part =
+                |part: usize| -> __m512 { f32x16::from_slice(avx512, &ends[part * LANES..][..LANES]).into() };
+            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
+            let (bins, mark) = (_mm512_set1_epi32(bins as i32), _mm512_set1_epi32(mark.into()));
+            let (one, half) = (_mm512_set1_epi32(1), _mm512_set1_epi32(BINS_MAX as i32 / 2));
+            chunks::<_, LANES>(values, |start, values, _| {
+                let Some(reached) = reached.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) else {
+                    return;
+                };
+                let values = f32x16::load_array_ref(avx512, values).into();
+                let found = _mm512_cvtepu8_epi32(u8x16::load_array_ref(avx512, reached).into());
+                let last = _mm512_sub_epi32(found, one);
+                let (lower, upper) = (_mm512_permutex2var_ps(a, last, b), _mm512_permutex2var_ps(c, last, d));
+                let bound = _mm512_mask_blend_ps(_mm512_test_epi32_mask(last, half), lower, upper);
+                let is_inside = _mm512_cmplt_epu32_mask(last, bins);
+                let is_other = _mm512_mask_cmp_ps_mask::<_CMP_NEQ_UQ>(is_inside, values, bound);
+                let found = _mm512_mask_blend_epi32(is_other, found, mark);
+                u8x16::simd_from(avx512, _mm512_cvtepi32_epi8(found)).store_array(reached);
             });
         }
     );

@@ -19,6 +19,8 @@ pub struct Bounds<'a, R> {
     pub bins: usize,
     /// The highest bound, which still belongs to the last bin.
     pub high: R,
+    /// Whether the bounds are the same numbers in either width.
+    pub is_short: bool,
     /// The lower ends of short floats as a [tree](permute::tree).
     pub tree: &'a [f32; BINS_MAX],
 }
@@ -52,10 +54,20 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
 
     /// How many lower ends each of at most [`PART`] values has reached, and one more if it lies above the highest bound.
     fn reached<S: Simd>(simd: S, values: &[Self], bounds: Bounds<'_, Self>, found: &mut [u8; PART]);
+
+    /// Replaces by `mark` how many lower ends a value has reached, if it lies in a bin and is none of them; `false` where
+    /// that is not done for many at once.
+    fn mark_others<S: Simd>(
+        simd: S,
+        values: &[Self],
+        bounds: Bounds<'_, Self>,
+        mark: u8,
+        reached: &mut [u8; PART],
+    ) -> bool;
 }
 
 macro_rules! real {
-    ($real:ident, $vector:ident, $counter:ident, $unsigned:ident, $pick:ident, $search:path) => {
+    ($real:ident, $vector:ident, $counter:ident, $unsigned:ident, $pick:ident, $search:path, $mark:path) => {
         impl Real for $real {
             const INFINITY: $real = $real::INFINITY;
             const NEG_INFINITY: $real = $real::NEG_INFINITY;
@@ -139,6 +151,17 @@ macro_rules! real {
             }
 
             #[inline(always)]
+            fn mark_others<S: Simd>(
+                simd: S,
+                values: &[$real],
+                bounds: Bounds<'_, $real>,
+                mark: u8,
+                reached: &mut [u8; PART],
+            ) -> bool {
+                $mark(simd, values, bounds, mark, reached)
+            }
+
+            #[inline(always)]
             fn reached<S: Simd>(
                 simd: S,
                 values: &[$real],
@@ -179,8 +202,8 @@ macro_rules! real {
     };
 }
 
-real!(f32, f32x16, u32x16, u32, narrow_of, in_tree);
-real!(f64, f64x8, u64x8, u64, wide_of, not_searched);
+real!(f32, f32x16, u32x16, u32, narrow_of, in_tree, mark_short);
+real!(f64, f64x8, u64x8, u64, wide_of, not_searched, not_marked);
 
 #[inline(always)]
 fn narrow_of<'a>(narrow: Bounds<'a, f32>, _: Bounds<'a, f64>) -> Bounds<'a, f32> {
@@ -200,6 +223,22 @@ fn in_tree<S: Simd>(simd: S, values: &[f32], bounds: Bounds<'_, f32>, found: &mu
 /// Bounds of long floats do not fit into registers.
 #[inline(always)]
 fn not_searched<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: &mut [u8; PART]) -> bool {
+    false
+}
+
+#[inline(always)]
+fn mark_short<S: Simd>(
+    simd: S,
+    values: &[f32],
+    bounds: Bounds<'_, f32>,
+    mark: u8,
+    reached: &mut [u8; PART],
+) -> bool {
+    bounds.is_short && permute::mark_others(simd, values, bounds.lower, bounds.bins, mark, reached)
+}
+
+#[inline(always)]
+fn not_marked<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: u8, _: &mut [u8; PART]) -> bool {
     false
 }
 

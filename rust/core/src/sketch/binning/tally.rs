@@ -17,6 +17,9 @@ const PLACES: u32 = 52;
 /// How many lower ends a value may have reached: none to all of them, and one more above the last bin.
 const REACHED: usize = BINS_MAX + 2;
 
+/// Of values that none of the discrete ones equals, instead.
+const OTHER: usize = REACHED;
+
 /// Fewest values for which tables are worth their own cost.
 const TABLES_MIN: usize = 32;
 
@@ -31,7 +34,7 @@ pub struct Tally<'a> {
 }
 
 /// Counts with sums of places above them, in two tables.
-struct Shared([[u64; REACHED]; 2]);
+struct Shared([[u64; REACHED + 1]; 2]);
 
 // === impl Binning ===
 
@@ -61,14 +64,19 @@ impl Binning {
         }
     }
 
+    fn bounds<R: Real>(&self) -> Bounds<'_, R> {
+        let (tree, bins, is_short) = (&self.tree, self.bins.min(BINS_MAX), self.is_short);
+        R::pick(
+            Bounds { lower: &self.short_lower, high: self.short_high, bins, is_short, tree },
+            Bounds { lower: &self.lower, high: self.high, bins, is_short, tree },
+        )
+    }
+
     /// How many lower ends each value of a part has reached, and one more above the last bin.
     #[inline(always)]
     fn reached<S: Simd, R: Real>(&self, simd: S, part: &[R]) -> [u8; PART] {
-        let (tree, bins) = (&self.tree, self.bins.min(BINS_MAX));
-        let narrow = Bounds { lower: &self.short_lower, high: self.short_high, bins, tree };
-        let wide = Bounds { lower: &self.lower, high: self.high, bins, tree };
         let mut reached = [0; PART];
-        R::reached(simd, part, R::pick(narrow, wide), &mut reached);
+        R::reached(simd, part, self.bounds(), &mut reached);
         reached
     }
 
@@ -89,20 +97,32 @@ impl Binning {
         for ((counted, &value), &reached) in counted.iter_mut().zip(part).zip(&reached) {
             *counted = (1 << PLACES) | place(value, reached);
         }
-        let mut shared = Shared([[0; REACHED]; 2]);
+        let mut shared = Shared([[0; REACHED + 1]; 2]);
         shared.add(&reached[..part.len().min(PART)], &counted);
         shared.add_to(into);
     }
 
     #[inline(always)]
     fn count_points<S: Simd, R: Real>(&self, simd: S, part: &[R], into: &mut Tally<'_>) {
-        let reached = self.reached(simd, part);
-        for (value, reached) in part.iter().zip(reached) {
-            let reached = usize::from(reached);
-            let is_point = self.lower.get(reached.wrapping_sub(1)).is_some_and(|&it| it == value.wide());
-            let is_outside = reached == 0 || reached > self.bins;
-            into.add(if is_point | is_outside { UNDER + reached } else { UNSEEN }, 1, 0);
+        let mut reached = self.reached(simd, part);
+        if !R::mark_others(simd, part, self.bounds(), OTHER as u8, &mut reached) {
+            for (value, reached) in part.iter().zip(&mut reached) {
+                let last = usize::from(*reached).wrapping_sub(1);
+                let is_other = last < self.bins && self.lower.get(last) != Some(&value.wide());
+                *reached = if is_other { OTHER as u8 } else { *reached };
+            }
         }
+        if part.len() < TABLES_MIN {
+            for reached in reached.into_iter().take(part.len()).map(usize::from) {
+                into.add(if reached == OTHER { UNSEEN } else { UNDER + reached }, 1, 0);
+            }
+            return;
+        }
+        let mut shared = Shared([[0; REACHED + 1]; 2]);
+        shared.add(&reached[..part.len().min(PART)], &[1 << PLACES; PART]);
+        shared.add_to(into);
+        let [even, odd] = shared.0;
+        into.add(UNSEEN, (even[OTHER] + odd[OTHER]) >> PLACES, 0);
     }
 
     #[cold]
@@ -163,11 +183,11 @@ impl Shared {
     fn add_to(&self, into: &mut Tally<'_>) {
         let Shared([even, odd]) = self;
         let counts = into.counts.get_mut(UNDER..).unwrap_or_default();
-        for (count, (even, odd)) in counts.iter_mut().zip(even.iter().zip(odd)) {
+        for (count, (even, odd)) in counts.iter_mut().zip(even[..REACHED].iter().zip(odd)) {
             *count += (even + odd) >> PLACES;
         }
         let sums = into.sums.get_mut(UNDER..).unwrap_or_default();
-        for (sum, (even, odd)) in sums.iter_mut().zip(even.iter().zip(odd)) {
+        for (sum, (even, odd)) in sums.iter_mut().zip(even[..REACHED].iter().zip(odd)) {
             *sum = sum.wrapping_add((even + odd) & ((1 << PLACES) - 1));
         }
     }
