@@ -10,7 +10,13 @@ from typing import Any
 from pilotfish.settings.document import Where
 from pilotfish.settings.root import Settings
 
-LIVE = {"versions": True, "routes": True, "sampling": True, "drain": True, "monitor": {"values_per_second"}}
+LIVE: dict[str, bool | set[str]] = {
+    "versions": True,
+    "routes": True,
+    "sampling": True,
+    "drain": True,
+    "monitor": {"values_per_second"},
+}
 """Settings that a reload may change, with everything below them; but see :func:`changed`."""
 
 
