@@ -15,10 +15,10 @@ use pilotfish_observe::Observer;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::config::PlaneConfig;
 use crate::counters::Counters;
-use crate::inbox::Buffers;
 use crate::kept::KeptQueue;
 use crate::listener::{Bound, Listener};
 use crate::memory::Budget;
