@@ -28,6 +28,7 @@ __all__ = [
     "Detector",
     "Engine",
     "Histogram",
+    "JointBuilder",
     "JointDetector",
     "LossDetector",
     "NativePlane",
@@ -49,7 +50,6 @@ __all__ = [
     "noise",
     "performance_of_classes",
     "profile_scores",
-    "profile_with_joint",
     "profile_with_scores",
     "score_edges",
 ]
@@ -708,7 +708,13 @@ class JointDetector:
         """The fields of ``JointDistances``."""
     def evidence_bits(self) -> list[float]: ...
 
-def profile_with_joint(
-    profile: bytes, tensor: str, columns: Sequence[str], rows: npt.NDArray[np.float64], embedding: bool
-) -> bytes:
-    """The profile file with a map of the columns of an input. Raises ProfileError, ValueError."""
+@final
+class JointBuilder:
+    """Learns what is needed to watch the columns of an input together; rows come some at a time."""
+
+    def __new__(cls, tensor: str, columns: Sequence[str], embedding: bool) -> JointBuilder: ...
+    def add(self, rows: npt.NDArray[np.float64]) -> None:
+        """Take in rows. Raises ValueError for other columns."""
+
+    def added_to(self, profile: bytes) -> bytes:
+        """The profile file with the map and the references of its numbers. Raises ProfileError."""

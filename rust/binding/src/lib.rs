@@ -37,7 +37,7 @@ mod _core {
         histogram::Histogram,
         labels::{AttributionDetector, LossDetector, divergence},
         message::decode,
-        multivariate::{CoMoments, JointDetector, profile_with_joint},
+        multivariate::{CoMoments, JointBuilder, JointDetector},
         performance::{ScoreTable, performance_of_classes, profile_scores, profile_with_scores, score_edges},
         plane::NativePlane,
         profile::{Profile, ProfileBuilder, describe_profile},

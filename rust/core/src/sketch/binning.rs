@@ -41,7 +41,7 @@ const WHOLE: f64 = (1u64 << 52) as f64;
 const PLACE_BITS: u64 = (1 << 37) - 1;
 
 /// What the bins of a feature stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Ranges of numbers between quantiles of the reference.

@@ -41,6 +41,21 @@ impl Buckets {
             && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
     }
 
+    /// The same counts where they lie in the middle of the room for them: the same bytes for the same values, whatever their
+    /// order and split.
+    #[must_use]
+    pub fn centred(&self) -> Buckets {
+        if self.count == 0 {
+            return Buckets::default();
+        }
+        let mut centred = self.clone();
+        for sign in 0..2 {
+            let base = self.used(sign).map_or(0, |(low, high)| centred_base(low, high));
+            centred.rebase(sign, base);
+        }
+        centred
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
@@ -131,7 +146,7 @@ impl Buckets {
                 self.used(sign).map_or((index, index), |(low, high)| (low.min(index), high.max(index)));
             let needed = (high - low) as usize + 1;
             if needed <= BUCKETS {
-                self.rebase(sign, low - ((BUCKETS - needed) / 2) as i32);
+                self.rebase(sign, centred_base(low, high));
                 self.cells[sign * BUCKETS + (index - self.base[sign]) as usize] += times;
                 return;
             }
@@ -167,6 +182,11 @@ impl Buckets {
         }
         self.shift += 1;
     }
+}
+
+/// Of at most [`BUCKETS`] indices, so that there is as much room below as above.
+fn centred_base(low: i32, high: i32) -> i32 {
+    low - (BUCKETS as i32 - 1 - (high - low)) / 2
 }
 
 impl Sketch for Buckets {
@@ -332,6 +352,8 @@ mod tests {
             right.merge(&first);
             prop_assert_eq!(seen(&left), whole.clone());
             prop_assert_eq!(seen(&right), whole);
+            prop_assert_eq!(left.centred(), buckets(&values).centred());
+            prop_assert_eq!(right.centred(), buckets(&values).centred());
         }
     }
 }
