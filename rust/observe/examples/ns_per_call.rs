@@ -51,7 +51,7 @@ fn measure(features: usize) -> f64 {
                 response: Some(Arc::clone(&answer)),
             };
             let (method, bytes, now) = (Arc::clone(&method), messages.bytes(), call as u64);
-            observer.offer(Job { method, version: 0, answered: true, now, bytes, messages });
+            observer.offer(Job { method, version: 0, answered: true, counted: true, now, bytes, messages });
             if call % QUEUED == QUEUED - 1 {
                 observer.flush(Duration::from_secs(30));
             }
