@@ -45,7 +45,6 @@ __all__ = [
     "distance",
     "divergence",
     "forwarded_client_certificate",
-    "measure",
     "merge_states",
     "noise",
     "performance_of_classes",
@@ -348,7 +347,7 @@ class Profile:
     def distinct(self, direction: Literal["input", "output"], name: str) -> bytes | None:
         """The sketch of its different values (DataSketches, ``hll_sketch``); None when there is none."""
     def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
-        """The distances of every feature of either, as :func:`measure` has them.
+        """The distances of every feature of either, as :meth:`Histogram.distances` has them.
 
         ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are
         none.
@@ -396,9 +395,11 @@ class Histogram:
     def quantile(self, share: float) -> float | None:
         """The value below which a share of the finite values lies; None for texts."""
     def distances(self, current: Histogram, chance: float = 0.001) -> dict[str, dict[str, float | None]]:
-        """All distances of ``current`` from this, as :func:`measure` has them.
+        """All distances of ``current`` from this, by name.
 
-        Raises ValueError when the bins differ, or one of them is empty.
+        Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score
+        on average and exceed with the probability ``chance``, and the bounds of the distance of the values
+        themselves; None where there is none. Raises ValueError when the bins differ, or one is empty.
         """
 
 @final
@@ -526,20 +527,6 @@ def bracket(
     ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
     ``edges`` are 2 to 257 ends of bins, or with ``discrete`` up to 64 values of one bin each; values that are
     not finite are left out. Raises ValueError.
-    """
-
-def measure(
-    edges: npt.NDArray[np.float64],
-    reference: npt.NDArray[np.float64],
-    current: npt.NDArray[np.float64],
-    discrete: bool = False,
-    chance: float = 0.001,
-) -> dict[str, dict[str, float | None]]:
-    """All distances of two samples on the same bins, by name.
-
-    Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score on
-    average and exceed with the probability ``chance``, and the bounds of the distance of the values
-    themselves; None where there is none. Raises ValueError.
     """
 
 @type_check_only

@@ -31,7 +31,7 @@ mod _core {
         certificates::{Certificates, forwarded_client_certificate},
         decision::Decision,
         detector::Detector,
-        distance::{bracket, distance, measure, noise},
+        distance::{bracket, distance, noise},
         engine::Engine,
         error::{CertificateError, ConfigurationError, ProfileError, StateError},
         histogram::Histogram,
