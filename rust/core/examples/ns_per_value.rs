@@ -1,7 +1,7 @@
 //! What watching costs: nanoseconds per feature value, everything included (bins, in-bin sums, exponential histogram,
 //! moments, missing values, panes with their e-detectors), for FP32 tables of several widths and batch sizes.
 //!
-//! `cargo run --release -p pilotfish-core --example ns_per_value [FEATURES BATCH [VALUES]]`
+//! `cargo run --release -p pilotfish-core --example ns_per_value [FEATURES BATCH [VALUES [ROWS]]]`
 //!
 //! Processor time, not time: others on the machine then cost only what they push out of the caches.
 #![allow(clippy::print_stdout, reason = "its output is what a benchmark is for")]
@@ -14,7 +14,8 @@ use pilotfish_core::monitor::{Monitor, MonitorConfig};
 use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
 use std::sync::Arc;
 
-/// Rows prepared beforehand, and taken in turn: too many for the processor to learn its branches by heart.
+/// Rows prepared beforehand, and taken in turn: too many for the processor to learn its branches by heart. (Of few, such
+/// as 8, every feature is discrete.)
 const ROWS: usize = 2_048;
 
 /// Values measured per case.
@@ -29,21 +30,22 @@ const CASES: [(usize, usize); 8] =
 
 fn main() {
     let asked: Vec<usize> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
-    let (cases, values, repeats) = match asked[..] {
-        [features, batch] => (vec![(features, batch)], VALUES, REPEATS),
-        [features, batch, values] => (vec![(features, batch)], values, 1),
-        _ => (CASES.to_vec(), VALUES, REPEATS),
+    let (cases, values, rows, repeats) = match asked[..] {
+        [features, batch] => (vec![(features, batch)], VALUES, ROWS, REPEATS),
+        [features, batch, values] => (vec![(features, batch)], values, ROWS, 1),
+        [features, batch, values, rows] => (vec![(features, batch)], values, rows, 1),
+        _ => (CASES.to_vec(), VALUES, ROWS, REPEATS),
     };
     println!("{:>8} {:>6} {:>9}", "features", "batch", "ns/value");
     for (features, batch) in cases {
-        println!("{features:>8} {batch:>6} {:>9.2}", measure(features, batch, values, repeats));
+        println!("{features:>8} {batch:>6} {:>9.2}", measure(features, batch, values, rows, repeats));
     }
 }
 
 /// Learns a profile first, then measures in the steady state.
-fn measure(features: usize, batch: usize, values: usize, repeats: usize) -> f64 {
+fn measure(features: usize, batch: usize, values: usize, rows: usize, repeats: usize) -> f64 {
     let mut random = Random(1);
-    let messages: Vec<Vec<u8>> = (0..ROWS / batch).map(|_| random.table(features * batch)).collect();
+    let messages: Vec<Vec<u8>> = (0..rows / batch).map(|_| random.table(features * batch)).collect();
     let tensors: Vec<Tensor<'_>> = messages
         .iter()
         .map(|bytes| {
