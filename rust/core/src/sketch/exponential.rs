@@ -20,7 +20,7 @@ mod index;
 
 pub(super) use buckets::ZERO;
 pub use buckets::{BUCKETS, Buckets};
-pub use index::{Bucketed, Places};
+pub use index::{Bucketed, Scale};
 
 use super::Sketch;
 use super::real::Real;

@@ -4,7 +4,7 @@
 //! The bounds of 64 bins fit into four registers, and so do the ends of the buckets of a doubling into two.
 
 use super::binning::BINS_MAX;
-use super::exponential::Places;
+use super::exponential::Scale;
 use fearless_simd::Simd;
 
 /// Entries of a table of the ends of buckets.
@@ -68,16 +68,16 @@ pub fn mark_others<S: Simd>(
 /// The cells of values in an exponential histogram, and whether all have one, at a scale for which `entries` are fine
 /// enough; `None` where the processor has no such vectors.
 #[inline(always)]
-pub fn places<S: Simd>(
+pub fn cells<S: Simd>(
     simd: S,
     values: &[f32],
-    scale: Places,
+    scale: Scale,
     entries: &[u32; ENTRIES],
     found: &mut [u16; PART],
 ) -> Option<bool> {
     #[cfg(target_arch = "x86_64")]
     if let (Some(avx512), Some(shift)) = (simd.level().as_avx512(), scale.beyond_coarse()) {
-        return Some(vectors::places(avx512, values, shift, scale.base, entries, found));
+        return Some(vectors::cells(avx512, values, shift, scale.base, entries, found));
     }
     let _ = (simd, values, scale, entries, found);
     None
@@ -174,7 +174,7 @@ mod vectors {
 
     fearless_simd::kernel!(
         #[inline]
-        pub fn places(
+        pub fn cells(
             avx512: Avx512,
             values: &[f32],
             shift: u32,
@@ -214,9 +214,9 @@ mod vectors {
                 let is_zero = _mm512_cmpeq_epi32_mask(magnitude, _mm512_setzero_si512());
                 has_tiny |= _mm512_cmplt_epu32_mask(before, splat(f32::MIN_POSITIVE.to_bits() as i32));
                 farthest = _mm512_mask_max_epu32(farthest, !is_zero, farthest, bucket);
-                let place = _mm512_mask_add_epi32(bucket, is_negative, bucket, splat(BUCKETS as i32));
-                let place = _mm512_mask_blend_epi32(is_zero, place, splat(ZERO as i32));
-                u16x16::simd_from(avx512, _mm512_cvtepi32_epi16(place)).to_array()
+                let cell = _mm512_mask_add_epi32(bucket, is_negative, bucket, splat(BUCKETS as i32));
+                let cell = _mm512_mask_blend_epi32(is_zero, cell, splat(ZERO as i32));
+                u16x16::simd_from(avx512, _mm512_cvtepi32_epi16(cell)).to_array()
             });
             has_tiny == 0 && _mm512_reduce_max_epu32(farthest) < BUCKETS as u32
         }

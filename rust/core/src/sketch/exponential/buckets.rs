@@ -1,6 +1,6 @@
 //! The counters of an exponential histogram.
 
-use super::index::{Places, SCALE_MAX, index_of};
+use super::index::{SCALE_MAX, Scale, index_of};
 use super::{BucketRange, ExponentialSnapshot};
 use crate::sketch::Sketch;
 use crate::sketch::permute::PART;
@@ -103,14 +103,14 @@ impl Buckets {
     /// Counts at most [`PART`] values together, unless there is one among them that has no bucket yet, or none that its
     /// bits tell; whether it did.
     fn add_part<R: Real>(&mut self, values: &[R]) -> bool {
-        let (scale, mut places) = (Places { shift: self.shift, base: self.base }, [0; PART]);
-        let are_found = dispatch!(Level::new(), simd => R::places(simd, values, scale, &mut places));
+        let (scale, mut found) = (Scale { shift: self.shift, base: self.base }, [0; PART]);
+        let are_found = dispatch!(Level::new(), simd => R::cells(simd, values, scale, &mut found));
         if !are_found {
             return false;
         }
         let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return false };
-        for &place in places.iter().take(values.len()) {
-            if let Some(cell) = cells.get_mut(usize::from(place)) {
+        for &found in found.iter().take(values.len()) {
+            if let Some(cell) = cells.get_mut(usize::from(found)) {
                 *cell += 1;
             }
         }

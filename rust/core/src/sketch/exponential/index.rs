@@ -28,21 +28,21 @@ const COARSE: u32 = 4;
 /// Values whose buckets are looked for together.
 const LANES: usize = 16;
 
-/// A place that is none.
+/// A cell that is none.
 const NOWHERE: u32 = u32::MAX;
 
-/// Which cells buckets have.
+/// The scale of a histogram, and where its cells begin.
 #[derive(Clone, Copy, Debug)]
-pub struct Places {
+pub struct Scale {
     /// How far the scale has fallen from [`SCALE_MAX`].
     pub shift: u32,
     /// Index of the first bucket, positive and negative.
     pub base: [i32; 2],
 }
 
-// === impl Places ===
+// === impl Scale ===
 
-impl Places {
+impl Scale {
     /// By how much the scale is coarser than one whose ends fit into registers; `None` where it is finer.
     pub fn beyond_coarse(&self) -> Option<u32> {
         self.shift.checked_sub(COARSE)
@@ -52,7 +52,7 @@ impl Places {
 /// Floats whose buckets are found from their bits.
 pub trait Bucketed: Sized {
     /// The cells of at most [`PART`] values; whether all have one. Subnormal floats and the smallest normal one have none.
-    fn places<S: Simd>(simd: S, values: &[Self], scale: Places, places: &mut [u16; PART]) -> bool;
+    fn cells<S: Simd>(simd: S, values: &[Self], scale: Scale, cells: &mut [u16; PART]) -> bool;
 }
 
 /// The lower end of a bucket of a scale that is coarser by `coarser`, among mantissas of so many bits; behind the last
@@ -100,11 +100,11 @@ const COARSE_ENTRIES: [u32; ENTRIES] = short(entries(COARSE, f32::MANTISSA_DIGIT
 macro_rules! bucketed {
     ($name:ident, $float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident) => {
         #[inline(always)]
-        fn $name(values: &[$float], scale: Places, places: &mut [u16; PART]) -> bool {
+        fn $name(values: &[$float], scale: Scale, cells: &mut [u16; PART]) -> bool {
             let mut farthest = [0; LANES];
             each(
                 values,
-                places,
+                cells,
                 #[inline(always)]
                 |values: &[$float; LANES]| {
                     let mut octaves = [0; LANES];
@@ -127,14 +127,14 @@ macro_rules! bucketed {
                             (scale.base[0], 0)
                         };
                         let bucket = index.wrapping_sub(base) as u32;
-                        let (place, far) = if values[lane] == 0.0 {
+                        let (cell, far) = if values[lane] == 0.0 {
                             (ZERO as u32, 0)
                         } else if values[lane].abs() <= $float::MIN_POSITIVE {
                             (NOWHERE, NOWHERE)
                         } else {
                             (bucket.wrapping_add(first as u32), bucket)
                         };
-                        found[lane] = place as u16;
+                        found[lane] = cell as u16;
                         farthest[lane] = if far > farthest[lane] { far } else { farthest[lane] };
                     }
                     found
@@ -145,21 +145,21 @@ macro_rules! bucketed {
     };
 }
 
-bucketed!(places_of_short, f32, u32, 23, 127, SHORT_ENTRIES);
-bucketed!(places_of_long, f64, u64, 52, 1023, LONG_ENTRIES);
+bucketed!(cells_of_short, f32, u32, 23, 127, SHORT_ENTRIES);
+bucketed!(cells_of_long, f64, u64, 52, 1023, LONG_ENTRIES);
 
 impl Bucketed for f32 {
     #[inline(always)]
-    fn places<S: Simd>(simd: S, values: &[f32], scale: Places, places: &mut [u16; PART]) -> bool {
-        permute::places(simd, values, scale, &COARSE_ENTRIES, places)
-            .unwrap_or_else(|| places_of_short(values, scale, places))
+    fn cells<S: Simd>(simd: S, values: &[f32], scale: Scale, cells: &mut [u16; PART]) -> bool {
+        permute::cells(simd, values, scale, &COARSE_ENTRIES, cells)
+            .unwrap_or_else(|| cells_of_short(values, scale, cells))
     }
 }
 
 impl Bucketed for f64 {
     #[inline(always)]
-    fn places<S: Simd>(_: S, values: &[f64], scale: Places, places: &mut [u16; PART]) -> bool {
-        places_of_long(values, scale, places)
+    fn cells<S: Simd>(_: S, values: &[f64], scale: Scale, cells: &mut [u16; PART]) -> bool {
+        cells_of_long(values, scale, cells)
     }
 }
 
