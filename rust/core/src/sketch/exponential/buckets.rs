@@ -2,8 +2,9 @@
 
 use super::index::{Places, SCALE_MAX, index_of};
 use super::{BucketRange, ExponentialSnapshot};
+use crate::sketch::Sketch;
+use crate::sketch::permute::PART;
 use crate::sketch::real::Real;
-use crate::sketch::{BLOCK, Sketch};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
@@ -99,10 +100,10 @@ impl Buckets {
         Some((self.base[sign] + first, self.base[sign] + last))
     }
 
-    /// Counts at most [`BLOCK`] values together, unless there is one among them that has no bucket yet, or none that its
+    /// Counts at most [`PART`] values together, unless there is one among them that has no bucket yet, or none that its
     /// bits tell; whether it did.
-    fn add_block<R: Real>(&mut self, values: &[R]) -> bool {
-        let (scale, mut places) = (Places { shift: self.shift, base: self.base }, [0; BLOCK]);
+    fn add_part<R: Real>(&mut self, values: &[R]) -> bool {
+        let (scale, mut places) = (Places { shift: self.shift, base: self.base }, [0; PART]);
         let are_found = dispatch!(Level::new(), simd => R::places(simd, values, scale, &mut places));
         if !are_found {
             return false;
@@ -194,9 +195,9 @@ impl Sketch for Buckets {
         if self.cells.is_empty() {
             self.cells = vec![0; ZERO + 1];
         }
-        for block in finite.chunks(BLOCK) {
-            if block.len() < TOGETHER_MIN || !self.add_block(block) {
-                block.iter().for_each(|&value| self.add(value));
+        for part in finite.chunks(PART) {
+            if part.len() < TOGETHER_MIN || !self.add_part(part) {
+                part.iter().for_each(|&value| self.add(value));
             }
         }
     }
