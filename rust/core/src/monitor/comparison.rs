@@ -133,7 +133,8 @@ impl Comparison {
         self.window.resume(panes, open);
         Arc::make_mut(&mut self.past).merge(&other.past);
         Arc::make_mut(&mut self.cascade).merge(&other.cascade);
-        self.chance = self.chance.or(other.chance);
+        let chances = self.chance.into_iter().chain(other.chance);
+        self.chance = chances.min_by(|one, next| one.probability().total_cmp(&next.probability()));
         for ((_, mine), (_, theirs)) in self.detectors.iter_mut().zip(&other.detectors) {
             mine.merge(theirs.stored());
         }

@@ -5,6 +5,7 @@ use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
 use crate::detect::edetector::{
     EDetector, Finding, METHOD, Plan, State, bits,
+    pool::Pool,
     screen::{LANES, WIDTH},
 };
 use crate::detect::{Alarm, AlarmState, Change, Mark};
@@ -30,6 +31,8 @@ const SEGMENT_ROWS: u64 = 500;
 pub struct Suspicion {
     plan: Arc<Plan>,
     detector: EDetector,
+    /// The detectors of several sidecars of which that one is the mean, until it has seen more.
+    pool: Option<Box<Pool>>,
     /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
     stake: f64,
@@ -63,13 +66,20 @@ pub struct Look<'a> {
 /// A suspicion at rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
-    detector: State,
+    evidence: Held,
     level: f64,
     stake: f64,
     paid: f64,
     seen: Counted,
     kept: Counted,
     weighed: Counted,
+}
+
+/// Whose evidence it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Held {
+    Own(State),
+    Pooled(Pool),
 }
 
 // === impl Suspicion ===
@@ -83,6 +93,7 @@ impl Suspicion {
         Suspicion {
             detector: EDetector::new(Arc::clone(&plan)),
             plan,
+            pool: None,
             level: alarm.level(),
             stake: 0.0,
             paid: 0.0,
@@ -94,7 +105,7 @@ impl Suspicion {
 
     pub fn stored(&self) -> Stored {
         Stored {
-            detector: self.detector.state().clone(),
+            evidence: self.held(),
             level: self.level,
             stake: self.stake,
             paid: self.paid,
@@ -104,11 +115,20 @@ impl Suspicion {
         }
     }
 
-    /// The mean of two detectors: as certain as each of them, whatever their rows had to do with each other.
+    fn held(&self) -> Held {
+        match &self.pool {
+            Some(pool) => Held::Pooled(Pool::clone(pool)),
+            None => Held::Own(self.detector.state().clone()),
+        }
+    }
+
+    /// Adds what another worker, or sidecar, has gathered: as certain as each of them, whatever their rows had to do with
+    /// each other.
     pub fn merge(&mut self, other: &Suspicion) {
-        let mean = self.detector.state().mean(other.detector.state());
+        let mut pool = self.held().pooled();
+        let mean = pool.merge(&other.held().pooled()).then(|| pool.mean());
         if let Some(detector) = mean.and_then(|state| EDetector::resumed(Arc::clone(&self.plan), state)) {
-            self.detector = detector;
+            (self.detector, self.pool) = (detector, Some(Box::new(pool)));
         }
         self.stake = self.stake.max(other.stake);
         self.level = self.level.max(other.level);
@@ -122,13 +142,17 @@ impl Suspicion {
     pub fn resume(&mut self, stored: Stored) -> bool {
         let lanes = self.plan.bets().cells().next_multiple_of(LANES);
         let [seen, rest @ ..] = [&stored.seen, &stored.kept, &stored.weighed].map(|it| it.cells.len());
-        let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
+        let (state, pool) = match stored.evidence {
+            Held::Own(state) => (state, None),
+            Held::Pooled(pool) => (pool.mean(), Some(Box::new(pool))),
+        };
+        let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), state) else {
             return false;
         };
         if rest != [seen; 2] || !(seen == 0 || seen == lanes) {
             return false;
         }
-        self.detector = detector;
+        (self.detector, self.pool) = (detector, pool);
         (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
         (self.seen, self.kept, self.weighed) = (stored.seen, stored.kept, stored.weighed);
         true
@@ -142,6 +166,7 @@ impl Suspicion {
 
     /// The pane that is open in `look` is over.
     pub fn close(&mut self, look: &Look<'_>) {
+        self.pool = None;
         let pane = look.open.cells();
         let due = self.detector.is_raised() || self.detector.learn(pane);
         self.weigh(look, due);
@@ -160,6 +185,7 @@ impl Suspicion {
         if rows == 0 {
             return false;
         }
+        self.pool = None;
         let waiting = now.since(&self.weighed);
         let worthwhile =
             due || rows >= WEIGHED_ROWS || self.detector.is_unusual([&now.since(&self.seen), &waiting]);
@@ -209,6 +235,7 @@ impl Suspicion {
         let score = self.detector.evidence_bits();
         let before = self.detector.is_raised().then(|| self.detector.finding()).flatten();
         let state = self.detector.judge(level, closing.alarm.clear_after)?;
+        self.pool = None;
         let finding = match state {
             AlarmState::Raised => self.detector.finding(),
             AlarmState::Cleared => before,
@@ -245,6 +272,17 @@ impl Suspicion {
             autocorrelation_time: self.detector.autocorrelation_time(),
             by_shape: detail.then(by_shape),
         })
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn pooled(self) -> Pool {
+        match self {
+            Held::Own(state) => Pool::of(state),
+            Held::Pooled(pool) => pool,
+        }
     }
 }
 
