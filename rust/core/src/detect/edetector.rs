@@ -138,6 +138,12 @@ impl Plan {
     pub fn bets(&self) -> &Bets {
         &self.bets
     }
+
+    /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done; of which `time`
+    /// are worth one independent row.
+    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
+        self.screen.is_unusual(counts, time)
+    }
 }
 
 // === impl EDetector ===
@@ -238,9 +244,9 @@ impl EDetector {
         }
     }
 
-    /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done.
-    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2]) -> bool {
-        self.plan.screen.is_unusual(counts, self.time)
+    /// The autocorrelation time for which bets are made.
+    pub fn tuned_time(&self) -> f64 {
+        self.time
     }
 
     /// While an alarm stands: has the pane just taken in kept it alive, or taken some of what was won back?

@@ -129,9 +129,20 @@ impl Stage {
 
     /// Counts the waiting values of every feature, in order, and forgets them.
     pub fn drain<C: Count>(&mut self, features: &mut [C]) {
+        self.drain_each(features, |_, _| {});
+    }
+
+    /// The same, and shows each feature as soon as its values are counted.
+    pub fn drain_each<C: Count>(&mut self, features: &mut [C], mut each: impl FnMut(usize, &mut C)) {
         match &self.values {
-            Values::Short(values) => self.columns(values, |slot, column| features[slot].count(column)),
-            Values::Long(values) => self.columns(values, |slot, column| features[slot].count(column)),
+            Values::Short(values) => self.columns(values, |slot, column| {
+                features[slot].count(column);
+                each(slot, &mut features[slot]);
+            }),
+            Values::Long(values) => self.columns(values, |slot, column| {
+                features[slot].count(column);
+                each(slot, &mut features[slot]);
+            }),
         }
         self.filled = 0;
     }

@@ -23,9 +23,9 @@ impl Packed {
         if bins.total() == 0 {
             return Packed::default();
         }
-        let mut bytes = Vec::with_capacity(4 * bins.cells.len());
+        let mut bytes = Vec::with_capacity(4 * bins.cells().len());
         let mut write = |number: u128| write(&mut bytes, number);
-        bins.cells.iter().for_each(|&count| write(count.into()));
+        bins.cells().iter().for_each(|&count| write(count.into()));
         bins.tails.iter().for_each(|&tail| write(tail));
         if with_places {
             bins.offsets().for_each(|offset| write(offset.into()));
@@ -94,7 +94,7 @@ impl Bins {
         }
         let mut numbers = Numbers(&packed.0);
         let mut counts = [0u64; binning::CELLS_MAX];
-        for (mine, theirs) in self.cells.iter_mut().zip(&mut counts) {
+        for (mine, theirs) in self.cells_mut().iter_mut().zip(&mut counts) {
             *theirs = numbers.take() as u64;
             *mine = count(*mine, *theirs);
         }
@@ -104,7 +104,8 @@ impl Bins {
         for bin in 0..self.measured() {
             let cell = binning::FIRST + bin;
             let place = counts[cell].wrapping_mul(self.place(bin).0);
-            self.sums[cell] = sum(self.sums[cell], place.wrapping_add(numbers.take() as u64));
+            let mine = &mut self.sums_mut()[cell];
+            *mine = sum(*mine, place.wrapping_add(numbers.take() as u64));
         }
     }
 }
