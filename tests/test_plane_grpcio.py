@@ -1,132 +1,29 @@
 """The grpcio plane as ordinary gRPC clients and servers meet it."""
 
 import asyncio
-import json
-import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import grpc
 import pytest
 from grpc import aio
+from grpcio_model import (
+    MODEL_INFER,
+    PATIENCE,
+    Server,
+    echo,
+    eventually,
+    hang,
+    model,
+    plane_before,
+    running,
+    snapshot,
+)
 
-from pilotfish.call import KeptCall
-from pilotfish.errors import AddressInUse, ConfigurationError
-from pilotfish.plane.grpcio import interceptors
+from pilotfish.errors import AddressInUse
+from pilotfish.plane.grpcio.status import CANCELLED, DEADLINE_EXCEEDED, INTERNAL, in_time
 from pilotfish.plane.grpcio.transport import core
 from pilotfish.plane.methods import known_unary
-from pilotfish.testing import plane as testing
-from pilotfish.testing.plane import RunningPlane
-
-MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-PATIENCE = 20.0
-running = partial(testing.running, plane="grpcio")
-Unary = Callable[[bytes, Any], Awaitable[bytes]]
-
-
-@dataclass
-class Server:
-    """A model server of grpc.aio; by default it echoes, and notes what it saw."""
-
-    unary: Unary
-    name: str = "v1"
-    address: str = ""
-    server: aio.Server | None = None
-    metadata: list[tuple[tuple[str, Any], ...]] = field(default_factory=list)
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    called: asyncio.Event = field(default_factory=asyncio.Event)
-    remaining: list[float | None] = field(default_factory=list)
-
-    async def start(self, address: str = "127.0.0.1:0") -> None:
-        self.server = aio.server(options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1)])
-        self.server.add_generic_rpc_handlers((_Methods(self),))
-        port = self.server.add_insecure_port(address)
-        self.address = address if address.startswith("unix:") else f"127.0.0.1:{port}"
-        await self.server.start()
-
-    async def stop(self) -> None:
-        assert self.server is not None
-        await self.server.stop(0)
-
-
-class _Methods(grpc.GenericRpcHandler):
-    def __init__(self, server: Server) -> None:
-        self.server = server
-
-    def service(self, details: Any) -> Any:
-        kind = details.method.rpartition("/")[2]
-        server = self.server
-        server.metadata.append(tuple(details.invocation_metadata))
-
-        async def unary(request: bytes, context: Any) -> bytes:
-            server.remaining.append(context.time_remaining())
-            server.called.set()
-            try:
-                return await server.unary(request, context)
-            except asyncio.CancelledError:
-                server.cancelled.set()
-                raise
-
-        async def server_stream(request: bytes, context: Any) -> AsyncIterator[bytes]:
-            for number in range(3):
-                yield request + str(number).encode()
-
-        async def client_stream(requests: AsyncIterator[bytes], context: Any) -> bytes:
-            return b"+".join([request async for request in requests])
-
-        async def both(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-            async for request in requests:
-                yield request + b"!"
-
-        match kind:
-            case "ServerStream":
-                return grpc.unary_stream_rpc_method_handler(server_stream)
-            case "ClientStream":
-                return grpc.stream_unary_rpc_method_handler(client_stream)
-            case "Both":
-                return grpc.stream_stream_rpc_method_handler(both)
-            case "None":
-                return None
-        return grpc.unary_unary_rpc_method_handler(unary)
-
-
-async def echo(request: bytes, context: Any) -> bytes:
-    return request
-
-
-async def hang(request: bytes, context: Any) -> bytes:
-    await asyncio.Event().wait()
-    return b""
-
-
-@asynccontextmanager
-async def model(unary: Unary = echo, address: str = "127.0.0.1:0", name: str = "v1") -> AsyncIterator[Server]:
-    server = Server(unary, name)
-    await server.start(address)
-    try:
-        yield server
-    finally:
-        await server.stop()
-
-
-@asynccontextmanager
-async def client(address: str) -> AsyncIterator[aio.Channel]:
-    options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
-    async with aio.insecure_channel(address, options=options) as channel:
-        yield channel
-
-
-@asynccontextmanager
-async def plane_before(*servers: Server, **settings: Any) -> AsyncIterator[tuple[RunningPlane, aio.Channel]]:
-    versions = {server.name: {"upstream": server.address} for server in servers}
-    async with running(versions=versions, **settings) as plane, client(plane.address) as channel:
-        yield plane, channel
 
 
 @pytest.fixture(params=["core", "public"])
@@ -135,21 +32,6 @@ def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "public":
         monkeypatch.setattr("pilotfish.plane.grpcio.server.usable", lambda: False)
     return str(request.param)
-
-
-def snapshot(plane: RunningPlane) -> dict[str, Any]:
-    assert plane.engine.flush(PATIENCE)
-    return dict(json.loads(plane.engine.snapshot(time.monotonic_ns())))
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Wait for something that happens after the reply, such as the observing of a call."""
-
-    async def wait() -> None:
-        while not condition():  # noqa: ASYNC110 - the engine and the channels have no event to wait for
-            await asyncio.sleep(0.002)
-
-    await asyncio.wait_for(wait(), PATIENCE)
 
 
 async def test_all_four_kinds_of_call_pass(transport: str) -> None:
@@ -215,6 +97,23 @@ async def test_the_deadline_reaches_the_upstream_and_ends_the_call(transport: st
     (remaining,) = server.remaining
     assert remaining is not None
     assert remaining <= 0.21
+
+
+@pytest.mark.parametrize("expired", [True, False])
+@pytest.mark.parametrize(
+    ("code", "message", "reset"),
+    [
+        (CANCELLED, "Stream removed (RST_STREAM (Received RST_STREAM with error code 8))", True),
+        (CANCELLED, "Received RST_STREAM with error code 8", True),
+        (CANCELLED, "the model changed its mind", False),
+        (INTERNAL, "Received RST_STREAM with error code 2", False),
+    ],
+)
+def test_a_cancelling_reset_is_the_deadlines_once_that_has_passed(
+    code: int, message: str, reset: bool, expired: bool
+) -> None:
+    found = in_time(code, message, expired)
+    assert found == ((DEADLINE_EXCEEDED, "Deadline Exceeded") if reset and expired else (code, message))
 
 
 @pytest.mark.parametrize("path", ["/s.S/Unary", MODEL_INFER])
@@ -366,202 +265,6 @@ async def test_a_unary_call_without_a_request_is_refused_and_does_not_wait_for_e
 
 
 # === interceptors
-
-
-class Doorkeeper(aio.ServerInterceptor):
-    """Lets nobody in without a key."""
-
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        if ("x-key", "sesame") in handler_call_details.invocation_metadata:
-            return await continuation(handler_call_details)
-
-        async def refuse(request: bytes, context: Any) -> bytes:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "no key")
-            raise AssertionError
-
-        return grpc.unary_unary_rpc_method_handler(refuse)
-
-
-@pytest.fixture
-def user_module(monkeypatch: pytest.MonkeyPatch) -> str:
-    module = ModuleType("users_own")
-    module.Doorkeeper = Doorkeeper  # type: ignore[attr-defined]
-    module.NoInterceptor = dict  # type: ignore[attr-defined]
-    module.Demanding = type("Demanding", (Doorkeeper,), {"__init__": lambda self, key: None})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "users_own", module)
-    return "users_own"
-
-
-async def test_interceptors_run_on_the_path(user_module: str) -> None:
-    async with (
-        model() as server,
-        plane_before(server, interceptors=["users_own:Doorkeeper"]) as (plane, channel),
-    ):
-        infer = channel.unary_unary(MODEL_INFER)
-        assert await infer(b"x", metadata=(("x-key", "sesame"),)) == b"x"
-        with pytest.raises(aio.AioRpcError) as caught:
-            await infer(b"x")
-        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        await eventually(lambda: snapshot(plane)["calls"]["total"] == 1)
-
-
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [
-        ("no_such_module:Thing", "cannot import no_such_module.*install it"),
-        ("users_own:Missing", "users_own has no Missing"),
-        ("users_own:NoInterceptor", "is no grpc.aio.ServerInterceptor"),
-        ("users_own:Demanding", "cannot be made.*no arguments"),
-    ],
-)
-def test_an_unusable_interceptor_is_refused_with_a_remedy(user_module: str, name: str, why: str) -> None:
-    with pytest.raises(ConfigurationError, match=why):
-        interceptors.load([name])
-
-
-# === routing, observing, shadow
-
-
-async def test_a_sticky_key_always_reaches_the_same_version() -> None:
-    def named(name: bytes) -> Unary:
-        async def answer(request: bytes, context: Any) -> bytes:
-            return name
-
-        return answer
-
-    route = {
-        "name": "digits",
-        "stable": "v1",
-        "candidates": [{"version": "v2", "weight_ppm": 500_000}],
-        "sticky": ["metadata:x-user-id"],
-    }
-    async with (
-        model(named(b"v1")) as one,
-        model(named(b"v2"), name="v2") as two,
-        plane_before(one, two, routes=[route]) as (plane, channel),
-    ):
-        infer = channel.unary_unary(MODEL_INFER)
-        answers: dict[int, set[bytes]] = {}
-        for _ in range(3):
-            for user in range(30):
-                answer = await infer(b"x", metadata=(("x-user-id", str(user)),))
-                answers.setdefault(user, set()).add(answer)
-        assert all(len(seen) == 1 for seen in answers.values())
-        assert {version for seen in answers.values() for version in seen} == {b"v1", b"v2"}
-        await eventually(lambda: snapshot(plane)["calls"]["total"] == 90)
-        shares = {entry["version"]: entry["calls"] for entry in snapshot(plane)["routes"][0]["versions"]}
-        assert shares["v2"] == 3 * sum(seen == {b"v2"} for seen in answers.values())
-
-
-async def test_a_kept_call_holds_the_whole_call() -> None:
-    async def answer(request: bytes, context: Any) -> bytes:
-        return b"reply"
-
-    keep_all = {"share_ppm": 1_000_000, "errors": True, "slower_than": None, "canary": False}
-    async with model(answer) as server, plane_before(server, sampling=keep_all) as (plane, channel):
-        metadata = (("x-request-id", "r-1"), ("k", "1"), ("k", "2"))
-        await channel.unary_unary(MODEL_INFER)(b"question", metadata=metadata)
-        await eventually(lambda: len(plane.kept) == 1)
-        (kept,) = plane.kept
-        assert (kept.call_id, kept.reason, kept.method) == ("r-1", "sampled", MODEL_INFER)
-        assert (kept.code, kept.message) == (0, "")
-        assert (kept.request, kept.response) == (b"question", b"reply")
-        assert (kept.request_bytes, kept.response_bytes) == (8, 5)
-        assert (kept.route, kept.version, kept.role, kept.strategy) == ("default", "v1", "primary", "static")
-        assert kept.upstream == server.address
-        assert kept.peer.startswith("ipv4:127.0.0.1:")
-        assert set(metadata) <= {tuple(entry) for entry in kept.metadata}
-        assert 0 < kept.upstream_ns <= kept.duration_ns
-        journal = snapshot(plane)["journal"]
-        assert (journal["observed"], journal["kept"]) == (1, 1)
-
-
-async def test_a_kept_stream_has_sizes_but_no_messages() -> None:
-    keep_all = {"share_ppm": 1_000_000, "errors": True, "slower_than": None, "canary": False}
-    async with model() as server, plane_before(server, sampling=keep_all) as (plane, channel):
-        assert [reply async for reply in channel.stream_stream("/s.S/Both")(iter([b"a", b"b"]))] == [
-            b"a!",
-            b"b!",
-        ]
-        await eventually(lambda: len(plane.kept) == 1)
-    (kept,) = plane.kept
-    assert (kept.request, kept.response) == (None, None)
-    assert (kept.request_bytes, kept.response_bytes) == (2, 4)
-
-
-async def test_whoever_keeps_calls_cannot_break_them() -> None:
-    def broken(call: KeptCall) -> None:
-        raise OSError("disk on fire")
-
-    keep_all = {"share_ppm": 1_000_000, "errors": True, "slower_than": None, "canary": False}
-    async with model() as server, plane_before(server, keep=broken, sampling=keep_all) as (plane, channel):
-        assert await channel.unary_unary(MODEL_INFER)(b"x") == b"x"
-        await eventually(lambda: snapshot(plane)["journal"]["dropped"].get("failed") == 1)
-
-
-async def down(request: bytes, context: Any) -> bytes:
-    await context.abort(grpc.StatusCode.INTERNAL, "shadow is broken")
-    raise AssertionError
-
-
-def shadowing(timeout: str = "200ms") -> dict[str, Any]:
-    shadow = {"version": "v9", "share_ppm": 1_000_000, "timeout": timeout, "max_in_flight": 2}
-    return {"routes": [{"name": "default", "stable": "v1", "shadow": shadow}]}
-
-
-@pytest.mark.parametrize(
-    ("behaviour", "counted"),
-    [(echo, "ok"), (hang, "timeout"), (down, "error"), (None, "error")],
-    ids=["answers", "hangs", "fails", "is-down"],
-)
-async def test_the_client_cannot_see_a_shadow(behaviour: Unary | None, counted: str, tmp_path: Path) -> None:
-    address = f"unix:{tmp_path}/shadow.sock"
-    shadow = Server(behaviour or echo, "v9", address)
-    if behaviour is not None:
-        await shadow.start(address)
-    async with model() as primary, plane_before(primary, shadow, **shadowing()) as (plane, channel):
-        call = channel.unary_unary(MODEL_INFER)(b"x", metadata=(("k", "1"),))
-        assert await call == b"x"
-        assert tuple(await call.trailing_metadata()) == ()
-        await eventually(lambda: settled(plane) == 1)
-        assert shadows(plane)[counted] == 1
-        assert snapshot(plane)["calls"]["total"] == 1
-    assert "x-pilotfish-shadow" not in dict(primary.metadata[0])
-    if behaviour is not None:
-        assert dict(shadow.metadata[0])["x-pilotfish-shadow"] == "1"
-        assert dict(shadow.metadata[0])["k"] == "1"
-        await shadow.stop()
-
-
-async def test_hanging_shadows_are_bounded_and_the_rest_dropped() -> None:
-    async with model() as primary, model(hang, name="v9") as shadow:
-        async with plane_before(primary, shadow, **shadowing("10s")) as (plane, channel):
-            for _ in range(5):
-                assert await channel.unary_unary(MODEL_INFER)(b"x") == b"x"
-            await eventually(lambda: shadows(plane)["dropped"] == 3)
-            assert shadows(plane)["in_flight"] == 2
-            engine = plane
-        assert shadows(engine)["in_flight"] == 0
-
-
-async def test_streams_are_not_shadowed() -> None:
-    async with model() as primary, model(name="v9") as shadow:
-        async with plane_before(primary, shadow, **shadowing()) as (plane, channel):
-            assert [reply async for reply in channel.stream_stream("/s.S/Both")(iter([b"a"]))] == [b"a!"]
-            await eventually(lambda: snapshot(plane)["calls"]["total"] == 1)
-        assert shadow.metadata == []
-
-
-def shadows(plane: RunningPlane) -> dict[str, Any]:
-    (entry,) = snapshot(plane)["shadows"]
-    return dict(entry)
-
-
-def settled(plane: RunningPlane) -> int:
-    return sum(shadows(plane)[key] for key in ("ok", "error", "timeout"))
-
-
-# === life
 
 
 @pytest.mark.guarantee("drain")

@@ -28,6 +28,10 @@ PAUSE_SECONDS: Final = 0.002
 like one that has ended; the cancellation itself arrives within this time, and the upstream must not take
 half an upload for a whole."""
 
+_TICK_SECONDS: Final = 0.002
+"""C-core counts deadlines in whole milliseconds, rounded up where they are sent and down where they pass:
+within this time of one nobody can say which side saw it first."""
+
 _log = structlog.get_logger("pilotfish.plane")
 
 
@@ -35,6 +39,12 @@ def remaining(context: "aio.ServicerContext[bytes, bytes]") -> float | None:
     """Seconds left to the client's deadline, None without one."""
     left: float | None = context.time_remaining()
     return left if left is None or left < _LONGEST_SECONDS else _LONGEST_SECONDS
+
+
+def has_expired(context: "aio.ServicerContext[bytes, bytes]") -> bool:
+    """Whether the client's deadline has passed, or passes with this tick of the clock."""
+    left: float | None = context.time_remaining()
+    return left is not None and left <= _TICK_SECONDS
 
 
 class Relay:

@@ -32,12 +32,29 @@ _NO_CONNECTION = (
     "Transport closed",
 )
 
+_CANCELLING_RESET = "RST_STREAM with error code 8"
+"""C-core's words for it; a status that came in trailers has none of them."""
+
+_EXPIRED = "Deadline Exceeded"
+"""C-core's words for a deadline that passed on its own side."""
+
 
 def local_failure(code: int, message: str, version: str, address: str) -> str:
     """The message to answer with: ``message`` itself, or pilotfish's when no upstream was there."""
     if code == UNAVAILABLE and message.startswith(_NO_CONNECTION):
         return f"pilotfish: upstream {version} at {address} is unavailable: {message}"
     return message
+
+
+def in_time(code: int, message: str, expired: bool) -> tuple[int, str]:
+    """Code and message of a call its upstream ended, when the deadline has ``expired`` meanwhile or not.
+
+    Servers reset a call with CANCEL when its time is over. C-core tells that from a cancellation by its own
+    clock, which may be a millisecond behind.
+    """
+    if expired and code == CANCELLED and _CANCELLING_RESET in message:
+        return DEADLINE_EXCEEDED, _EXPIRED
+    return code, message
 
 
 NO_REQUEST: Final = "pilotfish: the call ended without a request message"

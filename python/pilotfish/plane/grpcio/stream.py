@@ -11,8 +11,15 @@ from random import getrandbits
 from grpc import aio
 
 from pilotfish.call import Metadata
-from pilotfish.plane.grpcio.relay import PAUSE_SECONDS, Relay, remaining
-from pilotfish.plane.grpcio.status import CANCELLED, CODES, DEADLINE_EXCEEDED, OK, local_failure
+from pilotfish.plane.grpcio.relay import PAUSE_SECONDS, Relay, has_expired, remaining
+from pilotfish.plane.grpcio.status import (
+    CANCELLED,
+    CODES,
+    DEADLINE_EXCEEDED,
+    OK,
+    in_time,
+    local_failure,
+)
 from pilotfish.plane.grpcio.transport import CallEnded, Status
 
 _monotonic_ns = time.monotonic_ns
@@ -88,9 +95,11 @@ class _StreamCall:
             await self._send_initial(initial)
             await self._down()
             status = await self._stream.status()
+            code, message = in_time(status.code, status.message, has_expired(self._context))
+            status = status._replace(code=code, message=message)
             await self._headers_settled()
         except asyncio.CancelledError:
-            if self._context.time_remaining() == 0:
+            if has_expired(self._context):
                 status = Status(DEADLINE_EXCEEDED, "", ())
             raise
         finally:

@@ -13,7 +13,7 @@ from grpc import aio
 
 from pilotfish._core import Decision
 from pilotfish.call import Metadata
-from pilotfish.plane.grpcio.relay import PAUSE_SECONDS, Relay, remaining
+from pilotfish.plane.grpcio.relay import PAUSE_SECONDS, Relay, has_expired, remaining
 from pilotfish.plane.grpcio.status import (
     CANCELLED,
     CODES,
@@ -21,6 +21,7 @@ from pilotfish.plane.grpcio.status import (
     INTERNAL,
     NO_REQUEST,
     OK,
+    in_time,
     local_failure,
     no_message,
 )
@@ -115,8 +116,9 @@ class UnaryMethod:
         if reply.code == OK:
             reply = reply._replace(code=INTERNAL, message=no_message(upstream.version, upstream.address))
         else:
-            message = local_failure(reply.code, reply.message, upstream.version, upstream.address)
-            reply = reply._replace(message=message, response=None)
+            code, message = in_time(reply.code, reply.message, has_expired(context))
+            message = local_failure(code, message, upstream.version, upstream.address)
+            reply = reply._replace(code=code, message=message, response=None)
         carriable = self._relay.filter.carriable
         if reply.initial:
             await self._send_initial(decision, peer, context, metadata, request, reply, started, waited)
@@ -157,5 +159,5 @@ class UnaryMethod:
 
 def _given_up(context: "aio.ServicerContext[bytes, bytes]") -> Reply:
     """What a call that grpcio cancelled ended with: its deadline, or the client's wish."""
-    code = DEADLINE_EXCEEDED if context.time_remaining() == 0 else CANCELLED
+    code = DEADLINE_EXCEEDED if has_expired(context) else CANCELLED
     return Reply(code, "", (), (), None)

@@ -15,9 +15,10 @@ use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
 use crate::sketch::exact::{self, Exact};
 use crate::sketch::exponential::{Buckets, ExponentialSnapshot};
+use crate::sketch::extent::Extent;
 use crate::sketch::moments::Moments;
 use crate::sketch::real::{Real, widened};
-use crate::sketch::screen::{Specials, all_finite, screen};
+use crate::sketch::screen::{Specials, screen};
 use crate::sketch::{BLOCK, Sketch};
 use crate::tensor::Direction;
 use crate::window::calendar::Passed;
@@ -233,19 +234,26 @@ impl Watch {
 
     /// Counts numbers.
     pub fn update<R: Real>(&mut self, values: &[R]) {
-        if all_finite(values) {
-            return self.add_finite(values);
-        }
-        let mut scratch = [R::INFINITY; BLOCK];
         for block in values.chunks(BLOCK) {
-            let (finite, specials) = screen(block, &mut scratch);
-            self.add_specials(&specials);
-            self.add_finite(finite);
+            let extent = Extent::of(block);
+            if extent.is_finite {
+                self.add_finite(block, &extent);
+            } else {
+                self.add_screened(block);
+            }
         }
     }
 
-    fn add_finite<R: Real>(&mut self, finite: &[R]) {
-        self.sums.update(finite);
+    #[cold]
+    fn add_screened<R: Real>(&mut self, block: &[R]) {
+        let mut scratch = [R::INFINITY; BLOCK];
+        let (finite, specials) = screen(block, &mut scratch);
+        self.add_specials(&specials);
+        self.add_finite(finite, &Extent::of(finite));
+    }
+
+    fn add_finite<R: Real>(&mut self, finite: &[R], extent: &Extent<R>) {
+        self.sums.add_block(finite, extent);
         self.buckets.update(finite);
         match &mut self.stage {
             Stage::Compared(comparison) => comparison.total_mut().update(finite),

@@ -7,6 +7,7 @@ mod tally;
 
 pub use tally::Tally;
 
+use super::permute;
 use super::real::{at_least, at_most};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,7 @@ pub struct Binning {
     /// The same bounds for short floats, which fall on the same side of them.
     short_lower: [f32; BINS_MAX],
     short_high: f32,
+    tree: [f32; BINS_MAX],
     /// Quanta per unit of distance; 0 where places cannot be measured.
     scale: f64,
     /// Values of the categories, sorted.
@@ -114,6 +116,7 @@ impl Binning {
             high: f64::NEG_INFINITY,
             short_lower: [f32::INFINITY; BINS_MAX],
             short_high: f32::NEG_INFINITY,
+            tree: [f32::INFINITY; BINS_MAX],
             scale: 0.0,
             labels,
         })
@@ -123,14 +126,16 @@ impl Binning {
         let mut padded = [f64::INFINITY; BINS_MAX];
         padded.get_mut(..lower.len())?.copy_from_slice(lower);
         let range = lower.first().map_or(0.0, |first| high - first);
+        let short_lower = padded.map(at_least);
         let scale = [range, high.abs(), 1.0].map(per_unit).into_iter().find(|&scale| scale > 0.0);
         Some(Binning {
             kind,
             bins: lower.len(),
             lower: padded,
             high,
-            short_lower: padded.map(at_least),
+            short_lower,
             short_high: at_most(high),
+            tree: permute::tree(&short_lower),
             scale: scale.filter(|_| range.is_finite()).unwrap_or(0.0),
             labels: Vec::new(),
         })

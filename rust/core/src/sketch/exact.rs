@@ -13,6 +13,7 @@ mod long;
 
 pub use block::Addends;
 
+use super::extent::Extent;
 use super::moments::Moments;
 use super::real::Real;
 use super::{BLOCK, Sketch};
@@ -177,20 +178,36 @@ impl Exact {
         self.pending = 0;
     }
 
-    /// Adds at most [`BLOCK`] finite values, none larger than `largest`; values that are too small to be added with the
-    /// others are the next block, so many times, and then added one by one.
-    fn add_block<R: Real>(&mut self, values: &[R], largest: f64, rounds: u32) {
-        let mut small = [R::INFINITY; BLOCK];
+    /// Adds at most [`BLOCK`] finite values, which reach so far.
+    pub fn add_block<R: Real>(&mut self, values: &[R], extent: &Extent<R>) {
+        self.count += values.len() as u64;
+        // -0.0 becomes 0.0: which of two equal extremes comes first must not show.
+        self.min = self.min.min(extent.min.wide() + 0.0);
+        self.max = self.max.max(extent.max.wide() + 0.0);
+        self.add_values(values, extent, ROUNDS);
+    }
+
+    /// Values that are too small to be added with the others are the next block, so many times, and then added one by
+    /// one.
+    fn add_values<R: Real>(&mut self, values: &[R], extent: &Extent<R>, rounds: u32) {
         let is_block = rounds > 0 && values.len() >= BLOCK_MIN;
-        let added = is_block.then(|| block::terms(values, largest, &mut small)).flatten();
-        let Some((terms, left)) = added else {
-            return values.iter().for_each(|value| self.add(value.wide()));
-        };
-        self.add_terms(&terms);
-        if left > 0 {
-            let small = small.get(..left).unwrap_or_default();
-            self.add_block(small, magnitude(block::extremes(small)), rounds - 1);
+        match block::exponent_above(extent.most()).filter(|_| is_block) {
+            None if extent.most() == 0.0 => {}
+            None => values.iter().for_each(|value| self.add(value.wide())),
+            Some(exponent) if extent.least < block::least(exponent) => {
+                self.add_apart(values, exponent, rounds - 1);
+            }
+            Some(exponent) => self.add_terms(&block::terms(values, exponent)),
         }
+    }
+
+    #[cold]
+    fn add_apart<R: Real>(&mut self, values: &[R], exponent: i32, rounds: u32) {
+        let mut small = [R::INFINITY; BLOCK];
+        let (terms, found) = block::terms_without_small(values, exponent, &mut small);
+        self.add_terms(&terms);
+        let small = small.get(..found).unwrap_or_default();
+        self.add_values(small, &Extent::of(small), rounds);
     }
 
     fn add_terms(&mut self, terms: &Terms) {
@@ -245,16 +262,7 @@ impl Exact {
 impl Sketch for Exact {
     #[inline]
     fn update<R: Real>(&mut self, finite: &[R]) {
-        self.count += finite.len() as u64;
-        for values in finite.chunks(BLOCK) {
-            let (min, max) = block::extremes(values);
-            // -0.0 becomes 0.0: which of two equal extremes comes first must not show.
-            self.min = self.min.min(min + 0.0);
-            self.max = self.max.max(max + 0.0);
-            if (min, max) != (0.0, 0.0) {
-                self.add_block(values, magnitude((min, max)), ROUNDS);
-            }
-        }
+        finite.chunks(BLOCK).for_each(|block| self.add_block(block, &Extent::of(block)));
     }
 
     fn merge(&mut self, other: &Exact) {
@@ -275,10 +283,6 @@ impl Sketch for Exact {
 
 impl Far {
     const NOTHING: Far = Far { sum: Long::ZERO, squares: Long::ZERO };
-}
-
-fn magnitude((min, max): (f64, f64)) -> f64 {
-    max.max(-min)
 }
 
 /// `value` times two to the power, also where the power alone is beyond a float.

@@ -18,8 +18,9 @@ mod boundaries;
 mod buckets;
 mod index;
 
+pub(super) use buckets::ZERO;
 pub use buckets::{BUCKETS, Buckets};
-pub use index::Bucketed;
+pub use index::{Bucketed, Places};
 
 use super::Sketch;
 use super::real::Real;

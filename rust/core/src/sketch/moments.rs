@@ -5,9 +5,8 @@
 //! variances" (1979), so that a large mean does not swallow a small variance as the sum of squares would.
 
 use super::Sketch;
-use super::exact::block;
 use super::real::Real;
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, Simd, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// Moments of the finite values seen so far.
@@ -72,7 +71,7 @@ impl Moments {
 
     /// Summarises one block on its own.
     #[inline(always)]
-    fn of<R: Real>(values: &[R]) -> Moments {
+    fn of<S: Simd, R: Real>(simd: S, values: &[R]) -> Moments {
         let count = values.len() as u64;
         let sum = lanes(values, |value| value);
         let mean = if sum.is_finite() {
@@ -80,7 +79,8 @@ impl Moments {
         } else {
             values.iter().map(|value| value.wide() / count as f64).sum()
         };
-        let (min, max) = block::within(values);
+        let extent = R::extent(simd, values);
+        let (min, max) = (extent.min.wide(), extent.max.wide());
         let mean = mean.clamp(min, max);
         let squares = lanes(values, |value| (value - mean) * (value - mean));
         Moments { count, sum, mean, squares, min, max }
@@ -113,7 +113,7 @@ impl Sketch for Moments {
     #[inline]
     fn update<R: Real>(&mut self, finite: &[R]) {
         if !finite.is_empty() {
-            let block = dispatch!(Level::new(), _simd => Moments::of(finite));
+            let block = dispatch!(Level::new(), simd => Moments::of(simd, finite));
             self.combine(&block);
         }
     }

@@ -1,122 +1,183 @@
 //! Small tables in registers, where the processor has vectors of sixteen numbers of 32 bits: a permutation looks up an entry
 //! per lane.
 //!
-//! Up to 64 bounds fit into four registers, and a value finds its bin in three steps, which compare with eight of them.
+//! The bounds of 64 bins fit into four registers, and so do the ends of the buckets of a doubling into two.
 
+use super::BLOCK;
 use super::binning::BINS_MAX;
-use super::real::CHUNK;
+use super::exponential::Places;
 use fearless_simd::Simd;
 
-/// Entries of a table that is looked up.
+/// Entries of a table of the ends of buckets.
 pub const ENTRIES: usize = 32;
 
-/// How many of the first `bins` of ascending `ends`, which are padded with infinity, each value has reached, and one more
-/// if it lies above `high`; `None` where the processor has no such vectors.
+/// The bounds of bins as a search tree: node i has the nodes 2i and 2i + 1 below it (Khuong and Morin, "Array layouts for
+/// comparison-based searching", 2017). In front of the root the lowest bound, which is not in the tree.
+pub fn tree(ends: &[f32; BINS_MAX]) -> [f32; BINS_MAX] {
+    let mut tree = [ends[0]; BINS_MAX];
+    for (node, bound) in tree.iter_mut().enumerate().skip(1) {
+        let width = BINS_MAX >> node.ilog2();
+        *bound = ends[(node * width + width / 2) % BINS_MAX];
+    }
+    tree
+}
+
+/// How many bounds of a [`tree`], which are padded with infinity, each of at most [`BLOCK`] values has reached, and one
+/// more if it lies above `high`; `false` where the processor has no such vectors.
 #[inline(always)]
 pub fn reached<S: Simd>(
     simd: S,
-    values: &[f32; CHUNK],
-    ends: &[f32; BINS_MAX],
-    bins: usize,
+    values: &[f32],
+    tree: &[f32; BINS_MAX],
     high: f32,
-) -> Option<[u32; CHUNK]> {
+    found: &mut [u8; BLOCK],
+) -> bool {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx512) = simd.level().as_avx512() {
-        return Some(vectors::reached(avx512, values, ends, bins, high));
+        vectors::reached(avx512, values, tree, high, found);
+        return true;
     }
-    let _ = (simd, values, ends, bins, high);
-    None
+    let _ = (simd, values, tree, high, found);
+    false
 }
 
-/// The entries of a table, by the lowest bits of the places.
+/// The cells of values in an exponential histogram, and whether all have one, at a scale for which `entries` are fine
+/// enough; `None` where the processor has no such vectors.
 #[inline(always)]
-pub fn look_up<S: Simd>(simd: S, table: &[u32; ENTRIES], places: &[u32; CHUNK]) -> [u32; CHUNK] {
+pub fn places<S: Simd>(
+    simd: S,
+    values: &[f32],
+    scale: Places,
+    entries: &[u32; ENTRIES],
+    found: &mut [u16; BLOCK],
+) -> Option<bool> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(avx512) = simd.level().as_avx512() {
-        return vectors::look_up(avx512, table, places);
+    if let (Some(avx512), Some(shift)) = (simd.level().as_avx512(), scale.beyond_coarse()) {
+        return Some(vectors::places(avx512, values, shift, scale.base, entries, found));
     }
-    let _ = simd;
-    places.map(|place| table[place as usize % ENTRIES])
+    let _ = (simd, values, scale, entries, found);
+    None
 }
 
 #[cfg(target_arch = "x86_64")]
 mod vectors {
-    use super::{BINS_MAX, CHUNK, ENTRIES};
-    use fearless_simd::{f32x16, prelude::*, u32x16};
+    use super::{BINS_MAX, BLOCK, ENTRIES};
+    use crate::sketch::exponential::{BUCKETS, ZERO};
+    use crate::sketch::lanes::each;
+    use fearless_simd::{f32x16, prelude::*, u8x16, u16x16, u32x16};
     use std::arch::x86_64::{
-        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _mm512_add_epi32, _mm512_cmp_ps_mask, _mm512_mask_add_epi32,
-        _mm512_mask_blend_ps, _mm512_permutex2var_epi32, _mm512_permutex2var_ps, _mm512_set1_epi32,
-        _mm512_set1_ps, _mm512_setzero_si512,
+        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _mm_cvtsi32_si128, _mm512_add_epi32, _mm512_and_si512,
+        _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask, _mm512_cmplt_epu32_mask,
+        _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_mask_add_epi32, _mm512_mask_blend_epi32,
+        _mm512_mask_max_epu32, _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_permutex2var_ps,
+        _mm512_permutexvar_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_set1_ps,
+        _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sra_epi32, _mm512_srli_epi32, _mm512_sub_epi32,
     };
 
     const LANES: usize = 16;
 
-    /// Bounds in the first half of the registers.
-    const HALF: usize = 2 * LANES;
+    /// Vectors searched together: each step of a search waits for the one before it, but not for those of the others.
+    const TOGETHER: usize = 4;
 
     fearless_simd::kernel!(
         #[inline]
         pub fn reached(
             avx512: Avx512,
-            values: &[f32; CHUNK],
-            ends: &[f32; BINS_MAX],
-            bins: usize,
+            values: &[f32],
+            tree: &[f32; BINS_MAX],
             high: f32,
-        ) -> [u32; CHUNK] {
-            let part =
-                |part: usize| -> __m512 { f32x16::from_slice(avx512, &ends[part * LANES..][..LANES]).into() };
-            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
-            let (is_wide, high) = (bins > HALF, _mm512_set1_ps(high));
+            found: &mut [u8; BLOCK],
+        ) {
+            let load = |part: &[f32]| -> __m512 { f32x16::from_slice(avx512, part).into() };
+            let part = |part: usize| load(&tree[part * LANES..][..LANES]);
+            let (upper, middle, low, right) = (part(0), part(1), part(2), part(3));
+            let (first, high) = (_mm512_set1_ps(tree[0]), _mm512_set1_ps(high));
             let one = _mm512_set1_epi32(1);
-            let mut found = [0; CHUNK];
-            for (values, found) in values.chunks_exact(LANES).zip(found.chunks_exact_mut(LANES)) {
-                let values: __m512 = f32x16::from_slice(avx512, values).into();
-                let mut reached = _mm512_setzero_si512();
-                // Whether a lane's bin is in the second half, and the bounds of its own half.
-                let upper = if is_wide {
-                    _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, _mm512_set1_ps(ends[HALF - 1]))
-                } else {
-                    0
-                };
-                let bound = |at| {
-                    let lower_half = _mm512_permutex2var_ps(a, at, b);
-                    if is_wide {
-                        _mm512_mask_blend_ps(upper, lower_half, _mm512_permutex2var_ps(c, at, d))
-                    } else {
-                        lower_half
-                    }
-                };
-                // Blocks of eight, then of two, then one by one: what is compared in a step need not wait for each other.
-                for (bounds, size) in [(&[7, 15, 23][..], 8), (&[1, 3, 5], 2), (&[0, 1], 1)] {
-                    let from = reached;
-                    for &at in bounds {
-                        let at = _mm512_add_epi32(from, _mm512_set1_epi32(at));
-                        let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound(at));
-                        reached =
-                            _mm512_mask_add_epi32(reached, is_reached, reached, _mm512_set1_epi32(size));
+            let below = |node: __m512i, values: __m512, bound: __m512| {
+                let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound);
+                let next = _mm512_add_epi32(node, node);
+                _mm512_mask_add_epi32(next, is_reached, next, one)
+            };
+            each::<_, _, { TOGETHER * LANES }>(values, found, |values| {
+                let mut vectors = [_mm512_set1_ps(0.0); TOGETHER];
+                for (vector, values) in vectors.iter_mut().zip(values.chunks_exact(LANES)) {
+                    *vector = load(values);
+                }
+                let mut nodes = [one; TOGETHER];
+                for level in 0..6 {
+                    for (node, &values) in nodes.iter_mut().zip(&vectors) {
+                        let bound = match level {
+                            0..4 => _mm512_permutexvar_ps(*node, upper),
+                            4 => _mm512_permutexvar_ps(*node, middle),
+                            _ => _mm512_permutex2var_ps(low, *node, right),
+                        };
+                        *node = below(*node, values, bound);
                     }
                 }
-                reached = _mm512_mask_add_epi32(reached, upper, reached, _mm512_set1_epi32(HALF as i32));
-                let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
-                reached = _mm512_mask_add_epi32(reached, is_above, reached, one);
-                u32x16::simd_from(avx512, reached).store_slice(found);
-            }
-            found
+                let mut found = [0; TOGETHER * LANES];
+                for ((node, values), found) in
+                    nodes.into_iter().zip(vectors).zip(found.chunks_exact_mut(LANES))
+                {
+                    // The leaves are numbered from 64 on.
+                    let reached = _mm512_sub_epi32(node, _mm512_set1_epi32(BINS_MAX as i32));
+                    let is_inside = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, first);
+                    let reached = _mm512_mask_add_epi32(reached, is_inside, reached, one);
+                    let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
+                    let reached = _mm512_mask_add_epi32(reached, is_above, reached, one);
+                    u8x16::simd_from(avx512, _mm512_cvtepi32_epi8(reached)).store_slice(found);
+                }
+                found
+            });
         }
     );
 
     fearless_simd::kernel!(
         #[inline]
-        pub fn look_up(avx512: Avx512, table: &[u32; ENTRIES], places: &[u32; CHUNK]) -> [u32; CHUNK] {
+        pub fn places(
+            avx512: Avx512,
+            values: &[f32],
+            shift: u32,
+            bases: [i32; 2],
+            entries: &[u32; ENTRIES],
+            found: &mut [u16; BLOCK],
+        ) -> bool {
+            /// As many buckets to a doubling as half the entries.
+            const OCTAVE: u32 = ENTRIES.ilog2() - 1;
+            const BITS: u32 = f32::MANTISSA_DIGITS - 1;
+            const SLOT_BITS: u32 = ENTRIES.ilog2();
             let load = |part: &[u32]| -> __m512i { u32x16::from_slice(avx512, part).into() };
-            let (low, high) = table.split_at(LANES);
-            let (low, high) = (load(low), load(high));
-            let mut found = [0; CHUNK];
-            for (places, found) in places.chunks_exact(LANES).zip(found.chunks_exact_mut(LANES)) {
-                let entries = _mm512_permutex2var_epi32(low, load(places), high);
-                u32x16::simd_from(avx512, entries).store_slice(found);
-            }
-            found
+            let splat = |value: i32| _mm512_set1_epi32(value);
+            let (lower, upper) = entries.split_at(LANES);
+            let (lower, upper) = (load(lower), load(upper));
+            let shift = _mm_cvtsi32_si128(shift as i32);
+            let [positive, negative] = bases.map(splat);
+            let mut farthest = _mm512_setzero_si512();
+            let mut has_tiny = 0;
+            each::<_, _, LANES>(values, found, |values| {
+                let values: __m512 = f32x16::load_array_ref(avx512, values).into();
+                let bits = _mm512_castps_si512(values);
+                let magnitude = _mm512_and_si512(bits, splat(i32::MAX));
+                let before = _mm512_sub_epi32(magnitude, splat(1));
+                let entry = _mm512_permutex2var_epi32(
+                    lower,
+                    _mm512_srli_epi32::<{ BITS - SLOT_BITS }>(before),
+                    upper,
+                );
+                let mantissa = _mm512_and_si512(before, splat((1 << BITS) - 1));
+                let bucket = _mm512_srli_epi32::<BITS>(_mm512_add_epi32(entry, mantissa));
+                let octave = _mm512_sub_epi32(_mm512_srli_epi32::<BITS>(before), splat(f32::MAX_EXP - 1));
+                let index = _mm512_add_epi32(_mm512_slli_epi32::<OCTAVE>(octave), bucket);
+                let is_negative = _mm512_movepi32_mask(bits);
+                let base = _mm512_mask_blend_epi32(is_negative, positive, negative);
+                let bucket = _mm512_sub_epi32(_mm512_sra_epi32(index, shift), base);
+                let is_zero = _mm512_cmpeq_epi32_mask(magnitude, _mm512_setzero_si512());
+                has_tiny |= _mm512_cmplt_epu32_mask(before, splat(f32::MIN_POSITIVE.to_bits() as i32));
+                farthest = _mm512_mask_max_epu32(farthest, !is_zero, farthest, bucket);
+                let place = _mm512_mask_add_epi32(bucket, is_negative, bucket, splat(BUCKETS as i32));
+                let place = _mm512_mask_blend_epi32(is_zero, place, splat(ZERO as i32));
+                u16x16::simd_from(avx512, _mm512_cvtepi32_epi16(place)).to_array()
+            });
+            has_tiny == 0 && _mm512_reduce_max_epu32(farthest) < BUCKETS as u32
         }
     );
 }
@@ -127,31 +188,23 @@ mod tests {
     use fearless_simd::{Level, dispatch};
     use proptest::prelude::*;
 
-    #[test]
-    fn places_look_up_entries_by_their_lowest_bits() {
-        let table = std::array::from_fn(|entry| 3 * entry as u32);
-        let places = std::array::from_fn(|lane| (7 * lane + (lane << 8)) as u32);
-        let found = dispatch!(Level::new(), simd => look_up(simd, &table, &places));
-        assert_eq!(found, places.map(|place| 3 * (place % ENTRIES as u32)));
-    }
-
     proptest! {
         #[test]
-        fn three_steps_find_what_comparing_with_every_bound_finds(
-            mut bounds in prop::collection::vec(-50i16..50, 1..=BINS_MAX), values in prop::array::uniform32(-60i16..60),
+        fn the_tree_finds_what_comparing_with_every_bound_finds(
+            mut bounds in prop::collection::vec(-50i16..50, 1..=BINS_MAX), values in prop::collection::vec(-60i16..60, 0..BLOCK),
         ) {
             bounds.sort_unstable();
             bounds.dedup();
-            let (bins, high) = (bounds.len(), f32::from(bounds[bounds.len() - 1]) + 1.5);
+            let high = f32::from(bounds[bounds.len() - 1]) + 1.5;
             let mut ends = [f32::INFINITY; BINS_MAX];
             ends.iter_mut().zip(&bounds).for_each(|(end, &bound)| *end = f32::from(bound));
-            let values = values.map(f32::from);
-            let found = dispatch!(Level::new(), simd => reached(simd, &values, &ends, bins, high));
-            let expected = values.map(|value| {
-                let below = ends[..bins].iter().filter(|&&end| value >= end).count() as u32;
-                below + u32::from(value > high)
-            });
-            prop_assert!(found.is_none_or(|found| found == expected));
+            let values: Vec<f32> = values.into_iter().map(f32::from).collect();
+            let mut found = [0; BLOCK];
+            let can = dispatch!(Level::new(), simd => reached(simd, &values, &tree(&ends), high, &mut found));
+            for (value, found) in values.into_iter().zip(found).filter(|_| can) {
+                let below = ends.iter().filter(|&&end| value >= end).count();
+                prop_assert_eq!(usize::from(found), below + usize::from(value > high));
+            }
         }
     }
 }

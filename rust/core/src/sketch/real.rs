@@ -5,15 +5,22 @@
 use super::binning::BINS_MAX;
 use super::exact::Addends;
 use super::exponential::Bucketed;
-use super::permute;
+use super::extent::Extent;
+use super::{BLOCK, lanes, permute};
 use fearless_simd::{Simd, f32x16, f64x8, prelude::*, u32x16, u64x8};
 use std::fmt::Debug;
 
-/// Values looked at together.
-pub const CHUNK: usize = 32;
-
-/// Ascending lower bounds, padded with infinity, and the highest one, which still belongs to the last bin.
-type Bounds<'a, R> = (&'a [R; BINS_MAX], R);
+/// Where bins begin.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds<'a, R> {
+    /// Lower ends, ascending and padded with infinity.
+    pub lower: &'a [R; BINS_MAX],
+    pub bins: usize,
+    /// The highest bound, which still belongs to the last bin.
+    pub high: R,
+    /// The lower ends of short floats as a [tree](permute::tree).
+    pub tree: &'a [f32; BINS_MAX],
+}
 
 /// A float.
 pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
@@ -31,16 +38,13 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
 
     fn is_negative(self) -> bool;
 
+    fn extent<S: Simd>(simd: S, values: &[Self]) -> Extent<Self>;
+
     /// The one of two that has this width.
     fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, Self>;
 
-    /// How many of the first `bins` bounds each value has reached, and one more if it lies above the highest.
-    fn reached<S: Simd>(
-        simd: S,
-        values: &[Self; CHUNK],
-        bounds: Bounds<'_, Self>,
-        bins: usize,
-    ) -> [u32; CHUNK];
+    /// How many lower ends each of at most [`BLOCK`] values has reached, and one more if it lies above the highest bound.
+    fn reached<S: Simd>(simd: S, values: &[Self], bounds: Bounds<'_, Self>, found: &mut [u8; BLOCK]);
 }
 
 macro_rules! real {
@@ -71,6 +75,27 @@ macro_rules! real {
             }
 
             #[inline(always)]
+            fn extent<S: Simd>(simd: S, values: &[$real]) -> Extent<$real> {
+                let splat = |value| $vector::splat(simd, value);
+                let (zero, infinity, largest) = (splat(0.0), splat($real::INFINITY), splat($real::MAX));
+                let (mut min, mut max, mut least) = (infinity, -infinity, infinity);
+                let mut is_finite = zero.simd_eq(zero);
+                lanes::chunks(
+                    values,
+                    #[inline(always)]
+                    |_, chunk, _| {
+                        let values = $vector::load_array_ref(simd, chunk);
+                        let sizes = values.abs();
+                        (min, max) = (min.min(values), max.max(values));
+                        least = least.min(sizes.simd_eq(zero).select(infinity, sizes));
+                        is_finite &= sizes.simd_le(largest);
+                    },
+                );
+                let (min, max, least) = (min.reduce_min(), max.reduce_max(), least.reduce_min());
+                Extent { min, max, least, is_finite: is_finite.all_true() }
+            }
+
+            #[inline(always)]
             fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, $real> {
                 $pick(narrow, wide)
             }
@@ -78,42 +103,45 @@ macro_rules! real {
             #[inline(always)]
             fn reached<S: Simd>(
                 simd: S,
-                values: &[$real; CHUNK],
-                (ends, high): Bounds<'_, $real>,
-                bins: usize,
-            ) -> [u32; CHUNK] {
-                if let Some(found) = $search(simd, values, ends, bins, high) {
-                    return found;
+                values: &[$real],
+                bounds: Bounds<'_, $real>,
+                found: &mut [u8; BLOCK],
+            ) {
+                if $search(simd, values, bounds, found) {
+                    return;
                 }
                 const LANES: usize = 64 / size_of::<$real>();
                 let (one, none) = ($counter::splat(simd, 1), $counter::splat(simd, 0));
-                let mut found = [0; CHUNK];
+                let high = $vector::splat(simd, bounds.high);
                 // Two vectors at once, so that they need not wait for each other.
-                for (values, found) in values.chunks_exact(2 * LANES).zip(found.chunks_exact_mut(2 * LANES)) {
-                    let (a, b) = values.split_at(LANES);
-                    let (a, b) = ($vector::from_slice(simd, a), $vector::from_slice(simd, b));
-                    let (mut in_a, mut in_b) = (none, none);
-                    for &end in ends.iter().take(bins) {
-                        let end = $vector::splat(simd, end);
-                        in_a += a.simd_ge(end).select(one, none);
-                        in_b += b.simd_ge(end).select(one, none);
-                    }
-                    let high = $vector::splat(simd, high);
-                    in_a += a.simd_gt(high).select(one, none);
-                    in_b += b.simd_gt(high).select(one, none);
-                    let mut counted: [$unsigned; 2 * LANES] = [0; 2 * LANES];
-                    let (first, second) = counted.split_at_mut(LANES);
-                    in_a.store_slice(first);
-                    in_b.store_slice(second);
-                    found.iter_mut().zip(counted).for_each(|(found, counted)| *found = counted as u32);
-                }
-                found
+                lanes::each::<_, _, { 2 * LANES }>(
+                    values,
+                    found,
+                    #[inline(always)]
+                    |values| {
+                        let (a, b) = values.split_at(LANES);
+                        let (a, b) = ($vector::from_slice(simd, a), $vector::from_slice(simd, b));
+                        let (mut in_a, mut in_b) = (none, none);
+                        for &end in bounds.lower.iter().take(bounds.bins) {
+                            let end = $vector::splat(simd, end);
+                            in_a += a.simd_ge(end).select(one, none);
+                            in_b += b.simd_ge(end).select(one, none);
+                        }
+                        in_a += a.simd_gt(high).select(one, none);
+                        in_b += b.simd_gt(high).select(one, none);
+                        let mut counted: [$unsigned; 2 * LANES] = [0; 2 * LANES];
+                        let (first, second) = counted.split_at_mut(LANES);
+                        in_a.store_slice(first);
+                        in_b.store_slice(second);
+                        counted.map(|counted| counted as u8)
+                    },
+                );
             }
         }
     };
 }
 
-real!(f32, f32x16, u32x16, u32, narrow_of, permute::reached);
+real!(f32, f32x16, u32x16, u32, narrow_of, in_tree);
 real!(f64, f64x8, u64x8, u64, wide_of, not_searched);
 
 #[inline(always)]
@@ -126,36 +154,21 @@ fn wide_of<'a>(_: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, f64> {
     wide
 }
 
-/// Bounds of long floats do not fit into registers.
 #[inline(always)]
-fn not_searched<S: Simd>(
-    _: S,
-    _: &[f64; CHUNK],
-    _: &[f64; BINS_MAX],
-    _: usize,
-    _: f64,
-) -> Option<[u32; CHUNK]> {
-    None
+fn in_tree<S: Simd>(simd: S, values: &[f32], bounds: Bounds<'_, f32>, found: &mut [u8; BLOCK]) -> bool {
+    permute::reached(simd, values, bounds.tree, bounds.high, found)
 }
 
-/// Shows the values chunk by chunk, and how many of each are meant: the last one is filled up.
+/// Bounds of long floats do not fit into registers.
 #[inline(always)]
-pub fn chunks<R: Real>(values: &[R], mut visit: impl FnMut(&[R; CHUNK], usize)) {
-    let (whole, rest) = values.as_chunks::<CHUNK>();
-    for chunk in whole {
-        visit(chunk, CHUNK);
-    }
-    if let Some(&first) = rest.first() {
-        let mut last = [first; CHUNK];
-        last.iter_mut().zip(rest).for_each(|(lane, value)| *lane = *value);
-        visit(&last, rest.len());
-    }
+fn not_searched<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: &mut [u8; BLOCK]) -> bool {
+    false
 }
 
 /// Shows the values as long floats, a block at a time.
 pub fn widened<R: Real>(values: &[R], mut visit: impl FnMut(&[f64])) {
-    let mut wide = [0.0; super::BLOCK];
-    for block in values.chunks(super::BLOCK) {
+    let mut wide = [0.0; BLOCK];
+    for block in values.chunks(BLOCK) {
         let wide = &mut wide[..block.len()];
         wide.iter_mut().zip(block).for_each(|(wide, value)| *wide = value.wide());
         visit(wide);
@@ -184,14 +197,6 @@ mod tests {
         assert_eq!((at_least(1e300), at_least(-1e300)), (f32::INFINITY, -f32::MAX));
         assert_eq!((at_most(1e300), at_most(-1e300)), (f32::MAX, f32::NEG_INFINITY));
         assert_eq!((at_least(1e-300), at_most(1e-300)), (f32::from_bits(1), 0.0));
-    }
-
-    #[test]
-    fn the_last_chunk_is_filled_up_and_says_how_far() {
-        let values: Vec<f32> = (0..70u8).map(f32::from).collect();
-        let mut seen = Vec::new();
-        chunks(&values, |chunk, taken| seen.extend_from_slice(&chunk[..taken]));
-        assert_eq!(seen, values);
     }
 
     proptest! {

@@ -4,8 +4,8 @@
 //! first sign of a broken sensor.
 
 use super::BLOCK;
-use super::real::{CHUNK, Real};
-use fearless_simd::{Level, dispatch};
+use super::extent::Extent;
+use super::real::Real;
 use serde::{Deserialize, Serialize};
 
 /// How many values were not finite numbers, by what they were. The four are disjoint.
@@ -19,20 +19,6 @@ pub struct Specials {
     pub pos_inf: u64,
 }
 
-/// Whether all of them are finite.
-pub fn all_finite<R: Real>(values: &[R]) -> bool {
-    dispatch!(Level::new(), _simd => {
-        let (chunks, rest) = values.as_chunks::<CHUNK>();
-        let mut others = [false; CHUNK];
-        for chunk in chunks {
-            for lane in 0..CHUNK {
-                others[lane] |= !is_finite(chunk[lane]);
-            }
-        }
-        !others.contains(&true) && rest.iter().all(|&value| is_finite(value))
-    })
-}
-
 #[inline(always)]
 fn is_finite<R: Real>(value: R) -> bool {
     value.magnitude() <= R::MOST
@@ -41,7 +27,7 @@ fn is_finite<R: Real>(value: R) -> bool {
 /// Copies the finite ones of `values` (at most [`BLOCK`]) to `scratch` when there are others; returns them in order,
 /// with the count of the others.
 pub fn screen<'a, R: Real>(values: &'a [R], scratch: &'a mut [R; BLOCK]) -> (&'a [R], Specials) {
-    if all_finite(values) {
+    if Extent::of(values).is_finite {
         return (values, Specials::default());
     }
     let mut specials = Specials::default();

@@ -1,4 +1,4 @@
-//! Counting values into bins, a chunk of them at once.
+//! Counting values into bins, a block of them at once.
 //!
 //! Where bounds do not fit into registers (of long floats, or without vectors of sixteen short ones), values are compared
 //! with all of them: that takes no branch, no table and no load that waits for another, whatever the distribution; with
@@ -7,14 +7,15 @@
 //! into the same bin and an addition must wait for the one before it.
 
 use super::{BESIDE, BINS_MAX, Binning, CELLS_MAX, FIRST, Kind, OUTSIDE_MAX, UNDER, UNSEEN};
-use crate::sketch::real::{CHUNK, Real, chunks};
+use crate::sketch::BLOCK;
+use crate::sketch::real::{Bounds, Real};
 use fearless_simd::{Level, Simd, dispatch};
 
 /// Bits of the sum of places in a shared number; those above them count.
 const PLACES: u32 = 52;
 
-/// Most values of a table before a count could overflow: half of a block's.
-const BLOCK_MAX: usize = 2 * ((1 << (u64::BITS - PLACES)) - CHUNK);
+/// Fewest values for which tables are worth their own cost.
+const TABLES_MIN: usize = 32;
 
 /// Where values are counted: one counter per cell, and the sums of their places, in quanta.
 #[derive(Debug)]
@@ -43,13 +44,12 @@ impl Binning {
         let before = [UNDER, self.over()].map(|cell| into.counts.get(cell).copied());
         match (self.kind, self.bins) {
             (Kind::Category, _) | (_, 0) => into.add(UNSEEN, finite.len() as u64, 0),
-            (Kind::Discrete, _) => dispatch!(Level::new(), simd => self.count_points(simd, finite, into)),
-            (Kind::Numeric, _) if finite.len() < CHUNK => {
-                dispatch!(Level::new(), simd => self.count_few(simd, finite, into));
-            }
-            (Kind::Numeric, _) => {
-                for block in finite.chunks(BLOCK_MAX) {
-                    dispatch!(Level::new(), simd => self.count_ranges(simd, block, into));
+            (kind, _) => {
+                for block in finite.chunks(BLOCK) {
+                    dispatch!(Level::new(), simd => match kind {
+                        Kind::Numeric => self.count_ranges(simd, block, into),
+                        _ => self.count_points(simd, block, into),
+                    });
                 }
             }
         }
@@ -58,72 +58,49 @@ impl Binning {
         }
     }
 
-    /// How many lower ends each value has reached, and one more above the last bin.
+    /// How many lower ends each value of a block has reached, and one more above the last bin.
     #[inline(always)]
-    fn reached<S: Simd, R: Real>(&self, simd: S, values: &[R; CHUNK]) -> [u32; CHUNK] {
-        let bins = self.bins.min(BINS_MAX);
-        let bounds = R::pick((&self.short_lower, self.short_high), (&self.lower, self.high));
-        R::reached(simd, values, bounds, bins)
-    }
-
-    /// Places of the values, zero beside the bins, each with a count of one above it.
-    #[inline(always)]
-    fn counted_places<R: Real>(&self, values: &[R; CHUNK], reached: &[u32; CHUNK]) -> [u64; CHUNK] {
-        let bins = self.bins as u32;
-        let mut places = [0; CHUNK];
-        for lane in 0..CHUNK {
-            let inside = reached[lane].wrapping_sub(1) < bins;
-            let place = self.place(values[lane].wide());
-            places[lane] = (1 << PLACES) | if inside { place } else { 0 };
-        }
-        places
+    fn reached<S: Simd, R: Real>(&self, simd: S, block: &[R]) -> [u8; BLOCK] {
+        let (tree, bins) = (&self.tree, self.bins.min(BINS_MAX));
+        let narrow = Bounds { lower: &self.short_lower, high: self.short_high, bins, tree };
+        let wide = Bounds { lower: &self.lower, high: self.high, bins, tree };
+        let mut reached = [0; BLOCK];
+        R::reached(simd, block, R::pick(narrow, wide), &mut reached);
+        reached
     }
 
     #[inline(always)]
     fn count_ranges<S: Simd, R: Real>(&self, simd: S, block: &[R], into: &mut Tally<'_>) {
+        let (reached, bins) = (self.reached(simd, block), self.bins as u8);
+        let place = |value: R, reached: u8| {
+            let place = self.place(value.wide());
+            if reached.wrapping_sub(1) < bins { place } else { 0 }
+        };
+        if block.len() < TABLES_MIN {
+            for (&value, reached) in block.iter().zip(reached) {
+                into.add(UNDER + usize::from(reached), 1, place(value, reached));
+            }
+            return;
+        }
+        let mut counted = [0; BLOCK];
+        for ((counted, &value), &reached) in counted.iter_mut().zip(block).zip(&reached) {
+            *counted = (1 << PLACES) | place(value, reached);
+        }
         let mut shared = Shared([[0; CELLS_MAX + 1]; 2]);
-        chunks(
-            block,
-            #[inline(always)]
-            |values, taken| {
-                let reached = self.reached(simd, values);
-                shared.add(&reached, &self.counted_places(values, &reached), taken);
-            },
-        );
+        let cells = reached.map(|reached| UNDER as u8 + reached);
+        shared.add(&cells[..block.len().min(BLOCK)], &counted);
         shared.add_to(into);
     }
 
     #[inline(always)]
-    fn count_few<S: Simd, R: Real>(&self, simd: S, few: &[R], into: &mut Tally<'_>) {
-        chunks(
-            few,
-            #[inline(always)]
-            |values, taken| {
-                let reached = self.reached(simd, values);
-                let places = self.counted_places(values, &reached);
-                for (reached, place) in reached.into_iter().zip(places).take(taken) {
-                    into.add(UNDER + reached as usize, 1, place & ((1 << PLACES) - 1));
-                }
-            },
-        );
-    }
-
-    #[inline(always)]
-    fn count_points<S: Simd, R: Real>(&self, simd: S, finite: &[R], into: &mut Tally<'_>) {
-        chunks(
-            finite,
-            #[inline(always)]
-            |values, taken| {
-                let reached = self.reached(simd, values);
-                for (value, reached) in values.iter().zip(reached).take(taken) {
-                    let reached = reached as usize;
-                    let is_point =
-                        self.lower.get(reached.wrapping_sub(1)).is_some_and(|&it| it == value.wide());
-                    let is_outside = reached == 0 || reached > self.bins;
-                    into.add(if is_point | is_outside { UNDER + reached } else { UNSEEN }, 1, 0);
-                }
-            },
-        );
+    fn count_points<S: Simd, R: Real>(&self, simd: S, block: &[R], into: &mut Tally<'_>) {
+        let reached = self.reached(simd, block);
+        for (value, reached) in block.iter().zip(reached) {
+            let reached = usize::from(reached);
+            let is_point = self.lower.get(reached.wrapping_sub(1)).is_some_and(|&it| it == value.wide());
+            let is_outside = reached == 0 || reached > self.bins;
+            into.add(if is_point | is_outside { UNDER + reached } else { UNSEEN }, 1, 0);
+        }
     }
 
     #[cold]
@@ -159,34 +136,34 @@ impl Tally<'_> {
 // === impl Shared ===
 
 impl Shared {
+    /// Adds what is counted of at most [`BLOCK`] values to their cells.
     #[inline(always)]
-    fn add(&mut self, reached: &[u32; CHUNK], counted: &[u64; CHUNK], taken: usize) {
+    fn add(&mut self, cells: &[u8], counted: &[u64; BLOCK]) {
         let Shared([even, odd]) = self;
-        let cell = |reached: u32| (UNDER + reached as usize).min(CELLS_MAX);
-        if taken < CHUNK {
-            reached
-                .iter()
-                .zip(counted)
-                .take(taken)
-                .for_each(|(&reached, counted)| even[cell(reached)] += counted);
-            return;
+        let cell = |cell: u8| usize::from(cell).min(CELLS_MAX);
+        let (pairs, last) = cells.as_chunks::<2>();
+        let (counted, _) = counted.as_chunks::<2>();
+        for (cells, counted) in pairs.iter().zip(counted) {
+            even[cell(cells[0])] += counted[0];
+            odd[cell(cells[1])] += counted[1];
         }
-        let ((reached, _), (counted, _)) = (reached.as_chunks::<2>(), counted.as_chunks::<2>());
-        for (reached, counted) in reached.iter().zip(counted) {
-            even[cell(reached[0])] += counted[0];
-            odd[cell(reached[1])] += counted[1];
+        if let (Some(&last), Some(counted)) = (last.first(), counted.get(pairs.len())) {
+            even[cell(last)] += counted[0];
         }
     }
 
+    /// A block has so few values that neither their counts nor their places overflow.
     #[inline(always)]
-    fn add_to(&self, into: &mut Tally<'_>) {
-        let Shared([even, odd]) = self;
-        let mask = (1 << PLACES) - 1;
-        for ((count, even), odd) in into.counts.iter_mut().zip(even).zip(odd) {
-            *count += (even >> PLACES) + (odd >> PLACES);
+    fn add_to(self, into: &mut Tally<'_>) {
+        let Shared([mut counted, odd]) = self;
+        counted.iter_mut().zip(odd).for_each(|(counted, odd)| *counted += odd);
+        for (count, counted) in into.counts.iter_mut().zip(&counted) {
+            *count += counted >> PLACES;
         }
-        for ((sum, even), odd) in into.sums.iter_mut().zip(even).zip(odd) {
-            *sum = sum.wrapping_add((even & mask) + (odd & mask));
+        for (sum, counted) in into.sums.iter_mut().zip(&counted) {
+            *sum = sum.wrapping_add(counted & ((1 << PLACES) - 1));
         }
     }
 }
+
+const _: () = assert!(BLOCK < 1 << (u64::BITS - PLACES));

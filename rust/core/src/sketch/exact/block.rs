@@ -10,11 +10,10 @@
 //! Values that are too small for this are handed back.
 
 use crate::sketch::BLOCK;
+use crate::sketch::lanes::chunks;
 use crate::sketch::real::Real;
-use fearless_simd::{Level, dispatch};
-
-/// Sums with independent partial results, so that the additions overlap.
-const LANES: usize = 16;
+use fearless_simd::{Level, Simd, dispatch, f32x16, f64x8, prelude::*};
+use std::ops::Range;
 
 /// Exponents for which no part of a sum over- or underflows.
 const EXPONENTS: std::ops::RangeInclusive<i32> = -440..=450;
@@ -42,7 +41,7 @@ pub trait Addends: Sized {
     const SPAN: i32;
 
     /// The sums of at most [`BLOCK`] values below 2^exponent, which are zero or at least 2^(exponent - SPAN).
-    fn terms(values: &[Self], exponent: i32) -> Terms;
+    fn terms<S: Simd>(simd: S, values: &[Self], exponent: i32) -> Terms;
 }
 
 // === impl Terms ===
@@ -63,41 +62,16 @@ impl Terms {
     }
 }
 
-/// The sums of those of at most [`BLOCK`] values that are not too small, and how many are, which are put in `small`.
-/// `None` when `largest`, the largest magnitude, is so large or small that no part of them can be summed so.
+/// The sums of at most [`BLOCK`] values that are below two to the power of `exponent`, and zero or at least [`least`].
 #[inline]
-pub fn terms<R: Real>(values: &[R], largest: f64, small: &mut [R; BLOCK]) -> Option<(Terms, usize)> {
-    let exponent = exponent_above(largest);
-    if !EXPONENTS.contains(&exponent) {
-        return None;
-    }
-    let least = R::nearest(power_of_two(exponent - R::SPAN));
-    dispatch!(Level::new(), _simd => {
-        if !has_small(values, least) {
-            return Some((R::terms(values, exponent), 0));
-        }
-        Some(without_small(values, exponent, least, small))
-    })
+pub fn terms<R: Real>(values: &[R], exponent: i32) -> Terms {
+    dispatch!(Level::new(), simd => R::terms(simd, values, exponent))
 }
 
-/// Whether any value that is not zero is smaller.
-#[inline(always)]
-fn has_small<R: Real>(values: &[R], least: R) -> bool {
-    let zero = R::nearest(0.0);
-    let size = |value: R| if value == zero { R::INFINITY } else { value.magnitude() };
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut smallest = [R::INFINITY; LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let size = size(chunk[lane]);
-            smallest[lane] = if size < smallest[lane] { size } else { smallest[lane] };
-        }
-    }
-    smallest.iter().any(|&size| size < least) || rest.iter().any(|&value| size(value) < least)
-}
-
-fn without_small<R: Real>(values: &[R], exponent: i32, least: R, small: &mut [R; BLOCK]) -> (Terms, usize) {
-    let zero = R::nearest(0.0);
+/// The same of those that are not too small, and how many are, which are put in `small`.
+#[cold]
+pub fn terms_without_small<R: Real>(values: &[R], exponent: i32, small: &mut [R; BLOCK]) -> (Terms, usize) {
+    let (zero, least) = (R::nearest(0.0), least(exponent));
     let (mut large, mut found) = ([zero; BLOCK], 0);
     for (large, &value) in large.iter_mut().zip(values) {
         if value.magnitude() >= least {
@@ -107,35 +81,20 @@ fn without_small<R: Real>(values: &[R], exponent: i32, least: R, small: &mut [R;
             found += 1;
         }
     }
-    (R::terms(&large[..values.len().min(BLOCK)], exponent), found)
+    (terms(&large[..values.len().min(BLOCK)], exponent), found)
 }
 
-/// The smallest and the largest of the values.
+/// The least value that can be added to those below two to the power of `exponent`.
 #[inline]
-pub fn extremes<R: Real>(values: &[R]) -> (f64, f64) {
-    dispatch!(Level::new(), _simd => within(values))
+pub fn least<R: Real>(exponent: i32) -> R {
+    R::nearest(power_of_two(exponent - R::SPAN))
 }
 
-/// The same where vectors are in use already.
-#[inline(always)]
-pub fn within<R: Real>(values: &[R]) -> (f64, f64) {
-    let (chunks, rest) = values.as_chunks::<LANES>();
-    let mut low = [R::INFINITY; LANES];
-    let mut high = [R::NEG_INFINITY; LANES];
-    for chunk in chunks {
-        for lane in 0..LANES {
-            low[lane] = if chunk[lane] < low[lane] { chunk[lane] } else { low[lane] };
-            high[lane] = if chunk[lane] > high[lane] { chunk[lane] } else { high[lane] };
-        }
-    }
-    let least = low.iter().chain(rest).fold(f64::INFINITY, |least, value| least.min(value.wide()));
-    let most = high.iter().chain(rest).fold(f64::NEG_INFINITY, |most, value| most.max(value.wide()));
-    (least, most)
-}
-
-/// The power of two above a value, or one that is out of the question.
-fn exponent_above(magnitude: f64) -> i32 {
-    (magnitude.to_bits() >> 52 & 0x7ff) as i32 - 1_022
+/// The power of two above a value; `None` when it is so large or small that nothing can be summed with it.
+#[inline]
+pub fn exponent_above(magnitude: f64) -> Option<i32> {
+    let exponent = (magnitude.to_bits() >> 52 & 0x7ff) as i32 - 1_022;
+    EXPONENTS.contains(&exponent).then_some(exponent)
 }
 
 /// Of an exponent that a normal float has.
@@ -148,43 +107,53 @@ fn in_units(sum: f64, unit: i32) -> (i64, i32) {
     ((sum * power_of_two(-unit)) as i64, unit)
 }
 
-fn total(lanes: &[f64; LANES]) -> f64 {
-    lanes.iter().sum()
+/// The lanes that hold new values; zero in the others.
+macro_rules! new_lanes {
+    ($name:ident, $vector:ident, $float:ident, $lanes:literal) => {
+        #[inline(always)]
+        fn $name<S: Simd>(simd: S, chunk: &[$float; $lanes], new: Range<usize>) -> $vector<S> {
+            let values = $vector::load_array_ref(simd, chunk);
+            if new == (0..$lanes) {
+                return values;
+            }
+            let lane = $vector::from_fn(simd, |lane| lane as $float);
+            let is_new = lane.simd_ge(new.start as $float) & lane.simd_lt(new.end as $float);
+            is_new.select(values, $vector::splat(simd, 0.0))
+        }
+    };
 }
+
+new_lanes!(new_of_short, f32x16, f32, 16);
+new_lanes!(new_of_long, f64x8, f64, 8);
 
 impl Addends for f32 {
     const SPAN: i32 = SHORT_BITS - 23;
 
     #[inline(always)]
-    fn terms(values: &[f32], exponent: i32) -> Terms {
+    fn terms<S: Simd>(simd: S, values: &[f32], exponent: i32) -> Terms {
         let cut = 2 * exponent - SHORT_BITS;
-        let hold = power_of_two(cut + 52);
-        let (mut sum, mut high, mut low) = ([0.0; LANES], [hold; LANES], [0.0; LANES]);
-        let mut add = |lane: usize, value: f32| {
-            let value = f64::from(value);
-            let square = value * value;
-            let next = high[lane] + square;
-            sum[lane] += value;
-            low[lane] += square - (next - high[lane]);
-            high[lane] = next;
-        };
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &value) in chunk.iter().enumerate() {
-                add(lane, value);
-            }
-        }
-        for (lane, &value) in rest.iter().enumerate() {
-            add(lane, value);
-        }
-        let mut above = [0.0; LANES];
-        for lane in 0..LANES {
-            above[lane] = high[lane] - hold;
-        }
+        let (none, hold) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, power_of_two(cut + 52)));
+        // Two partial results each: those of one half of the lanes need not wait for those of the other.
+        let (mut sum, mut high, mut low) = ([none; 2], [hold; 2], [none; 2]);
+        chunks(
+            values,
+            #[inline(always)]
+            |_, chunk, new| {
+                let (first, second) = new_of_short(simd, chunk, new).widen();
+                for (half, values) in [first, second].into_iter().enumerate() {
+                    let squares = values * values;
+                    let next = high[half] + squares;
+                    sum[half] += values;
+                    low[half] += squares - (next - high[half]);
+                    high[half] = next;
+                }
+            },
+        );
+        let above = (high[0] - hold) + (high[1] - hold);
         let mut terms = Terms { exponent, ..Terms::default() };
-        terms.sums[0] = in_units(total(&sum), exponent - SHORT_BITS);
-        terms.squares[0] = in_units(total(&above), cut);
-        terms.squares[1] = in_units(total(&low), 2 * (exponent - SHORT_BITS));
+        terms.sums[0] = in_units((sum[0] + sum[1]).reduce_sum(), exponent - SHORT_BITS);
+        terms.squares[0] = in_units(above.reduce_sum(), cut);
+        terms.squares[1] = in_units((low[0] + low[1]).reduce_sum(), 2 * (exponent - SHORT_BITS));
         terms
     }
 }
@@ -193,38 +162,32 @@ impl Addends for f64 {
     const SPAN: i32 = 3 * PIECE_BITS - 52;
 
     #[inline(always)]
-    fn terms(values: &[f64], exponent: i32) -> Terms {
+    fn terms<S: Simd>(simd: S, values: &[f64], exponent: i32) -> Terms {
         let units = [1, 2, 3].map(|pieces| exponent - pieces * PIECE_BITS);
         // Adding so large a float, and subtracting it again, rounds to the unit.
-        let [first, second, _] = units.map(|unit| 1.5 * power_of_two(unit + 52));
-        let (mut sums, mut squares) = ([[0.0; LANES]; 3], [[0.0; LANES]; 6]);
-        let mut add = |lane: usize, value: f64| {
-            let a = (value + first) - first;
-            let b = ((value - a) + second) - second;
-            let c = (value - a) - b;
-            for (sum, piece) in sums.iter_mut().zip([a, b, c]) {
-                sum[lane] += piece;
-            }
-            for (sum, product) in squares.iter_mut().zip([a * a, a * b, a * c, b * b, b * c, c * c]) {
-                sum[lane] += product;
-            }
-        };
-        let (chunks, rest) = values.as_chunks::<LANES>();
-        for chunk in chunks {
-            for (lane, &value) in chunk.iter().enumerate() {
-                add(lane, value);
-            }
-        }
-        for (lane, &value) in rest.iter().enumerate() {
-            add(lane, value);
-        }
+        let [first, second, _] = units.map(|unit| f64x8::splat(simd, 1.5 * power_of_two(unit + 52)));
+        let none = f64x8::splat(simd, 0.0);
+        let (mut sums, mut squares) = ([none; 3], [none; 6]);
+        chunks(
+            values,
+            #[inline(always)]
+            |_, chunk, new| {
+                let values = new_of_long(simd, chunk, new);
+                let a = (values + first) - first;
+                let b = ((values - a) + second) - second;
+                let c = (values - a) - b;
+                sums.iter_mut().zip([a, b, c]).for_each(|(sum, pieces)| *sum += pieces);
+                let products = [a * a, a * b, a * c, b * b, b * c, c * c];
+                squares.iter_mut().zip(products).for_each(|(sum, products)| *sum += products);
+            },
+        );
         let mut terms = Terms { exponent, long: true, ..Terms::default() };
-        for ((term, lanes), unit) in terms.sums.iter_mut().zip(&sums).zip(units) {
-            *term = in_units(total(lanes), unit);
+        for ((term, sum), unit) in terms.sums.iter_mut().zip(sums).zip(units) {
+            *term = in_units(sum.reduce_sum(), unit);
         }
         let pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)];
-        for ((term, lanes), (one, other)) in terms.squares.iter_mut().zip(&squares).zip(pairs) {
-            let (sum, unit) = in_units(total(lanes), units[one] + units[other]);
+        for ((term, sum), (one, other)) in terms.squares.iter_mut().zip(squares).zip(pairs) {
+            let (sum, unit) = in_units(sum.reduce_sum(), units[one] + units[other]);
             *term = (sum, unit + i32::from(one != other)); // each product of two pieces comes twice
         }
         terms

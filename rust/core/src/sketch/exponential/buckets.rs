@@ -1,17 +1,20 @@
 //! The counters of an exponential histogram.
 
-use super::index::{COARSE, SCALE_MAX, index_of};
+use super::index::{Places, SCALE_MAX, index_of};
 use super::{BucketRange, ExponentialSnapshot};
-use crate::sketch::Sketch;
-use crate::sketch::real::{CHUNK, Real, chunks};
+use crate::sketch::real::Real;
+use crate::sketch::{BLOCK, Sketch};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
 /// Most buckets per sign: OpenTelemetry's default.
 pub const BUCKETS: usize = 160;
 
+/// Fewest values that are worth looking at together.
+const TOGETHER_MIN: usize = 4;
+
 /// Cell of zero, behind the positive and the negative buckets.
-const ZERO: usize = 2 * BUCKETS;
+pub const ZERO: usize = 2 * BUCKETS;
 
 /// Counts by bucket.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,15 +26,6 @@ pub struct Buckets {
     base: [i32; 2],
     /// Positive buckets, negative buckets, zero; empty until the first value.
     cells: Vec<u64>,
-}
-
-/// Where values belong.
-struct Found<const N: usize> {
-    /// Of each, at a scale that is coarser than the finest by so much.
-    buckets: [i32; N],
-    coarser: u32,
-    /// Whether there are tiny values among them, which have none.
-    tiny: bool,
 }
 
 // === impl Buckets ===
@@ -90,68 +84,37 @@ impl Buckets {
         Some((self.base[sign] + first, self.base[sign] + last))
     }
 
-    /// Counts the values taken of a chunk, unless there is one among them that has no bucket.
-    #[inline(always)]
-    fn add_chunk<R: Real>(&mut self, values: &[R; CHUNK], found: &Found<CHUNK>, taken: usize) -> bool {
-        let (shift, base) = (self.shift - found.coarser, self.base);
-        let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return false };
-        let mut places = [0; CHUNK];
-        let mut farthest = 0;
-        for lane in 0..CHUNK {
-            let (base, first) = if values[lane].is_negative() { (base[1], BUCKETS) } else { (base[0], 0) };
-            let bucket = (found.buckets[lane] >> shift).wrapping_sub(base) as u32;
-            farthest = if bucket > farthest { bucket } else { farthest };
-            places[lane] = bucket.wrapping_add(first as u32);
-        }
-        if found.tiny || farthest >= BUCKETS as u32 {
+    /// Counts at most [`BLOCK`] values together, unless there is one among them that has no bucket yet, or none that its
+    /// bits tell; whether it did.
+    fn add_block<R: Real>(&mut self, values: &[R]) -> bool {
+        let (scale, mut places) = (Places { shift: self.shift, base: self.base }, [0; BLOCK]);
+        let are_found = dispatch!(Level::new(), simd => R::places(simd, values, scale, &mut places));
+        if !are_found {
             return false;
         }
-        let mut count = |place: u32| cells[(place as usize).min(ZERO)] += 1;
-        if taken == CHUNK {
-            places.into_iter().for_each(&mut count);
-        } else {
-            places.into_iter().take(taken).for_each(&mut count);
+        let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return false };
+        for &place in places.iter().take(values.len()) {
+            if let Some(cell) = cells.get_mut(usize::from(place)) {
+                *cell += 1;
+            }
         }
         true
     }
 
-    /// Counts values, some of which may have no bucket yet.
-    #[inline(never)]
-    fn add<R: Real, const N: usize>(&mut self, values: &[R], found: &Found<N>) {
-        let mut next = 0;
-        while next < values.len() {
-            next += self.count_known(&values[next..], &found.buckets[next..], found);
-            if let Some(&value) = values.get(next) {
-                self.make_room(usize::from(value.is_negative()), index_of(value.magnitude().wide()), 1);
-                next += 1;
-            }
+    /// Counts one value, for which there may be no bucket yet.
+    fn add<R: Real>(&mut self, value: R) {
+        let magnitude = value.magnitude().wide();
+        if magnitude == 0.0 {
+            self.cells[ZERO] += 1;
+            return;
         }
-    }
-
-    /// Counts values up to the first one for which there is no bucket yet; how many that are.
-    fn count_known<R: Real, const N: usize>(
-        &mut self,
-        values: &[R],
-        buckets: &[i32],
-        found: &Found<N>,
-    ) -> usize {
-        let (shift, base) = (self.shift - found.coarser, self.base);
-        let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return 0 };
-        for (position, (value, index)) in values.iter().zip(buckets).enumerate() {
-            let sign = usize::from(value.is_negative());
-            let bucket = (index >> shift).wrapping_sub(base[sign]) as u32 as usize;
-            if found.tiny && value.is_tiny() {
-                if value.magnitude().wide() > 0.0 {
-                    return position;
-                }
-                cells[ZERO] += 1;
-            } else if bucket < BUCKETS {
-                cells[sign * BUCKETS + bucket] += 1;
-            } else {
-                return position;
-            }
+        let (sign, finest) = (usize::from(value.is_negative()), index_of(magnitude));
+        let bucket = (finest >> self.shift).wrapping_sub(self.base[sign]) as u32 as usize;
+        if bucket < BUCKETS {
+            self.cells[sign * BUCKETS + bucket] += 1;
+        } else {
+            self.make_room(sign, finest, 1);
         }
-        values.len()
     }
 
     /// Adds `times` to a bucket given at the finest scale, making room for it first.
@@ -211,20 +174,11 @@ impl Sketch for Buckets {
         if self.cells.is_empty() {
             self.cells = vec![0; ZERO + 1];
         }
-        if let [value] = *finite {
-            return self.add(&[value], &Found { buckets: [value.finest_of()], coarser: 0, tiny: true });
+        for block in finite.chunks(BLOCK) {
+            if block.len() < TOGETHER_MIN || !self.add_block(block) {
+                block.iter().for_each(|&value| self.add(value));
+            }
         }
-        dispatch!(Level::new(), simd => {
-            chunks(finite, #[inline(always)] |values, taken| {
-                let tiny = values.iter().fold(false, |any, value| any | value.is_tiny());
-                let coarser = if self.shift < COARSE { 0 } else { COARSE };
-                let buckets = if coarser == 0 { R::finest(values) } else { R::coarse(simd, values) };
-                let found = Found { buckets, coarser, tiny };
-                if !self.add_chunk(values, &found, taken) {
-                    self.add(&values[..taken.min(CHUNK)], &found);
-                }
-            });
-        });
     }
 
     fn merge(&mut self, other: &Buckets) {

@@ -4,8 +4,10 @@
 //! table fits into registers. Coarser scales still are a shift to the right, because their boundaries are a subset.
 
 use super::boundaries::FLOORS;
+use super::buckets::{BUCKETS, ZERO};
+use crate::sketch::BLOCK;
+use crate::sketch::lanes::each;
 use crate::sketch::permute::{self, ENTRIES};
-use crate::sketch::real::CHUNK;
 use fearless_simd::Simd;
 
 /// The scale a histogram starts with: 256 buckets per doubling, 0.14 % relative error. (The SDKs start at 20; values
@@ -22,22 +24,36 @@ const SLOT_BITS: u32 = SCALE_MAX as u32 + 1;
 const SLOTS: usize = 1 << SLOT_BITS;
 
 /// How far the scale of most values falls at least: from there on a table of slots fits into two registers.
-pub(super) const COARSE: u32 = 4;
-const COARSE_SLOT_BITS: u32 = SLOT_BITS - COARSE;
+const COARSE: u32 = 4;
+
+/// Values whose buckets are looked for together.
+const LANES: usize = 16;
+
+/// A place that is none.
+const NOWHERE: u32 = u32::MAX;
+
+/// Which cells buckets have.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// How far the scale has fallen from [`SCALE_MAX`].
+    pub shift: u32,
+    /// Index of the first bucket, positive and negative.
+    pub base: [i32; 2],
+}
+
+// === impl Places ===
+
+impl Places {
+    /// By how much the scale is coarser than one whose ends fit into registers; `None` where it is finer.
+    pub fn beyond_coarse(&self) -> Option<u32> {
+        self.shift.checked_sub(COARSE)
+    }
+}
 
 /// Floats whose buckets are found from their bits.
 pub trait Bucketed: Sized {
-    /// The buckets at the finest scale; of zeros, subnormal floats and the smallest normal one, anything.
-    fn finest(values: &[Self; CHUNK]) -> [i32; CHUNK];
-
-    /// The same at a scale that is coarser by [`COARSE`].
-    fn coarse<S: Simd>(simd: S, values: &[Self; CHUNK]) -> [i32; CHUNK];
-
-    /// The bucket of one value at the finest scale.
-    fn finest_of(self) -> i32;
-
-    /// Whether it is one of those.
-    fn is_tiny(&self) -> bool;
+    /// The cells of at most [`BLOCK`] values; whether all have one. Subnormal floats and the smallest normal one have none.
+    fn places<S: Simd>(simd: S, values: &[Self], scale: Places, places: &mut [u16; BLOCK]) -> bool;
 }
 
 /// The lower end of a bucket of a scale that is coarser by `coarser`, among mantissas of so many bits; behind the last
@@ -80,79 +96,88 @@ const SHORT_ENTRIES: [u32; SLOTS] = short(entries(0, f32::MANTISSA_DIGITS - 1));
 const LONG_ENTRIES: [u64; SLOTS] = entries(0, MANTISSA_BITS);
 const COARSE_ENTRIES: [u32; ENTRIES] = short(entries(COARSE, f32::MANTISSA_DIGITS - 1));
 
-/// One type of float. Going one float back first turns "above the lower end, up to and including the upper" into a plain
-/// comparison.
+/// Looks for the buckets of one type of float at the finest scale. Going one float back first turns "above the lower end,
+/// up to and including the upper" into a plain comparison.
 macro_rules! bucketed {
-    ($float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident, $coarse:path) => {
-        impl Bucketed for $float {
-            #[inline(always)]
-            fn finest(values: &[$float; CHUNK]) -> [i32; CHUNK] {
-                let mut octaves = [0; CHUNK];
-                let mut slots = [0; CHUNK];
-                let mut mantissas = [0; CHUNK];
-                for lane in 0..CHUNK {
-                    let before = (values[lane].to_bits() & !(1 << ($bits::BITS - 1))).wrapping_sub(1);
-                    octaves[lane] = ((before >> $mantissa_bits) as i32 - $bias) << SCALE_MAX;
-                    slots[lane] = before >> ($mantissa_bits - SLOT_BITS);
-                    mantissas[lane] = before & ((1 << $mantissa_bits) - 1);
-                }
-                let mut found = [0; CHUNK];
-                for lane in 0..CHUNK {
-                    let bucket = ($entries[slots[lane] as usize % SLOTS] + mantissas[lane]) >> $mantissa_bits;
-                    found[lane] = octaves[lane] + bucket as i32;
-                }
-                found
-            }
-
-            #[inline(always)]
-            fn coarse<S: Simd>(simd: S, values: &[$float; CHUNK]) -> [i32; CHUNK] {
-                $coarse(simd, values)
-            }
-
-            #[inline]
-            fn finest_of(self) -> i32 {
-                let before = (self.to_bits() & !(1 << ($bits::BITS - 1))).wrapping_sub(1);
-                let entry = $entries[(before >> ($mantissa_bits - SLOT_BITS)) as usize % SLOTS];
-                let bucket = (entry + (before & ((1 << $mantissa_bits) - 1))) >> $mantissa_bits;
-                (((before >> $mantissa_bits) as i32 - $bias) << SCALE_MAX) + bucket as i32
-            }
-
-            #[inline(always)]
-            fn is_tiny(&self) -> bool {
-                self.abs() <= $float::MIN_POSITIVE
-            }
+    ($name:ident, $float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident) => {
+        #[inline(always)]
+        fn $name(values: &[$float], scale: Places, places: &mut [u16; BLOCK]) -> bool {
+            let mut farthest = [0; LANES];
+            each(
+                values,
+                places,
+                #[inline(always)]
+                |values: &[$float; LANES]| {
+                    let mut octaves = [0; LANES];
+                    let mut slots = [0; LANES];
+                    let mut mantissas = [0; LANES];
+                    for lane in 0..LANES {
+                        let before = values[lane].abs().to_bits().wrapping_sub(1);
+                        octaves[lane] = ((before >> $mantissa_bits) as i32 - $bias) << SCALE_MAX;
+                        slots[lane] = before >> ($mantissa_bits - SLOT_BITS);
+                        mantissas[lane] = before & ((1 << $mantissa_bits) - 1);
+                    }
+                    let mut found = [0; LANES];
+                    for lane in 0..LANES {
+                        let bucket =
+                            ($entries[slots[lane] as usize % SLOTS] + mantissas[lane]) >> $mantissa_bits;
+                        let index = (octaves[lane] + bucket as i32) >> scale.shift;
+                        let (base, first) = if values[lane].is_sign_negative() {
+                            (scale.base[1], BUCKETS)
+                        } else {
+                            (scale.base[0], 0)
+                        };
+                        let bucket = index.wrapping_sub(base) as u32;
+                        let (place, far) = if values[lane] == 0.0 {
+                            (ZERO as u32, 0)
+                        } else if values[lane].abs() <= $float::MIN_POSITIVE {
+                            (NOWHERE, NOWHERE)
+                        } else {
+                            (bucket.wrapping_add(first as u32), bucket)
+                        };
+                        found[lane] = place as u16;
+                        farthest[lane] = if far > farthest[lane] { far } else { farthest[lane] };
+                    }
+                    found
+                },
+            );
+            farthest.iter().all(|&bucket| bucket < BUCKETS as u32)
         }
     };
 }
 
-bucketed!(f32, u32, 23, 127, SHORT_ENTRIES, coarse_of_short);
-bucketed!(f64, u64, 52, 1023, LONG_ENTRIES, coarse_of_long);
+bucketed!(places_of_short, f32, u32, 23, 127, SHORT_ENTRIES);
+bucketed!(places_of_long, f64, u64, 52, 1023, LONG_ENTRIES);
 
-#[inline(always)]
-fn coarse_of_short<S: Simd>(simd: S, values: &[f32; CHUNK]) -> [i32; CHUNK] {
-    const BITS: u32 = f32::MANTISSA_DIGITS - 1;
-    const BIAS: i32 = f32::MAX_EXP - 1;
-    let before = values.map(|value| value.abs().to_bits().wrapping_sub(1));
-    let slots = before.map(|bits| bits >> (BITS - COARSE_SLOT_BITS));
-    let entries = permute::look_up(simd, &COARSE_ENTRIES, &slots);
-    let mut found = [0; CHUNK];
-    for lane in 0..CHUNK {
-        let octave = ((before[lane] >> BITS) as i32 - BIAS) << (SCALE_MAX - COARSE as i32);
-        found[lane] = octave + ((entries[lane] + (before[lane] & ((1 << BITS) - 1))) >> BITS) as i32;
+impl Bucketed for f32 {
+    #[inline(always)]
+    fn places<S: Simd>(simd: S, values: &[f32], scale: Places, places: &mut [u16; BLOCK]) -> bool {
+        permute::places(simd, values, scale, &COARSE_ENTRIES, places)
+            .unwrap_or_else(|| places_of_short(values, scale, places))
     }
-    found
 }
 
-#[inline(always)]
-fn coarse_of_long<S: Simd>(_: S, values: &[f64; CHUNK]) -> [i32; CHUNK] {
-    f64::finest(values).map(|finest| finest >> COARSE)
+impl Bucketed for f64 {
+    #[inline(always)]
+    fn places<S: Simd>(_: S, values: &[f64], scale: Places, places: &mut [u16; BLOCK]) -> bool {
+        places_of_long(values, scale, places)
+    }
+}
+
+/// Bucket at the finest scale of a magnitude that is no subnormal float.
+fn finest_of(magnitude: f64) -> i32 {
+    let before = magnitude.to_bits() - 1;
+    let mantissa = before & ((1 << MANTISSA_BITS) - 1);
+    let entry = LONG_ENTRIES[(before >> (MANTISSA_BITS - SLOT_BITS)) as usize % SLOTS];
+    let octave = (before >> MANTISSA_BITS) as i32 - EXPONENT_BIAS as i32;
+    (octave << SCALE_MAX) + ((entry + mantissa) >> MANTISSA_BITS) as i32
 }
 
 /// Bucket at the finest scale of any magnitude above zero, subnormal ones included.
 pub(super) fn index_of(magnitude: f64) -> i32 {
-    if !magnitude.is_tiny() {
-        return magnitude.finest_of();
+    if magnitude > f64::MIN_POSITIVE {
+        return finest_of(magnitude);
     }
     let scaled = magnitude * f64::from_bits((MANTISSA_BITS as u64 + EXPONENT_BIAS + 2) << MANTISSA_BITS);
-    scaled.finest_of() - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
+    finest_of(scaled) - ((MANTISSA_BITS as i32 + 2) << SCALE_MAX)
 }
