@@ -29,6 +29,7 @@ use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
 use directions::Shape;
+use growth::Capital;
 use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ pub struct EDetector {
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// Of every bet, in the order of the plan.
-    capital: Vec<f64>,
+    capital: Vec<Capital>,
     /// What the latest pane was worth, in the unit of the stakes.
     stake: f64,
     tempo: Tempo,
@@ -139,6 +140,17 @@ impl Plan {
         &self.bets
     }
 
+    /// The same plan, sharing with another one what is equal.
+    #[must_use]
+    pub fn beside(self, other: &Plan) -> Plan {
+        Plan { bets: Arc::new(Bets::clone(&self.bets).beside(&other.bets)), ..self }
+    }
+
+    /// Something of every cache line that [`Plan::is_unusual`] needs.
+    pub fn touch(&self) -> u64 {
+        self.screen.touch()
+    }
+
     /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done; of which `time`
     /// are worth one independent row.
     pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
@@ -151,7 +163,7 @@ impl Plan {
 impl EDetector {
     pub fn new(plan: Arc<Plan>) -> EDetector {
         let state = State {
-            capital: vec![0.0; plan.bets.len()],
+            capital: vec![Capital::default(); plan.bets.len()],
             stake: 0.0,
             tempo: Tempo::new(plan.autocorrelation_time),
             history: History::default(),
@@ -180,7 +192,7 @@ impl EDetector {
     /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
     pub fn resumed(plan: Arc<Plan>, state: State) -> Option<EDetector> {
         let fits = state.capital.len() == plan.bets.len() && state.history.has_cells(plan.bets.cells());
-        let sound = state.capital.iter().all(|capital| (0.0..=CAPITAL_MAX).contains(capital));
+        let sound = state.capital.iter().all(|capital| (0.0..=CAPITAL_MAX).contains(&capital.get()));
         (fits && sound).then(|| EDetector::with(plan, state))
     }
 
@@ -208,7 +220,8 @@ impl EDetector {
         self.bets.play(counts, before.min(stake), &mut self.state.capital);
         let after = stake - before;
         if after > 0.0 {
-            self.state.capital.iter_mut().for_each(|capital| *capital += after);
+            let paid = |capital: &mut Capital| *capital = Capital::of(capital.get() + after);
+            self.state.capital.iter_mut().for_each(paid);
         }
         self.evidence = self.bets.weighted(&self.state.capital);
     }
@@ -266,8 +279,10 @@ impl EDetector {
     /// The bet that holds most; of those that hold all that is possible, the one that wins fastest.
     fn fastest(&self) -> Option<usize> {
         let weighted = self.bets.iter().zip(&self.state.capital).zip(&self.gains).enumerate();
-        let held =
-            |weight: f64, capital: f64| if capital < CAPITAL_MAX { weight * capital } else { CAPITAL_MAX };
+        let most = Capital::of(CAPITAL_MAX);
+        let held = |weight: f64, capital: Capital| {
+            if capital == most { CAPITAL_MAX } else { weight * capital.get() }
+        };
         let ranked =
             weighted.map(|(bet, (((_, weight), &capital), &gain))| (bet, held(weight, capital), gain));
         let best = ranked.max_by(|a, b| a.1.total_cmp(&b.1).then(a.2.total_cmp(&b.2)));
@@ -290,8 +305,8 @@ impl EDetector {
         let mut shapes: Vec<(Shape, f64)> = Vec::new();
         for ((shape, weight), capital) in self.plan.bets.iter().zip(&self.state.capital) {
             match shapes.iter_mut().rfind(|(known, _)| *known == shape) {
-                Some((_, sum)) => *sum += weight * capital,
-                None => shapes.push((shape, weight * capital)),
+                Some((_, sum)) => *sum += weight * capital.get(),
+                None => shapes.push((shape, weight * capital.get())),
             }
         }
         let stake = self.state.stake;
@@ -314,7 +329,8 @@ impl EDetector {
     /// The bet that holds most, and the shape it is on.
     fn best(&self) -> Option<(usize, Shape)> {
         let weighted = self.plan.bets.iter().zip(&self.state.capital).enumerate();
-        let best = weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * **a).total_cmp(&(w * **b)));
+        let best =
+            weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * a.get()).total_cmp(&(w * b.get())));
         best.map(|(bet, ((shape, _), _))| (bet, shape))
     }
 
@@ -382,7 +398,7 @@ impl EDetector {
     }
 
     fn restart(&mut self) {
-        self.state.capital.fill(0.0);
+        self.state.capital.fill(Capital::default());
         self.evidence = 0.0;
         self.state.history.clear();
         self.state.raised = None;
@@ -408,9 +424,9 @@ impl State {
         if self.capital.len() != other.capital.len() {
             return None;
         }
-        let longer =
-            if self.capital.iter().sum::<f64>() >= other.capital.iter().sum() { self } else { other };
-        let capital = self.capital.iter().zip(&other.capital).map(|(a, b)| 0.5 * (a + b)).collect();
+        let longer = if growth::sum(&self.capital) >= growth::sum(&other.capital) { self } else { other };
+        let mean = |(a, b): (&Capital, &Capital)| Capital::of(0.5 * (a.get() + b.get()));
+        let capital = self.capital.iter().zip(&other.capital).map(mean).collect();
         Some(State { capital, ..longer.clone() })
     }
 }

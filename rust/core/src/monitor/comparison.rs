@@ -180,6 +180,11 @@ impl Comparison {
         self.reference.bins.binning().kind()
     }
 
+    /// Something of every cache line that counting and a look need.
+    pub fn touch(&self) -> u64 {
+        self.window.total().touch() ^ self.suspicion().map_or(0, Suspicion::touch)
+    }
+
     /// Everything counted so far.
     pub fn total(&self) -> &Bins {
         self.window.total()

@@ -8,7 +8,7 @@ use crate::detect::edetector::Plan;
 use crate::profile::Reference;
 use crate::sketch::bins::Bins;
 use siphasher::sip::SipHasher13;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
@@ -19,6 +19,8 @@ pub struct Plans {
     features: usize,
     /// By the hash of what they depend on, with the reference they were made for.
     known: HashMap<u64, (Arc<Reference>, Arc<Plan>), BuildHasherDefault<SipHasher13>>,
+    /// One of each number of cells: others bet on the same shapes, if not with the same stakes.
+    examples: BTreeMap<usize, Arc<Plan>>,
 }
 
 // === impl Plans ===
@@ -45,7 +47,13 @@ impl Plans {
         }
         let delta = alarm.delta / self.features.max(1) as f64;
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
-        let plan = Arc::new(plan.with_live_time(reference.live_autocorrelation_time()));
+        let plan = plan.with_live_time(reference.live_autocorrelation_time());
+        let cells = plan.bets().cells();
+        let plan = Arc::new(match self.examples.get(&cells) {
+            Some(example) => plan.beside(example),
+            None => plan,
+        });
+        self.examples.entry(cells).or_insert_with(|| Arc::clone(&plan));
         self.known.insert(key, (Arc::clone(reference), Arc::clone(&plan)));
         plan
     }

@@ -177,6 +177,12 @@ impl Suspicion {
         true
     }
 
+    /// Something of every cache line that a look needs.
+    pub fn touch(&self) -> u64 {
+        let lines = self.counts.iter().step_by(LANES);
+        lines.fold(self.plan.touch(), |sum, &count| sum ^ u64::from(count))
+    }
+
     fn lanes(&self) -> usize {
         self.counts.len() / 3
     }

@@ -413,6 +413,14 @@ impl Count for Watch {
     fn count<R: Real>(&mut self, values: &[R]) {
         self.update(values);
     }
+
+    fn touch(&self) -> u64 {
+        let compared = match &self.stage {
+            Stage::Compared(comparison) => comparison.touch(),
+            Stage::Learning(_) | Stage::Unprofiled => 0,
+        };
+        compared ^ self.buckets.touch()
+    }
 }
 
 /// Everything a feature has counted, staged values included.

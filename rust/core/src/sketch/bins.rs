@@ -10,7 +10,7 @@ pub use packed::Packed;
 use super::binning::{self, Binning, Kind, Tally};
 use super::real::Real;
 use super::screen::Specials;
-use super::{Sketch, Subtract};
+use super::{Sketch, Subtract, WORDS_PER_LINE};
 use std::sync::Arc;
 
 /// Counters of one feature: one per bin, and one per cell beside them (see [`binning`]). Of numbers also the sum of
@@ -63,6 +63,12 @@ impl Bins {
         }
         bins.tails = tails;
         Some(bins)
+    }
+
+    /// Something of every cache line that counting short floats needs.
+    pub fn touch(&self) -> u64 {
+        let lines = self.numbers.iter().step_by(WORDS_PER_LINE);
+        lines.fold(self.binning.touch(), |sum, number| sum.wrapping_add(*number))
     }
 
     /// How many bins have sums of places.

@@ -56,6 +56,12 @@ impl Screen {
         Screen(blocks)
     }
 
+    /// Something of every cache line.
+    pub fn touch(&self) -> u64 {
+        let lines = self.0.iter().flat_map(|block| std::iter::once(&block.shares).chain(&block.values));
+        lines.fold(0, |sum, line| sum ^ u64::from(line[0].to_bits()))
+    }
+
     /// Whether either of the `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
     /// chance often explains. Without branches: it is asked often.
     pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {

@@ -6,14 +6,12 @@
 
 use super::Bins;
 use crate::sketch::binning;
+use crate::sketch::groups::{Numbers, write};
 use serde::{Deserialize, Serialize};
 
 /// The counters of a [`Bins`], without its bins. Nothing counted takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed(Box<[u8]>);
-
-/// Takes numbers off packed bytes; zeros when there are none left.
-struct Numbers<'a>(&'a [u8]);
 
 // === impl Packed ===
 
@@ -43,32 +41,6 @@ impl Packed {
     }
 }
 
-/// Groups of seven bits, lowest first; the highest bit says that more follow.
-fn write(bytes: &mut Vec<u8>, mut number: u128) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-// === impl Numbers ===
-
-impl Numbers<'_> {
-    fn take(&mut self) -> u128 {
-        let (mut number, mut shift) = (0, 0);
-        while let Some((&byte, rest)) = self.0.split_first() {
-            self.0 = rest;
-            number |= u128::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            shift += 7;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        number
-    }
-}
-
 // === impl Bins ===
 
 impl Bins {
@@ -92,7 +64,7 @@ impl Bins {
         if packed.is_empty() {
             return;
         }
-        let mut numbers = Numbers(&packed.0);
+        let mut numbers = Numbers::of(&packed.0);
         let mut counts = [0u64; binning::CELLS_MAX];
         for (mine, theirs) in self.cells_mut().iter_mut().zip(&mut counts) {
             *theirs = numbers.take() as u64;

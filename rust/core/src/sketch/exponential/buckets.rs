@@ -3,7 +3,7 @@
 use super::index::{Places, SCALE_MAX, index_of};
 use super::{BucketRange, ExponentialSnapshot};
 use crate::sketch::real::Real;
-use crate::sketch::{BLOCK, Sketch};
+use crate::sketch::{BLOCK, Sketch, WORDS_PER_LINE};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +38,12 @@ impl Buckets {
             && self.shift <= 16
             && self.base.iter().all(|base| (FIRST..=-FIRST).contains(base))
             && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
+    }
+
+    /// Something of every cache line.
+    pub fn touch(&self) -> u64 {
+        let lines = self.cells.iter().step_by(WORDS_PER_LINE);
+        lines.fold(0, |sum, cell| sum.wrapping_add(*cell))
     }
 
     /// How many values were counted.
