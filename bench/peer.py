@@ -141,4 +141,10 @@ PEERS = (
         lambda: f"pilotfish {version('pilotfish')}",
         watched=True,
     ),
+    Peer(
+        "pilotfish native, monitor on, budget",
+        pilotfish("native_budget.yaml"),
+        lambda: f"pilotfish {version('pilotfish')}",
+        watched=True,
+    ),
 )

@@ -16,6 +16,7 @@ from bench.stand import Sample
 DIRECT = "direct (no proxy)"
 REFERENCES = ("grpcio aio", "HAProxy")
 WATCHED, UNWATCHED = "pilotfish native, monitor on", "pilotfish native, monitor off"
+BUDGETED = f"{WATCHED}, budget"
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,12 @@ class Results:
         """What watching costs: the native plane with the monitor on against off and against HAProxy."""
         lines = []
         for cell in (Cell(payload, shape) for payload in payloads for shape in shapes):
-            on, off, haproxy = (self.processor(cell, peer) for peer in (WATCHED, UNWATCHED, "HAProxy"))
+            peers = (WATCHED, BUDGETED, UNWATCHED, "HAProxy")
+            on, budgeted, off, haproxy = (self.processor(cell, peer) for peer in peers)
             if on and off:
+                bounded = f"with a budget {table.ratio(budgeted, off)}, " if budgeted else ""
                 lines.append(
-                    f"{cell.payload} {cell.shape}: monitor on / off {table.ratio(on, off)}, "
+                    f"{cell.payload} {cell.shape}: monitor on / off {table.ratio(on, off)}, {bounded}"
                     f"on / HAProxy {table.ratio(on, haproxy)}"
                 )
         return lines

@@ -195,7 +195,9 @@ def snapshot() -> dict[str, Any]:
         },
         "statistics": {
             "offered": 24,
-            "decoded": 20,
+            "decoded": 17,
+            "thinned": 3,
+            "counted_share": 0.85,
             "unreadable": {"unknown_method": 2},
             "dropped": {"queue_full": 1},
             "queued": 1,

@@ -23,6 +23,7 @@ from pilotfish import _core, certificates
 from pilotfish.certificates import CertificateWatch
 from pilotfish.cli import app
 from pilotfish.errors import ConfigurationError
+from pilotfish.plane.grpcio.tls import Renewal
 from pilotfish.settings import Settings, load
 
 ROOT = Path(__file__).parents[1]
@@ -239,14 +240,28 @@ def test_other_sections_are_applied_as_a_whole_or_not_at_all(folder: Path, autho
     assert held.states() == before
 
 
-async def test_a_running_sidecar_takes_a_new_certificate_and_keeps_a_bad_one_out(tmp_path: Path) -> None:
+def test_handshakes_of_the_grpcio_plane_replace_the_certificate_only_when_there_is_another(
+    folder: Path, authority: Authority
+) -> None:
+    held = certificates.read(load(folder / "tls.yaml", {}, {}))
+    renewal = Renewal(held)
+    assert [renewal() is None for _ in range(3)] == [False, True, True]
+    authority.pair().write(folder / "tls")
+    held.look(int(time.time()))
+    assert [renewal() is None for _ in range(3)] == [False, True, True]
+
+
+@pytest.mark.parametrize("plane", ["native", "grpcio"])
+async def test_a_running_sidecar_takes_a_new_certificate_and_keeps_a_bad_one_out(
+    tmp_path: Path, plane: str
+) -> None:
     authority = Authority()
     renewed = authority.pair()
     mount(authority.pair(), tmp_path)
     backend = Backend()
     backend.port = await backend.start()
     (tmp_path / "tls.yaml").write_text(
-        f"""{{listen: "127.0.0.1:0", admin: "127.0.0.1:0", certificate_interval: 100ms,
+        f"""{{listen: "127.0.0.1:0", admin: "127.0.0.1:0", certificate_interval: 100ms, plane: {plane},
         tls: {{certificate: mounted/tls.crt, key: mounted/tls.key}},
         versions: {{v1: {{upstream: "127.0.0.1:{backend.port}"}}}}}}"""
     )

@@ -197,7 +197,14 @@ SNAPSHOT: dict[str, Any] = {
     ],
     "alarms": {"active": 1},
     "journal": {"observed": 10, "kept": 2, "sampled_out": 7, "queued": 0, "dropped": {"queue_full": 1}},
-    "statistics": {"offered": 9, "decoded": 8, "unreadable": {"malformed": 1}, "queued": 0, "dropped": {}},
+    "statistics": {
+        "offered": 9,
+        "decoded": 8,
+        "thinned": 0,
+        "unreadable": {"malformed": 1},
+        "queued": 0,
+        "dropped": {},
+    },
 }
 
 

@@ -147,6 +147,32 @@ def test_without_monitoring_nothing_is_read() -> None:
     assert state["calls"]["total"] == 1
 
 
+def test_beyond_the_budget_whole_calls_are_left_out_and_counted_as_thinned() -> None:
+    of = engine(values_per_second=1)  # exhausted by the first call
+    rows = np.ones((4, 8))
+    for _ in range(50):
+        call(of, request(rows))
+    state = snapshot(of)
+    account = state["statistics"]
+    assert (account["offered"], account["decoded"], account["thinned"]) == (50, 1, 49)
+    assert account["counted_share"] < 0.01
+    assert (state["models"][0]["rows"], state["calls"]["total"]) == (4, 50)
+
+
+def test_a_stream_is_thinned_message_by_message() -> None:
+    of = engine(values_per_second=1)
+    decision = of.decide(INFER, (), 1)
+    for _ in range(9):
+        of.observe_message(decision, "input", request(np.ones((4, 8))), NOW)
+    account = snapshot(of)["statistics"]
+    assert (account["offered"], account["decoded"], account["thinned"]) == (9, 1, 8)
+
+
+def test_a_budget_of_nothing_is_refused() -> None:
+    with pytest.raises(_core.ConfigurationError, match="values_per_second is 0: give"):
+        engine(values_per_second=0)
+
+
 def test_readers_and_calls_on_many_threads_agree_in_the_end() -> None:
     of = engine(sampling={"share_ppm": 500_000, "errors": True})
     message = request(np.ones((1, 2)))

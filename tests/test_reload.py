@@ -1,6 +1,7 @@
 """Another configuration while calls are under way: what takes effect, what is refused; no call notices."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -37,15 +38,18 @@ def write(path: Path, text: str) -> Path:
 BASE = "versions: {v1: {upstream: 'a:1'}}\nlisten: 127.0.0.1:1\n"
 
 
-def test_versions_routes_sampling_and_drain_may_change(tmp_path: Path) -> None:
+def test_versions_routes_sampling_drain_and_the_budget_for_watching_may_change(tmp_path: Path) -> None:
     file = write(tmp_path / "p.yaml", BASE)
     running = Source(file, {}).load()
     write(
         file,
         "versions: {v2: {upstream: 'b:2'}, v3: {upstream: 'c:3'}}\nlisten: 127.0.0.1:1\ndrain: 9s\n"
-        "routes: [{name: r, stable: v3, shadow: {version: v2}}]\nsampling: {share_ppm: 7}\n",
+        "routes: [{name: r, stable: v3, shadow: {version: v2}}]\nsampling: {share_ppm: 7}\n"
+        "monitor: {values_per_second: 5000000}\n",
     )
-    assert set(Source(file, {}).load(running).versions) == {"v2", "v3"}
+    wanted = Source(file, {}).load(running)
+    assert set(wanted.versions) == {"v2", "v3"}
+    assert json.loads(wanted.policy_configuration())["values_per_second"] == 5_000_000
 
 
 def test_what_needs_a_restart_is_named_with_its_place_and_what_stays_in_force(tmp_path: Path) -> None:

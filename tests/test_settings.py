@@ -379,7 +379,7 @@ def test_the_engine_configuration_has_nanoseconds_and_no_units() -> None:
     assert configuration["queue"] == {"messages": 4096, "bytes": 64 * 1024**2}
     assert configuration["versions"] == [{"name": "v1", "upstream": "a:1"}]
     policy = json.loads(settings.policy_configuration())
-    assert policy.keys() == {"versions", "routes", "sampling"}
+    assert policy.keys() == {"versions", "routes", "sampling", "values_per_second"}
     assert configuration | policy == configuration
 
 

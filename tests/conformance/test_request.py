@@ -25,7 +25,13 @@ async def test_authority_arrives_verbatim(relay: int, backend: Backend) -> None:
 
 
 # As grpcio writes a target of several addresses, and what else is no authority of a URI.
-LISTS = ["10.0.0.1:8001,10.0.0.2:8001", "[::1]:8001,[::2]:8001", "%2Ftmp%2Fmodel.sock"]
+LISTS = [
+    "10.0.0.1:8001,10.0.0.2:8001",
+    "[::1]:8001,[::2]:8001",
+    "%2Ftmp%2Fmodel.sock",
+    # Longer than what a table of header fields takes in.
+    ",".join(f"10.0.{host}.1:8001" for host in range(256)),
+]
 
 
 @pytest.mark.guarantee("authority-list")

@@ -165,7 +165,11 @@ def test_no_call_is_lost_between_journal_and_statistics(model: str, fresh_sideca
     )
     assert journal["observed"] == accounted == 20
     accounted = (
-        seen["decoded"] + sum(seen["unreadable"].values()) + sum(seen["dropped"].values()) + seen["queued"]
+        seen["decoded"]
+        + seen["thinned"]
+        + sum(seen["unreadable"].values())
+        + sum(seen["dropped"].values())
+        + seen["queued"]
     )
     assert seen["offered"] == accounted
     assert not seen["unreadable"]

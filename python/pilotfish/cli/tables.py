@@ -248,10 +248,10 @@ def _accounting(snapshot: Snapshot) -> Table:
         "statistics",
         str(statistics["offered"]),
         str(statistics["decoded"]),
-        str(sum(statistics["unreadable"].values())),
+        str(statistics["thinned"] + sum(statistics["unreadable"].values())),
         str(statistics["queued"]),
         str(sum(statistics["dropped"].values())),
-        _reasons({**statistics["unreadable"], **statistics["dropped"]}),
+        _reasons({"thinned": statistics["thinned"], **statistics["unreadable"], **statistics["dropped"]}),
     )
     return table
 

@@ -59,6 +59,7 @@ def identities(snapshot: Mapping[str, Any]) -> list[Identity]:
     }
     messages = {
         "decoded": statistics["decoded"],
+        "thinned": statistics["thinned"],
         "unreadable": sum(statistics["unreadable"].values()),
         "queued": statistics["queued"],
         "dropped": sum(statistics["dropped"].values()),

@@ -37,6 +37,7 @@ def _policy(settings: "Settings") -> dict[str, Any]:
             {"name": name, "upstream": version.upstream} for name, version in settings.versions.items()
         ],
         "routes": [_route(route) for route in settings.routes],
+        "values_per_second": settings.monitor.values_per_second,
         "sampling": {
             "share_ppm": sampling.share_ppm,
             "errors": sampling.errors,
@@ -51,7 +52,17 @@ def _monitor(monitor: MonitorSettings) -> dict[str, Any]:
     alarm = monitor.alarm.model_dump(exclude={"arl_time"})
     alarm["arl_ns"] = None if arl_time is None else _nanoseconds(arl_time)
     pane_ns = None if monitor.pane_time is None else _nanoseconds(monitor.pane_time)
-    plain = monitor.model_dump(exclude={"enabled", "queue", "queue_bytes", "alarm", "pane_time", "volume"})
+    plain = monitor.model_dump(
+        exclude={
+            "enabled",
+            "values_per_second",
+            "queue",
+            "queue_bytes",
+            "alarm",
+            "pane_time",
+            "volume",
+        }
+    )
     volume = None if monitor.volume is None else _volume(monitor.volume)
     return plain | {"alarm": alarm, "pane_ns": pane_ns, "volume": volume}
 

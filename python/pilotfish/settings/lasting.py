@@ -10,13 +10,19 @@ from typing import Any
 from pilotfish.settings.document import Where
 from pilotfish.settings.root import Settings
 
-LIVE = frozenset({"versions", "routes", "sampling", "drain"})
+LIVE: dict[str, bool | set[str]] = {
+    "versions": True,
+    "routes": True,
+    "sampling": True,
+    "drain": True,
+    "monitor": {"values_per_second"},
+}
 """Settings that a reload may change, with everything below them; but see :func:`changed`."""
 
 
 def changed(running: Settings, wanted: Settings) -> Iterator[tuple[Where, Any]]:
     """The settings that would have to change and cannot: where, and the value that stays in force."""
-    before, after = running.model_dump(mode="json", exclude=set(LIVE)), wanted.model_dump(mode="json")
+    before, after = (settings.model_dump(mode="json", exclude=LIVE) for settings in (running, wanted))
     for name in before:
         yield from _differences((name,), before[name], after[name])
     for name, version in running.versions.items():

@@ -124,8 +124,8 @@ class Settings(Section):
     """The log on standard error."""
     reload: Literal["watch", "signal", "off"] = "watch"
     """When the configuration is read again, for new calls: `watch` looks at the file once a second and obeys
-    SIGHUP and POST /api/v1/config/reload, `signal` obeys those two, `off` none. Versions, routes, sampling
-    and drain can change; a configuration that cannot be used changes nothing."""
+    SIGHUP and POST /api/v1/config/reload, `signal` obeys those two, `off` none. Versions, routes, sampling,
+    `monitor.values_per_second` and drain can change; a configuration that cannot be used changes nothing."""
     drain: Seconds = Field(default=5.0, ge=0, le=600)
     """How long calls under way may take to end after SIGTERM."""
     limits: Limits = Limits()

@@ -133,11 +133,13 @@ def _statistics(statistics: Mapping[str, Any], into: Collection) -> None:
     into.add("pilotfish.statistics.offered", statistics["offered"])
     into.add("pilotfish.statistics.queue.size", statistics["queued"])
     into.add("pilotfish.statistics.messages", statistics["decoded"], {names.OUTCOME: "decoded"})
+    into.add("pilotfish.statistics.messages", statistics["thinned"], {names.OUTCOME: "thinned"})
+    into.add("pilotfish.statistics.share", statistics["counted_share"])
     _by_reason(into, "pilotfish.statistics.messages", "unreadable", statistics["unreadable"])
     _by_reason(into, "pilotfish.statistics.messages", "dropped", statistics["dropped"])
     for defect, count in statistics["defects"].items():
         into.add("pilotfish.statistics.defects", count, {names.DEFECT: defect})
-    explained = statistics["decoded"] + statistics["queued"]
+    explained = statistics["decoded"] + statistics["thinned"] + statistics["queued"]
     explained += sum(statistics["unreadable"].values()) + sum(statistics["dropped"].values())
     into.add(
         "pilotfish.accounting.difference", statistics["offered"] - explained, {names.LEDGER: "statistics"}

@@ -86,7 +86,8 @@ impl Engine {
             Outcome { code, duration: duration_ns, upstream: upstream_ns, request_bytes, response_bytes };
         // Queued before the call counts as ended: a call is never in between.
         let messages = Messages::Call { request, response };
-        self.offer(decision, decision.inner.version, code == 0, now_ns, messages);
+        let counted = decision.inner.is_counted();
+        self.offer(decision, decision.inner.version, code == 0, now_ns, counted, messages);
         let reason = self.inner.ended(&decision.inner, &outcome);
         reason.map(|reason| reason.name())
     }
@@ -101,7 +102,8 @@ impl Engine {
         let direction = direction_named(direction)?;
         // A message from the model server is its answer; one from the client may still be refused.
         let messages = Messages::One(direction, message);
-        self.offer(decision, decision.inner.version, direction == Direction::Output, now_ns, messages);
+        let (answered, counted) = (direction == Direction::Output, decision.inner.policy().counts_next());
+        self.offer(decision, decision.inner.version, answered, now_ns, counted, messages);
         Ok(())
     }
 
@@ -137,7 +139,7 @@ impl Engine {
         let queued = match (primary_response, response) {
             (Some(primary), Some(shadow)) => {
                 let messages = Messages::Shadow { ruling: Box::new(decision.inner.clone()), primary, shadow };
-                self.offer(decision, copy.version, true, now_ns, messages)
+                self.offer(decision, copy.version, true, now_ns, decision.inner.is_counted(), messages)
             }
             _ => false,
         };
@@ -224,6 +226,7 @@ impl Engine {
         version: VersionId,
         answered: bool,
         now: Nanos,
+        counted: bool,
         messages: Messages<PyBackedBytes>,
     ) -> bool {
         self.inner.watching()
@@ -232,6 +235,7 @@ impl Engine {
                 version,
                 answered,
                 now,
+                counted,
                 bytes: messages.bytes(),
                 messages,
             })

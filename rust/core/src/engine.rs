@@ -13,14 +13,14 @@ use serde::Deserialize;
 use crate::call::{Nanos, Outcome, Role, VersionId};
 use crate::error::ConfigurationError;
 use crate::fleet::{AlarmCounts, Fleet, ModelCopy, NumberedEvent, Observation, Watched};
-use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
+use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount, Worked};
 use crate::lock::lock;
 use crate::monitor::{Lost, MonitorConfig, Resumption};
 use crate::policy::{Policy, PolicyConfig, PolicyReader, Ruling};
 use crate::profile::Profile;
 use crate::route::{Metadata, Route, RouteConfig};
 use crate::sample::{Reason, SamplingConfig};
-use crate::snapshot::{RouteSnapshot, ShadowSnapshot, Snapshot, WeightSnapshot};
+use crate::snapshot::{RouteSnapshot, ShadowSnapshot, Snapshot, StatisticsSnapshot, WeightSnapshot};
 use crate::state::{Left, State, StateError};
 use crate::traffic::Traffic;
 use crate::version::{Register, VersionConfig};
@@ -34,6 +34,9 @@ pub struct EngineConfig {
     pub versions: Vec<VersionConfig>,
     pub routes: Vec<RouteConfig>,
     pub sampling: SamplingConfig,
+    /// See [`PolicyConfig::values_per_second`].
+    #[serde(default)]
+    pub values_per_second: Option<u64>,
     /// None watches nothing: calls are routed, counted and sampled, their messages are not read.
     pub monitor: Option<MonitorConfig>,
     pub queue: QueueConfig,
@@ -55,6 +58,7 @@ pub struct Engine {
     plane: String,
     started: Nanos,
     watching: bool,
+    counts_volume: bool,
     policy: Arc<ArcSwap<Policy>>,
     /// Held while a policy is replaced: two reloads at once follow each other.
     register: Mutex<Register>,
@@ -81,18 +85,21 @@ impl Engine {
     /// # Errors
     /// A configuration that cannot be used, or a profile for a version that does not exist.
     pub fn new(config: EngineConfig, profiles: Profiles, now: Nanos) -> Result<Engine, ConfigurationError> {
-        let EngineConfig { plane, versions, routes, sampling, monitor, queue: _ } = config;
+        let EngineConfig { plane, versions, routes, sampling, values_per_second, monitor, queue: _ } = config;
         let watching = monitor.is_some();
         let monitor = monitor.unwrap_or_default();
         monitor.check().map_err(ConfigurationError)?;
         let mut register = Register::default();
-        let policy = Policy::new(PolicyConfig { versions, routes, sampling }, &mut register, None)?;
+        let policy = PolicyConfig { versions, routes, sampling, values_per_second };
+        let policy = Policy::new(policy, &mut register, None)?;
+        let counts_volume = monitor.volume.is_some();
         let mut fleet = Fleet::new(Arc::new(monitor));
         fleet.watch(watched(&policy, profiles)?);
         Ok(Engine {
             plane,
             started: now,
             watching,
+            counts_volume,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             register: Mutex::new(register),
             traffic: Mutex::default(),
@@ -168,9 +175,39 @@ impl Engine {
         self.watching
     }
 
+    /// Whether messages that are left out of the statistics are to be read all the same, for the volume: how many calls a
+    /// model gets is known only from their names.
+    pub fn counts_volume(&self) -> bool {
+        self.counts_volume
+    }
+
+    /// Messages are offered to the statistics, of so many bytes, and are counted or left out for the sake of the budget.
+    pub fn offered(&self, bytes: u64, counted: bool, now: Nanos) {
+        self.policy.load().offered(bytes, counted, now);
+    }
+
+    /// Messages that were offered are left out, unread.
+    pub fn thinned(&self, messages: u64) {
+        self.statistics().thinned(messages);
+    }
+
     /// Hands one decoded message to its monitor.
     pub fn observe(&self, observation: Observation<'_>) {
         lock(&self.fleet).observe(observation);
+    }
+
+    /// Tells the monitor of a decoded message that is left out of its statistics.
+    pub fn pass_over(&self, observation: Observation<'_>) {
+        if self.counts_volume {
+            lock(&self.fleet).pass_over(observation);
+        }
+    }
+
+    /// Enters in the account what was worked off.
+    pub fn worked_off(&self, worked: Worked) {
+        let (bytes, values) = worked.read();
+        self.statistics().enter(worked);
+        self.policy.load().read(bytes, values);
     }
 
     /// The account of the messages offered to the statistics, for whoever keeps the queue.
@@ -185,7 +222,8 @@ impl Engine {
         };
         // In the order in which a call passes them, so that nothing is seen to have left one before it reached the next.
         let calls = lock(&self.traffic).snapshot(&register);
-        let statistics = self.statistics().clone();
+        let account = self.statistics().clone();
+        let statistics = StatisticsSnapshot { account, counted_share: policy.counted_share() };
         let mut fleet = lock(&self.fleet);
         fleet.tick(now);
         let (copies, alarms, series_overflow) = (fleet.copied(detail), fleet.alarms(), fleet.overflow());

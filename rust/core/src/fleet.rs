@@ -120,9 +120,19 @@ impl Fleet {
         };
         monitor.observe(direction, tensors, now);
         let events = monitor.take_events();
-        for event in events {
-            self.remember(event, model, version);
-        }
+        self.remember_all(events, model, version);
+    }
+
+    /// A message that is left out of the statistics: of its volume alone.
+    pub fn pass_over(&mut self, observation: Observation<'_>) {
+        let Observation { model, version, direction, answered, now, tensors: _ } = observation;
+        let Some(monitor) = self.monitor(model, version, answered) else {
+            self.overflow += 1;
+            return;
+        };
+        monitor.pass_over(direction, now);
+        let events = monitor.take_events();
+        self.remember_all(events, model, version);
     }
 
     /// Time has passed, whether or not messages came.
@@ -232,6 +242,10 @@ impl Fleet {
 
     fn watching(&self) -> impl Iterator<Item = &Monitor> {
         self.monitors.values().flat_map(BTreeMap::values)
+    }
+
+    fn remember_all(&mut self, events: Vec<AlarmEvent>, model: &str, version: VersionId) {
+        events.into_iter().for_each(|event| self.remember(event, model, version));
     }
 
     fn remember(&mut self, event: AlarmEvent, model: &str, version: VersionId) {

@@ -1,7 +1,7 @@
 //! The two accounts that must always balance, each changed only under its own lock.
 //!
 //! Journal, by call: `observed = kept + sampled_out + dropped{reason} + queued`. Statistics, by message:
-//! `offered = decoded + unreadable{reason} + dropped{reason} + queued`. Whoever reads a snapshot can check both; what
+//! `offered = decoded + thinned + unreadable{reason} + dropped{reason} + queued`. Whoever reads a snapshot can check both; what
 //! was lost is always a number with a reason.
 
 use std::collections::BTreeMap;
@@ -30,6 +30,8 @@ pub struct JournalAccount {
 pub struct StatisticsAccount {
     pub offered: u64,
     pub decoded: u64,
+    /// Left out at random, so that watching keeps to its budget.
+    pub thinned: u64,
     pub unreadable: BTreeMap<&'static str, u64>,
     pub dropped: BTreeMap<&'static str, u64>,
     pub queued: u64,
@@ -41,8 +43,12 @@ pub struct StatisticsAccount {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Worked {
     decoded: u64,
+    thinned: u64,
     unreadable: BTreeMap<&'static str, u64>,
     defects: BTreeMap<&'static str, u64>,
+    /// Of the messages that were to be counted.
+    bytes: u64,
+    values: u64,
 }
 
 /// What became of the state of the statistics: written now and then, read once at the start.
@@ -126,6 +132,12 @@ impl StatisticsAccount {
         *self.dropped.entry(reason).or_default() += messages;
     }
 
+    /// Left out before they were queued.
+    pub fn thinned(&mut self, messages: u64) {
+        self.offered += messages;
+        self.thinned += messages;
+    }
+
     /// A queued message was read, or could not be for the reason given.
     pub fn worked_off(&mut self, unreadable: Option<&'static str>) {
         self.queued = self.queued.saturating_sub(1);
@@ -139,6 +151,7 @@ impl StatisticsAccount {
     pub fn enter(&mut self, worked: Worked) {
         self.queued = self.queued.saturating_sub(worked.messages());
         self.decoded += worked.decoded;
+        self.thinned += worked.thinned;
         let pairs = [(&mut self.unreadable, worked.unreadable), (&mut self.defects, worked.defects)];
         for (account, worked) in pairs {
             worked.into_iter().for_each(|(reason, times)| *account.entry(reason).or_default() += times);
@@ -147,7 +160,8 @@ impl StatisticsAccount {
 
     pub fn balances(&self) -> bool {
         let unreadable: u64 = self.unreadable.values().sum();
-        self.offered == self.decoded + self.queued + unreadable + self.dropped.values().sum::<u64>()
+        let gone = self.thinned + unreadable + self.dropped.values().sum::<u64>();
+        self.offered == self.decoded + self.queued + gone
     }
 }
 
@@ -162,12 +176,28 @@ impl Worked {
         }
     }
 
+    /// A message was left out, though it was read.
+    pub fn thinned(&mut self) {
+        self.thinned += 1;
+    }
+
+    /// So many bytes that are counted hold so many values.
+    pub fn holds(&mut self, bytes: usize, values: usize) {
+        self.bytes += bytes as u64;
+        self.values += values as u64;
+    }
+
+    /// Bytes and values that were counted.
+    pub fn read(&self) -> (u64, u64) {
+        (self.bytes, self.values)
+    }
+
     pub fn defect(&mut self, reason: &'static str) {
         *self.defects.entry(reason).or_default() += 1;
     }
 
     pub fn messages(&self) -> u64 {
-        self.decoded + self.unreadable.values().sum::<u64>()
+        self.decoded + self.thinned + self.unreadable.values().sum::<u64>()
     }
 }
 
@@ -193,7 +223,7 @@ mod tests {
         }
 
         #[test]
-        fn the_statistics_balance_after_every_step(steps in prop::collection::vec(0u8..6, 0..200)) {
+        fn the_statistics_balance_after_every_step(steps in prop::collection::vec(0u8..8, 0..200)) {
             let (mut account, mut worked) = (StatisticsAccount::default(), Worked::default());
             for step in steps {
                 match step {
@@ -202,6 +232,8 @@ mod tests {
                     2 if account.queued > worked.messages() => account.worked_off(Some("compressed")),
                     3 if account.queued > worked.messages() => worked.message(None),
                     4 if account.queued > worked.messages() => worked.message(Some("malformed")),
+                    6 if account.queued > worked.messages() => worked.thinned(),
+                    7 => account.thinned(2),
                     5 => account.enter(std::mem::take(&mut worked)),
                     _ => {}
                 }

@@ -33,6 +33,7 @@ pub mod snapshot;
 pub mod state;
 pub mod tally;
 pub mod tensor;
+pub mod thinning;
 pub mod traffic;
 pub mod version;
 pub mod window;

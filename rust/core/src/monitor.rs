@@ -146,7 +146,7 @@ impl Monitor {
     /// Counts one message. `now` (monotonic nanoseconds) is passed on to alarm events, and is what a time between false
     /// alarms is measured in.
     pub fn observe(&mut self, direction: Direction, tensors: &[Tensor<'_>], now: u64) {
-        self.beat(now);
+        self.pass_over(direction, now);
         self.pass(direction, now);
         self.clock_mut(direction).opened_ns.get_or_insert(now);
         if self.phase == Phase::Learning && self.has_learned(direction) {
@@ -177,6 +177,12 @@ impl Monitor {
         if self.phase == Phase::Learning && both {
             self.finish_learning(now);
         }
+    }
+
+    /// A message that is left out of the statistics, and belongs to the volume all the same.
+    pub fn pass_over(&mut self, direction: Direction, now: u64) {
+        self.beat(now);
+        self.volume.iter_mut().for_each(|volume| volume.count(direction));
     }
 
     /// Time has passed: closes what is over by `now` although no message came.

@@ -1,19 +1,21 @@
-//! What is in force: versions, routes and sampling, as one value that is never changed, only replaced.
+//! What is in force: versions, routes, sampling and the budget for watching, as one value that is never changed, only replaced.
 //!
 //! A configuration that is reloaded becomes a complete new policy before anything is exchanged, and the exchange is
 //! one pointer. A call keeps the policy it was decided under until its last byte, so no call sees two of them.
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, Cache};
 use serde::Deserialize;
 
-use crate::call::{Decision, VersionId};
+use crate::call::{Decision, Nanos, VersionId};
 use crate::error::ConfigurationError;
+use crate::lock::lock;
 use crate::route::{Metadata, Route, RouteConfig, Table};
 use crate::sample::{Sampler, SamplingConfig};
 use crate::shadow::Shadow;
+use crate::thinning::Thinner;
 use crate::version::{Register, Version, VersionConfig};
 
 /// The part of an engine's configuration that may change while it runs, as JSON.
@@ -23,6 +25,9 @@ pub struct PolicyConfig {
     pub versions: Vec<VersionConfig>,
     pub routes: Vec<RouteConfig>,
     pub sampling: SamplingConfig,
+    /// Feature values that are counted in the statistics per second, at most; None counts all.
+    #[serde(default)]
+    pub values_per_second: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -32,6 +37,7 @@ pub struct Policy {
     versions: Vec<Version>,
     table: Table,
     sampler: Sampler,
+    thinner: Option<Arc<Mutex<Thinner>>>,
 }
 
 /// A decision, and the policy it was made under: whatever is asked of the call later is answered by the same.
@@ -39,6 +45,7 @@ pub struct Policy {
 pub struct Ruling {
     policy: Arc<Policy>,
     decision: Decision,
+    counted: bool,
 }
 
 /// Reads the policy in force again and again, on one thread: costs one atomic load as long as it is the same.
@@ -67,14 +74,20 @@ impl Policy {
         register: &mut Register,
         before: Option<&Policy>,
     ) -> Result<Policy, ConfigurationError> {
-        let PolicyConfig { versions, routes, sampling } = config;
+        let PolicyConfig { versions, routes, sampling, values_per_second } = config;
         if versions.is_empty() {
             return Err(ConfigurationError("no versions: give at least one".into()));
         }
         let versions = register.enrol(versions);
         let table = Table::new(routes, &versions, before.map(|before| &before.table))?;
         let sampler = Sampler::new(sampling)?;
-        Ok(Policy { generation: before.map_or(1, |before| before.generation + 1), versions, table, sampler })
+        Ok(Policy {
+            generation: before.map_or(1, |before| before.generation + 1),
+            versions,
+            table,
+            sampler,
+            thinner: thinner(values_per_second, before.and_then(|before| before.thinner.as_ref()))?,
+        })
     }
 
     pub fn generation(&self) -> u64 {
@@ -117,8 +130,49 @@ impl Policy {
         metadata: &(impl Metadata + ?Sized),
         seed: u64,
     ) -> Ruling {
-        Ruling { policy: Arc::clone(self), decision: self.table.decide(method, metadata, seed) }
+        let counted = self.counts_next();
+        Ruling { policy: Arc::clone(self), decision: self.table.decide(method, metadata, seed), counted }
     }
+
+    /// Whether the next message of a stream is counted in the statistics, or left out for the sake of the budget.
+    pub fn counts_next(&self) -> bool {
+        self.thinner.as_ref().is_none_or(|thinner| lock(thinner).draw())
+    }
+
+    /// Messages were offered to the statistics, and are counted or left out.
+    pub fn offered(&self, bytes: u64, counted: bool, now: Nanos) {
+        self.thinner.iter().for_each(|thinner| lock(thinner).offered(bytes, counted, now));
+    }
+
+    /// Messages that are counted were read.
+    pub fn read(&self, bytes: u64, values: u64) {
+        self.thinner.iter().for_each(|thinner| lock(thinner).read(bytes, values));
+    }
+
+    /// Part of the messages that are counted at present.
+    pub fn counted_share(&self) -> f64 {
+        self.thinner.as_ref().map_or(1.0, |thinner| lock(thinner).share())
+    }
+}
+
+/// What keeps the budget: the one before, as long as the budget is the same.
+fn thinner(
+    budget: Option<u64>,
+    before: Option<&Arc<Mutex<Thinner>>>,
+) -> Result<Option<Arc<Mutex<Thinner>>>, ConfigurationError> {
+    let Some(budget) = budget else { return Ok(None) };
+    if budget == 0 {
+        return Err(ConfigurationError(
+            "values_per_second is 0: give the feature values that may be counted per second, or null for all"
+                .into(),
+        ));
+    }
+    let Some(before) = before else { return Ok(Some(Arc::new(Mutex::new(Thinner::new(budget))))) };
+    let thinner = lock(before);
+    if thinner.budget() == budget {
+        return Ok(Some(Arc::clone(before)));
+    }
+    Ok(Some(Arc::new(Mutex::new(thinner.with_budget(budget)))))
 }
 
 // === impl Ruling ===
@@ -126,6 +180,11 @@ impl Policy {
 impl Ruling {
     pub fn policy(&self) -> &Arc<Policy> {
         &self.policy
+    }
+
+    /// Whether the messages of the call are counted in the statistics, if it is unary: all of them, or none.
+    pub fn is_counted(&self) -> bool {
+        self.counted
     }
 
     pub fn route(&self) -> &Route {

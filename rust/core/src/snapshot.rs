@@ -25,7 +25,7 @@ pub struct Snapshot {
     pub routes: Vec<RouteSnapshot>,
     pub shadows: Vec<ShadowSnapshot>,
     pub journal: JournalAccount,
-    pub statistics: StatisticsAccount,
+    pub statistics: StatisticsSnapshot,
     pub state: StateAccount,
     pub models: Vec<ModelSnapshot>,
     pub alarms: AlarmCounts,
@@ -59,6 +59,14 @@ pub struct WeightSnapshot {
     /// Since this weight came into force; None before the first call.
     pub share: Option<f64>,
     pub calls: u64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct StatisticsSnapshot {
+    #[serde(flatten)]
+    pub account: StatisticsAccount,
+    /// Part of the messages that are counted at present; below 1 where the budget does not suffice.
+    pub counted_share: f64,
 }
 
 #[derive(Clone, Debug, Serialize)]

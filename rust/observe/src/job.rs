@@ -7,7 +7,7 @@ use pilotfish_core::engine::Engine;
 use pilotfish_core::fleet::Observation;
 use pilotfish_core::ledger::Worked;
 use pilotfish_core::policy::Ruling;
-use pilotfish_core::tensor::Direction;
+use pilotfish_core::tensor::{Direction, Tensor};
 use pilotfish_wire::{Message, Unreadable};
 
 use crate::whole::{Room, Whole};
@@ -37,6 +37,8 @@ pub struct Job<B> {
     /// Whether the call succeeded (so far, for a stream).
     pub answered: bool,
     pub now: Nanos,
+    /// Whether it is counted in the statistics; else it is left out for the sake of the budget.
+    pub counted: bool,
     /// What the messages hold on to while the job is queued.
     pub bytes: usize,
     pub messages: Messages<B>,
@@ -64,11 +66,25 @@ impl<B: Whole> Messages<B> {
             Messages::Shadow { primary, shadow, .. } => primary.length() + shadow.length(),
         }
     }
+
+    /// Bytes of those that are counted. The answer that a shadow's is compared with was counted with its own call.
+    fn counted_bytes(&self) -> usize {
+        match self {
+            Messages::Shadow { shadow, .. } => shadow.length(),
+            all => all.bytes(),
+        }
+    }
 }
 
 // === impl Job ===
 
 impl<B: Whole> Job<B> {
+    /// Sets its bytes off against the budget for watching; false when nobody has to read it.
+    pub fn is_read(&self, engine: &Engine) -> bool {
+        engine.offered(self.messages.counted_bytes() as u64, self.counted, self.now);
+        self.counted || engine.counts_volume() || matches!(self.messages, Messages::Shadow { .. })
+    }
+
     /// Reads the messages and feeds the engine. Each message is counted exactly once, and only after it has been
     /// observed: whoever sees an account without queued messages sees them in the statistics.
     pub fn work_off(&self, engine: &Engine, worked: &mut Worked, room: &mut Room) {
@@ -76,30 +92,28 @@ impl<B: Whole> Job<B> {
         match &self.messages {
             Messages::Call { request, response } => {
                 let asked = request.as_ref().and_then(|message| {
-                    self.observe(
-                        engine,
-                        worked,
-                        Direction::Input,
-                        self.read(Direction::Input, message, first),
-                        "",
-                    )
+                    let read = self.read(Direction::Input, message, first);
+                    self.observe(engine, worked, Direction::Input, message.length(), read, "")
                 });
                 if let Some(message) = response {
-                    let read = self.read(Direction::Output, message, second);
-                    self.observe(engine, worked, Direction::Output, read, asked.unwrap_or_default());
+                    let (read, asked) =
+                        (self.read(Direction::Output, message, second), asked.unwrap_or_default());
+                    self.observe(engine, worked, Direction::Output, message.length(), read, asked);
                 }
             }
             Messages::One(direction, message) => {
-                self.observe(engine, worked, *direction, self.read(*direction, message, first), "");
+                let read = self.read(*direction, message, first);
+                self.observe(engine, worked, *direction, message.length(), read, "");
             }
             Messages::Shadow { ruling, primary, shadow } => {
+                let length = shadow.length();
                 let primary = self.read(Direction::Output, primary, first);
                 let shadow = self.read(Direction::Output, shadow, second);
                 let answers = primary.as_ref().ok().zip(shadow.as_ref().ok());
                 if let Some(copy) = ruling.copied_to() {
                     copy.compare(answers.map(|(one, other)| (&*one.tensors, &*other.tensors)));
                 }
-                self.observe(engine, worked, Direction::Output, shadow, "");
+                self.observe(engine, worked, Direction::Output, length, shadow, "");
             }
         }
     }
@@ -124,24 +138,33 @@ impl<B: Whole> Job<B> {
         engine: &Engine,
         worked: &mut Worked,
         direction: Direction,
+        length: usize,
         read: Result<Message<'m>, Unreadable>,
         asked: &str,
     ) -> Option<&'m str> {
         let message = match read {
             Ok(message) => message,
             Err(reason) => {
+                worked.holds(if self.counted { length } else { 0 }, 0);
                 worked.message(Some(reason.name()));
                 return None;
             }
         };
-        engine.observe(Observation {
+        let observation = Observation {
             model: if asked.is_empty() { message.model } else { asked },
             version: self.version,
             direction,
             tensors: &message.tensors,
             answered: self.answered,
             now: self.now,
-        });
+        };
+        if !self.counted {
+            engine.pass_over(observation);
+            worked.thinned();
+            return Some(message.model);
+        }
+        engine.observe(observation);
+        worked.holds(length, message.tensors.iter().map(Tensor::len).sum());
         worked.message(None);
         message.defects.iter().for_each(|(_, defect)| worked.defect(defect.name()));
         Some(message.model)

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use pilotfish_core::call::Nanos;
 use pilotfish_core::engine::{Engine, QueueConfig};
 use pilotfish_core::ledger::Worked;
 
@@ -65,10 +66,15 @@ impl<B: Whole + Send + 'static> Observer<B> {
         Ok(Observer { shared, thread: handle.thread().clone(), handle: Mutex::new(Some(handle)) })
     }
 
-    /// Queues a job, or drops and counts it. Never blocks.
+    /// Queues a job, or leaves it out or drops it, and counts that. Never blocks.
     pub fn offer(&self, job: Job<B>) -> bool {
         if self.shared.closing.load(Ordering::Relaxed) {
             self.shared.engine.statistics().dropped(job.messages.count(), "closed");
+            return false;
+        }
+        let messages = job.messages.count();
+        if messages > 0 && !job.is_read(&self.shared.engine) {
+            self.shared.engine.thinned(messages);
             return false;
         }
         let queued = self.shared.queue.offer(job, &self.shared.engine);
@@ -76,6 +82,12 @@ impl<B: Whole + Send + 'static> Observer<B> {
             self.thread.unpark();
         }
         queued
+    }
+
+    /// Messages of a unary call that is left out, and that nobody has to read.
+    pub fn pass_over(&self, messages: u64, bytes: u64, now: Nanos) {
+        self.shared.engine.offered(bytes, false, now);
+        self.shared.engine.thinned(messages);
     }
 
     /// Waits until all that was offered before is worked off; false when that took longer than `timeout`.
@@ -140,11 +152,11 @@ impl<B: Whole> Shared<B> {
             any = true;
             self.work_off(&job, &mut worked, room);
             if worked.messages() >= BATCH {
-                self.engine.statistics().enter(std::mem::take(&mut worked));
+                self.engine.worked_off(std::mem::take(&mut worked));
             }
         }
         if any {
-            self.engine.statistics().enter(worked);
+            self.engine.worked_off(worked);
         }
         self.busy.store(false, Ordering::SeqCst);
         any

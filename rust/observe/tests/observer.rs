@@ -26,16 +26,28 @@ const OTHER_RESPONSE: &[u8] =
     b"\x2a\x0d\x0a\x01y\x12\x04FP32\x1a\x02\x01\x02\x32\x08\x00\x00\x80\x3f\x00\x00\x20\x40";
 
 fn engine() -> Arc<Engine> {
-    let config = r#"{"plane": "test", "versions": [{"name": "v1"}, {"name": "v2"}],
+    engine_with("{}")
+}
+
+fn engine_with(monitor: &str) -> Arc<Engine> {
+    let config = r#"{"monitor": MONITOR, "plane": "test", "versions": [{"name": "v1"}, {"name": "v2"}],
         "routes": [{"name": "r", "stable": "v1", "shadow": {"version": "v2", "share_ppm": 1000000,
             "max_in_flight": 4, "timeout_ns": 1, "methods": ["/inference.GRPCInferenceService/ModelInfer"], "absolute": 0.1, "relative": 0.0}}],
         "sampling": {"share_ppm": 0}, "queue": {"messages": 1, "bytes": 1}}"#;
-    let config = EngineConfig::from_json(config).unwrap();
+    let config = EngineConfig::from_json(&config.replace("MONITOR", monitor)).unwrap();
     Arc::new(Engine::new(config, BTreeMap::new(), 0).unwrap())
 }
 
 fn job(messages: Messages<&'static [u8]>) -> Job<&'static [u8]> {
-    Job { method: INFER.into(), version: 0, answered: true, now: 1, bytes: messages.bytes(), messages }
+    Job {
+        method: INFER.into(),
+        version: 0,
+        answered: true,
+        now: 1,
+        counted: true,
+        bytes: messages.bytes(),
+        messages,
+    }
 }
 
 fn call() -> Job<&'static [u8]> {
@@ -109,6 +121,50 @@ fn two_answers_are_compared_and_the_shadow_is_watched() {
         (&1.into(), &1.into(), &1.into())
     );
     assert_eq!(account["max_difference"]["y"], 0.5);
+}
+
+/// Left out for the sake of the budget.
+fn left_out(job: Job<&'static [u8]>, now: u64) -> Job<&'static [u8]> {
+    Job { counted: false, now, ..job }
+}
+
+#[test]
+fn a_call_that_is_left_out_is_counted_as_such_and_not_read() {
+    let jobs = vec![left_out(call(), 1), call(), left_out(job(Messages::One(Direction::Input, b"\xff")), 1)];
+    let (_, snapshot) = observe(jobs, ROOMY);
+    let statistics = &snapshot["statistics"];
+    assert_eq!(
+        (&statistics["offered"], &statistics["thinned"], &statistics["decoded"]),
+        (&5.into(), &3.into(), &2.into())
+    );
+    assert_eq!(statistics["unreadable"], serde_json::json!({}));
+    assert_eq!(snapshot["models"][0]["rows"], 1);
+}
+
+#[test]
+fn calls_that_are_left_out_belong_to_the_volume_all_the_same() {
+    let volume = r#"{"volume": {"interval_ns": 1000, "learn_ns": 64000, "period_ns": null}}"#;
+    let jobs = (0..10).map(|it| if it % 5 == 0 { call() } else { left_out(call(), it) }).collect();
+    let (engine, snapshot) = observe_with(engine_with(volume), jobs, ROOMY);
+    let statistics = &snapshot["statistics"];
+    assert_eq!((&statistics["thinned"], &statistics["decoded"]), (&16.into(), &4.into()));
+    let snapshot = serde_json::to_value(engine.snapshot(1_001, false)).unwrap();
+    let model = &snapshot["models"][0];
+    assert_eq!((&model["volume"]["calls"], &model["calls"]), (&10.into(), &2.into()));
+}
+
+#[test]
+fn the_answer_of_a_shadow_that_is_left_out_is_compared_all_the_same() {
+    let engine = engine();
+    let none: &[(&str, &str)] = &[];
+    let ruling = engine.decide(&engine.policy(), INFER, none, 1);
+    let shadow = Messages::Shadow { ruling: Box::new(ruling), primary: RESPONSE, shadow: OTHER_RESPONSE };
+    let (_, snapshot) = observe_with(engine, vec![left_out(job(shadow), 1)], ROOMY);
+    assert_eq!(
+        (&snapshot["shadows"][0]["mismatch"], &snapshot["statistics"]["thinned"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(snapshot["models"], serde_json::json!([]));
 }
 
 #[test]

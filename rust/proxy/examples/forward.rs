@@ -40,6 +40,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on {}", plane.listen());
     std::io::stdin().read_to_end(&mut Vec::new())?;
     plane.drain(GRACE);
-    println!("{:?}", engine.snapshot(0, false).statistics);
+    println!("{:?}", engine.snapshot(0, false).statistics.account);
     Ok(())
 }

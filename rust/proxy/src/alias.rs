@@ -22,6 +22,9 @@ const SHORTEST: usize = 8;
 /// How the library introduces an authority it has not sent before: to be remembered, by the name's static index.
 const INTRODUCED: u8 = 0x41;
 
+/// How it writes one that the model server cannot remember: it has no table, or a smaller one.
+const MENTIONED: u8 = 0x01;
+
 #[derive(Debug)]
 pub struct Alias {
     alias: Authority,
@@ -87,6 +90,10 @@ fn random(length: usize, bits: u32, seeds: &mut Seeds) -> Option<Vec<u8>> {
         text.push(symbols[pick(u32::try_from(symbols.len()).ok()?, seeds) as usize]);
     }
     (more == 0).then_some(text)
+}
+
+fn is_beginning(byte: &u8) -> bool {
+    matches!(*byte, INTRODUCED | MENTIONED)
 }
 
 fn pick(among: u32, seeds: &mut Seeds) -> u32 {
@@ -158,7 +165,7 @@ impl Lifted {
         for alias in &self.0 {
             let length = alias.sent.len();
             let mut from = 0;
-            while let Some(found) = written[from..].iter().position(|byte| *byte == INTRODUCED) {
+            while let Some(found) = written[from..].iter().position(is_beginning) {
                 let start = from + found + 1;
                 from = start;
                 if let Some(value) = written.get_mut(start..start + length)
@@ -188,13 +195,17 @@ mod tests {
 
     /// What the library reads, and what the model server then reads.
     fn passed(aliases: &mut Aliases, block: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        passed_as(INTRODUCED, aliases, block)
+    }
+
+    fn passed_as(written: u8, aliases: &mut Aliases, block: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let mut read = block.to_vec();
         aliases.cover(&mut read);
         let literal = hpack::authority(&read).unwrap();
         let value = &read[literal.place];
         let text = if literal.coded { huffman::decode(value).unwrap() } else { value.to_vec() };
         let uri = Uri::builder().scheme("http").authority(&text[..]).path_and_query("/").build().unwrap();
-        let mut sent = [&[0x41][..], &hpack::written(true, &huffman::encode(&text).unwrap())].concat();
+        let mut sent = [&[written][..], &hpack::written(true, &huffman::encode(&text).unwrap())].concat();
         let mut lifted = Lifted::default();
         if let Some(alias) = aliases.of(&uri) {
             lifted.add(&alias);
@@ -209,6 +220,14 @@ mod tests {
             let (read, _) = passed(&mut aliases(), &block(true, authority));
             assert_eq!(read, authority.as_bytes());
         }
+    }
+
+    #[test]
+    fn a_model_server_without_a_table_reads_what_the_client_wrote_too() {
+        let authority = "10.0.0.1:8001,10.0.0.2:8001";
+        let (_, sent) = passed_as(MENTIONED, &mut aliases(), &block(false, authority));
+        let literal = hpack::authority(&sent).unwrap();
+        assert_eq!((literal.coded, &sent[literal.place]), (false, authority.as_bytes()));
     }
 
     #[test]

@@ -15,11 +15,15 @@ use crate::seed::Seeds;
 
 const HEADER: usize = 9;
 
+/// The bit before the number of a stream is to be ignored (RFC 9113, section 4.1).
+const RESERVED: u32 = 1 << 31;
+
 /// What a client says first (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -44,6 +48,8 @@ pub struct Frames {
     amid_headers: bool,
     /// The highest stream so far.
     last_stream: u32,
+    /// The peer has sent its settings, which come first.
+    greeted: bool,
     counts: FrameCounts,
     /// Of a client; a server's answers have no authority.
     aliases: Option<Aliases>,
@@ -78,12 +84,24 @@ impl Frames {
     }
 
     pub fn of_server() -> Frames {
-        Frames { left: 0, amid_headers: false, last_stream: 0, counts: FrameCounts::default(), aliases: None }
+        Frames {
+            left: 0,
+            amid_headers: false,
+            last_stream: 0,
+            greeted: false,
+            counts: FrameCounts::default(),
+            aliases: None,
+        }
     }
 
     /// Whether all that was passed makes whole frames and whole header blocks.
     pub fn are_whole(&self) -> bool {
         self.left == 0 && !self.amid_headers
+    }
+
+    /// Whether the peer speaks HTTP/2: its first frame was one of settings (RFC 9113, section 3.4).
+    pub fn is_greeted(&self) -> bool {
+        self.greeted
     }
 
     pub fn counts(&self) -> FrameCounts {
@@ -124,6 +142,7 @@ impl Frames {
     /// Counts a frame; whether it means nothing at all.
     fn begin(&mut self, header: Header) -> bool {
         let Header { length, kind, flags, stream } = header;
+        self.greeted |= self.counts == FrameCounts::default() && kind == SETTINGS && stream == 0;
         match kind {
             DATA if length == 0 && flags & END_STREAM == 0 => {
                 self.counts.housekeeping += 1;
@@ -151,7 +170,7 @@ impl Header {
         let (&mut [high, middle, low, kind, flags, ref stream @ ..], payload) =
             bytes.split_first_chunk_mut::<HEADER>()?;
         let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-        let stream = u32::from_be_bytes(*stream);
+        let stream = u32::from_be_bytes(*stream) & !RESERVED;
         Some((Header { length, kind, flags, stream }, payload))
     }
 
@@ -209,6 +228,33 @@ mod tests {
     fn empty_data_that_belongs_to_no_stream_stays_the_error_it_is() {
         let broken = [0; HEADER];
         assert_eq!(passed(&mut Frames::of_server(), &broken), broken);
+    }
+
+    #[test]
+    fn the_reserved_bit_is_no_part_of_a_streams_number() {
+        let mut frames = Frames::of_server();
+        for stream in [[0x80, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 3]] {
+            passed(&mut frames, &[&[0, 0, 0, HEADERS, END_HEADERS][..], &stream].concat());
+        }
+        assert_eq!(frames.counts().begun, 2);
+        let broken = [0, 0, 0, DATA, 0, 0x80, 0, 0, 0];
+        assert_eq!(passed(&mut frames, &broken), broken);
+    }
+
+    #[test]
+    fn who_begins_with_settings_speaks_http2() {
+        let (settings, ping) = ([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0], frame(PING, 0, &[0; 8]));
+        let all = [
+            (settings.to_vec(), true),
+            ([&settings[..], &ping].concat(), true),
+            ([&ping[..], &settings].concat(), false),
+            (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), false),
+        ];
+        for (said, greeted) in all {
+            let mut frames = Frames::of_server();
+            passed(&mut frames, &said);
+            assert_eq!(frames.is_greeted(), greeted, "{said:?}");
+        }
     }
 
     #[test]

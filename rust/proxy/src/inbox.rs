@@ -1,53 +1,20 @@
 //! Bytes that were read ahead of the one who asked for fewer.
-//!
-//! The buffers belong to the thread: a connection holds one only as long as there is something in it.
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::task::Poll;
 
 use tokio::io::ReadBuf;
 
-/// Read ahead, or gathered to be written, at a time.
-pub const SIZE: usize = 64 * 1024;
+use crate::buffers::{Buffers, Held};
 
 /// Who has room for as much is read to directly.
 const LARGE_READ: usize = 12 * 1024;
-
-/// Buffers that are kept while nobody needs them.
-const SPARES: usize = 16;
-
-/// The buffers of one thread.
-#[derive(Debug, Default)]
-pub struct Buffers(RefCell<Vec<Box<[u8]>>>);
 
 #[derive(Debug)]
 pub struct Inbox {
     buffers: Rc<Buffers>,
     held: Option<Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
-}
-
-// === impl Buffers ===
-
-impl Buffers {
-    pub fn take(&self) -> Box<[u8]> {
-        self.0.borrow_mut().pop().unwrap_or_else(|| vec![0; SIZE].into_boxed_slice())
-    }
-
-    pub fn give_back(&self, buffer: Box<[u8]>) {
-        let mut spares = self.0.borrow_mut();
-        if spares.len() < SPARES {
-            spares.push(buffer);
-        }
-    }
 }
 
 // === impl Inbox ===
@@ -59,15 +26,10 @@ impl Inbox {
 
     /// Hands over what was read before; false when there is nothing.
     pub fn hand_over(&mut self, into: &mut ReadBuf<'_>) -> bool {
-        let Some(mut held) = self.held.take() else { return false };
-        let end = held.end.min(held.start + into.remaining());
-        into.put_slice(&held.bytes[held.start..end]);
-        held.start = end;
-        if held.start < held.end {
-            self.held = Some(held);
-        } else {
-            self.buffers.give_back(held.bytes);
-        }
+        let Some(held) = self.held.take() else { return false };
+        let length = held.bytes().len().min(into.remaining());
+        into.put_slice(&held.bytes()[..length]);
+        self.held = self.buffers.advance(held, length);
         true
     }
 
@@ -88,7 +50,7 @@ impl Inbox {
         let done = read(&mut ahead);
         let end = ahead.filled().len();
         if matches!(done, Poll::Ready(Ok(()))) && end > 0 {
-            self.held = Some(Held { bytes, start: 0, end });
+            self.held = Some(Held::new(bytes, end));
             self.hand_over(into);
         } else {
             self.buffers.give_back(bytes);
@@ -120,7 +82,7 @@ mod tests {
             assert_eq!(into.filled(), rest);
         }
         assert!(!inbox.hand_over(&mut ReadBuf::new(&mut room)));
-        assert_eq!(buffers.0.borrow().len(), 1);
+        assert_eq!(buffers.spares(), 1);
     }
 
     #[test]
@@ -133,6 +95,6 @@ mod tests {
         let lost = inbox
             .poll_read(&mut ReadBuf::new(&mut room), 0, |_| Poll::Ready(Err(io::ErrorKind::Other.into())));
         assert!(matches!(lost, Poll::Ready(Err(_))));
-        assert_eq!(buffers.0.borrow().len(), 1);
+        assert_eq!(buffers.spares(), 1);
     }
 }

@@ -8,6 +8,7 @@
 
 mod address;
 mod alias;
+mod buffers;
 mod call;
 mod clock;
 mod config;

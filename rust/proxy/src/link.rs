@@ -14,9 +14,9 @@ use http::Request;
 
 use crate::address::Address;
 use crate::alias::Alias;
+use crate::buffers::Buffers;
 use crate::config::Limits;
 use crate::frames::Frames;
-use crate::inbox::Buffers;
 use crate::memory::Parcel;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
@@ -132,6 +132,11 @@ impl Link {
 
     pub fn note_answer(&self) {
         self.answered.set(true);
+    }
+
+    /// Whether the server has spoken HTTP/2.
+    pub fn was_greeted(&self) -> bool {
+        self.outlet.was_greeted()
     }
 }
 

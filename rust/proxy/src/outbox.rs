@@ -1,24 +1,14 @@
 //! Bytes that wait to be written together.
-//!
-//! Like what is read ahead, they lie in a buffer of the thread's, and only as long as there are any: connections that
-//! take turns write from the same few buffers, which are then still in the processor's cache.
 
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use crate::inbox::{Buffers, SIZE};
+use crate::buffers::{Buffers, Held, SIZE};
 
 #[derive(Debug)]
 pub struct Outbox {
     buffers: Rc<Buffers>,
     held: Option<Held>,
-}
-
-#[derive(Debug)]
-struct Held {
-    bytes: Box<[u8]>,
-    start: usize,
-    end: usize,
 }
 
 // === impl Outbox ===
@@ -34,17 +24,17 @@ impl Outbox {
 
     /// What has not been written yet.
     pub fn waiting(&self) -> &[u8] {
-        self.held.as_ref().map_or(&[], |held| &held.bytes[held.start..held.end])
+        self.held.as_ref().map_or(&[], Held::bytes)
     }
 
     /// The end of what was put here last, written or not.
     pub fn tail(&self, most: usize) -> &[u8] {
-        self.held.as_ref().map_or(&[], |held| &held.bytes[held.end.saturating_sub(most)..held.end])
+        self.held.as_ref().map_or(&[], |held| held.tail(most))
     }
 
     /// Bytes that may be put behind what waits.
     pub fn room(&self) -> usize {
-        self.held.as_ref().map_or(SIZE, |held| held.bytes.len() - held.end)
+        self.held.as_ref().map_or(SIZE, Held::room)
     }
 
     /// Puts the pieces behind what waits, as far as there is room; gives what was put.
@@ -53,25 +43,14 @@ impl Outbox {
             return &mut [];
         }
         let buffers = &self.buffers;
-        let held = self.held.get_or_insert_with(|| Held { bytes: buffers.take(), start: 0, end: 0 });
-        let before = held.end;
-        for piece in pieces {
-            let length = piece.len().min(held.bytes.len() - held.end);
-            held.bytes[held.end..held.end + length].copy_from_slice(&piece[..length]);
-            held.end += length;
-        }
-        &mut held.bytes[before..held.end]
+        let held = self.held.get_or_insert_with(|| Held::new(buffers.take(), 0));
+        held.add(pieces.iter().map(|piece| &**piece))
     }
 
     /// So many bytes of what waits have been written.
     pub fn advance(&mut self, written: usize) {
-        let Some(mut held) = self.held.take() else { return };
-        held.start += written;
-        if held.start < held.end {
-            self.held = Some(held);
-        } else {
-            self.buffers.give_back(held.bytes);
-        }
+        let held = self.held.take();
+        self.held = held.and_then(|held| self.buffers.advance(held, written));
     }
 }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::address::Address;
+use crate::buffers::Buffers;
 use crate::config::Limits;
 use crate::counters::Counters;
-use crate::inbox::Buffers;
 use crate::link::{Driver, Link};
 use crate::seed::Seeds;
 use crate::tls::VersionTls;
@@ -54,15 +54,27 @@ pub struct Pool {
     changed: Notify,
     /// The last connection was lost.
     lost: Notify,
-    /// Whether the lost connection had been of use; else the next attempt waits.
-    useful: Cell<bool>,
+    /// What the lost connection had been good for.
+    use_of_lost: Cell<Use>,
     /// The version is in force, at this address. Else calls that were decided before still find a connection.
     in_force: Cell<bool>,
+}
+
+/// What a connection was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Use {
+    /// Calls were answered on it.
+    Answers,
+    /// The server spoke HTTP/2, and no more than that.
+    Greeting,
+    /// It was closed without a word.
+    Nothing,
 }
 
 #[derive(Debug)]
 enum State {
     Connecting,
+    /// Whoever has no connection makes one.
     Ready,
     Unreachable(Rc<str>),
 }
@@ -113,7 +125,7 @@ impl Pool {
             state: RefCell::new(State::Connecting),
             changed: Notify::new(),
             lost: Notify::new(),
-            useful: Cell::new(true),
+            use_of_lost: Cell::new(Use::Answers),
             in_force: Cell::new(true),
         });
         tokio::task::spawn_local(Rc::clone(&pool).keep());
@@ -158,18 +170,18 @@ impl Pool {
         }
     }
 
-    /// No new calls on this connection, which the server has begun to close in order.
+    /// No new calls on this connection, which the server has begun to close.
     pub fn retire(&self, link: &Rc<Link>) {
-        self.remove(link, true);
-    }
-
-    fn remove(&self, link: &Rc<Link>, in_order: bool) {
         link.close();
         let mut links = self.links.borrow_mut();
         let before = links.len();
         links.retain(|kept| !Rc::ptr_eq(kept, link));
         if links.is_empty() && before > 0 {
-            self.useful.set(in_order || link.has_answered());
+            self.use_of_lost.set(match (link.has_answered(), link.was_greeted()) {
+                (true, _) => Use::Answers,
+                (false, true) => Use::Greeting,
+                (false, false) => Use::Nothing,
+            });
             self.set(State::Connecting);
             self.lost.notify_one();
         }
@@ -225,31 +237,39 @@ impl Pool {
     /// The link is not held on to: a connection that nobody can send on any more closes by itself.
     async fn drive(self: Rc<Pool>, link: Weak<Link>, driver: Driver) {
         // Calls are told by their own streams how it ended.
-        let ended = driver.run().await;
+        let _ = driver.run().await;
         self.counters.upstream_lost.add();
         if let Some(link) = link.upgrade() {
-            let in_order = ended.map_or_else(|error| error.is_go_away() && error.is_remote(), |()| true);
-            self.remove(&link, in_order);
+            self.retire(&link);
         }
     }
 
-    /// Keeps at least one connection, for as long as the version is in force.
+    /// Keeps at least one connection, for as long as the version is in force. A server that ends connections before it
+    /// answers is not tried again and again; but if it has spoken HTTP/2, a call that comes meanwhile connects by itself, as
+    /// a client without a sidecar would.
     async fn keep(self: Rc<Pool>) {
         let mut seeds = Seeds::from_system();
         let mut pause = FIRST_PAUSE;
         while self.is_in_force() {
-            match self.connect().await {
-                Ok(_) => {
-                    self.lost.notified().await;
-                    if self.useful.get() {
+            if self.links.borrow().is_empty()
+                && let Err(why) = self.connect().await
+            {
+                self.set(State::Unreachable(why));
+            } else {
+                self.lost.notified().await;
+                if !self.links.borrow().is_empty() {
+                    continue;
+                }
+                match self.use_of_lost.get() {
+                    Use::Answers => {
                         pause = FIRST_PAUSE;
                         continue;
                     }
-                    self.set(State::Unreachable(
-                        "it closes connections before it has answered a call".into(),
-                    ));
+                    Use::Greeting => self.set(State::Ready),
+                    Use::Nothing => {
+                        self.set(State::Unreachable("it closes connections without a word".into()))
+                    }
                 }
-                Err(why) => self.set(State::Unreachable(why)),
             }
             tokio::time::sleep(jittered(pause, &mut seeds)).await;
             pause = (pause * 2).min(LONGEST_PAUSE);

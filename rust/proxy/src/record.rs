@@ -62,7 +62,7 @@ impl Record {
         peer: Arc<str>,
         metadata: Vec<Pair>,
     ) -> Record {
-        let most = worker.shared.most_gathered(unary, ruling.policy());
+        let most = worker.shared.most_gathered(unary, &ruling);
         worker.shared.counters.calls_open.add();
         Record {
             worker,
@@ -152,12 +152,17 @@ impl Record {
         if status.code != OK {
             response = None;
         }
-        if self.unary && shared.engine.watching() {
+        if self.unary && shared.reads(true, &ruling) {
             let messages = Messages::Call {
                 request: readable(&shared, &request),
                 response: readable(&shared, &response),
             };
-            offer(&self.worker, &ruling, status.code == OK, now, messages);
+            offer(&self.worker, &ruling, status.code == OK, now, ruling.is_counted(), messages);
+        } else if self.unary && shared.engine.watching() {
+            let (asked, answered) = (&self.asked, Some(&self.answered).filter(|_| status.code == OK));
+            let messages = asked.messages().min(1) + answered.map_or(0, |it| it.messages().min(1));
+            let bytes = asked.bytes() + answered.map_or(0, Splitter::bytes);
+            shared.observer.pass_over(messages, bytes, shared.clock.nanos(now));
         }
         // Queued before the call counts as ended: a call is never in between.
         if let Some(reason) = shared.engine.ended(&ruling, &outcome) {
@@ -210,7 +215,8 @@ fn tell_one(worker: &Worker, ruling: Option<&Ruling>, direction: Direction, mess
     if let Some(message) = readable(&worker.shared, &Some(message)) {
         // A message from the model server is its answer; one from the client may still be refused.
         let answered = direction == Direction::Output;
-        offer(worker, ruling, answered, Instant::now(), Messages::One(direction, message));
+        let counted = ruling.policy().counts_next();
+        offer(worker, ruling, answered, Instant::now(), counted, Messages::One(direction, message));
     }
 }
 
@@ -226,7 +232,14 @@ fn readable(shared: &crate::worker::Shared, message: &Option<Message>) -> Option
     None
 }
 
-fn offer(worker: &Worker, ruling: &Ruling, answered: bool, now: Instant, messages: Messages<Message>) {
+fn offer(
+    worker: &Worker,
+    ruling: &Ruling,
+    answered: bool,
+    now: Instant,
+    counted: bool,
+    messages: Messages<Message>,
+) {
     let shared = &worker.shared;
     let length = |message: &Option<Message>| message.as_ref().map_or(0, Message::len);
     let bytes = match &messages {
@@ -240,6 +253,7 @@ fn offer(worker: &Worker, ruling: &Ruling, answered: bool, now: Instant, message
         version: ruling.version,
         answered,
         now: shared.clock.nanos(now),
+        counted,
         bytes,
         messages,
     });

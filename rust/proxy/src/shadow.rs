@@ -170,6 +170,7 @@ impl Drop for Shadow {
                 version: copy.version,
                 answered: true,
                 now: shared.clock.nanos(Instant::now()),
+                counted: ruling.is_counted(),
                 bytes: primary.len() + shadow.len(),
                 messages: Messages::Shadow { ruling: Box::new(ruling.clone()), primary, shadow },
             }),

@@ -15,8 +15,9 @@ use http::Uri;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::alias::{Alias, Lifted};
+use crate::buffers::Buffers;
 use crate::frames::{FrameCounts, Frames};
-use crate::inbox::{Buffers, Inbox};
+use crate::inbox::Inbox;
 use crate::outbox::Outbox;
 use crate::stream::Stream;
 
@@ -146,6 +147,11 @@ impl Outlet {
     /// The frames that the peer has sent.
     pub fn received(&self) -> FrameCounts {
         self.0.borrow().frames.counts()
+    }
+
+    /// Whether the peer has spoken HTTP/2.
+    pub fn was_greeted(&self) -> bool {
+        self.0.borrow().frames.is_greeted()
     }
 
     /// The alias that the library knows a call's authority by.

@@ -23,6 +23,8 @@ pub struct Splitter {
     parts: Vec<Bytes>,
     /// Of the whole messages so far, without prefixes.
     bytes: u64,
+    /// That were not too long.
+    messages: u64,
 }
 
 /// What was found.
@@ -37,11 +39,16 @@ pub enum Found {
 
 impl Splitter {
     pub fn new(most: usize) -> Splitter {
-        Splitter { most, prefix: [0; PREFIX], have: 0, left: 0, parts: Vec::new(), bytes: 0 }
+        Splitter { most, prefix: [0; PREFIX], have: 0, left: 0, parts: Vec::new(), bytes: 0, messages: 0 }
     }
 
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Whole messages so far, but for those that were found too large.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Takes the next frame's bytes and gives each message that is complete with them.
@@ -75,11 +82,14 @@ impl Splitter {
         self.bytes += self.length() as u64;
         self.have = 0;
         let compressed = self.prefix[0] != 0;
-        if !self.keeps() {
-            if self.most > 0 {
-                found(Found::TooLarge);
-            }
-        } else if self.parts.is_empty() {
+        if !self.keeps() && self.most > 0 {
+            return found(Found::TooLarge);
+        }
+        self.messages += 1;
+        if self.most == 0 {
+            return;
+        }
+        if self.parts.is_empty() {
             found(Found::Message(Message::whole(last.unwrap_or_default(), compressed)));
         } else {
             let mut parts = std::mem::take(&mut self.parts);
@@ -152,7 +162,10 @@ mod tests {
         let stream = framed(&[vec![1; 100], vec![2; 3]]);
         let mut splitter = Splitter::new(10);
         assert_eq!(split(&mut splitter, &[&stream]), (vec![vec![2; 3]], 1));
-        assert_eq!(splitter.bytes(), 103);
+        assert_eq!((splitter.bytes(), splitter.messages()), (103, 1));
+        let mut counting = Splitter::new(0);
+        assert_eq!(split(&mut counting, &[&stream]), (Vec::new(), 0));
+        assert_eq!((counting.bytes(), counting.messages()), (103, 2));
     }
 
     #[test]

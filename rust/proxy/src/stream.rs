@@ -11,8 +11,9 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use crate::address::Address;
+use crate::buffers::Buffers;
 use crate::forwarded::Forwarded;
-use crate::inbox::{Buffers, Inbox};
+use crate::inbox::Inbox;
 use crate::tls::{Accepting, Connecting};
 
 /// Bytes as the operating system hands them over.

@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use pilotfish_core::engine::Engine;
-use pilotfish_core::policy::{Policy, PolicyReader};
+use pilotfish_core::policy::{Policy, PolicyReader, Ruling};
 use pilotfish_core::version::Version;
 use pilotfish_observe::Observer;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+use crate::buffers::Buffers;
 use crate::clock::Clock;
 use crate::config::PlaneConfig;
 use crate::counters::Counters;
-use crate::inbox::Buffers;
 use crate::kept::KeptQueue;
 use crate::listener::{Bound, Listener};
 use crate::memory::Budget;
@@ -86,9 +86,14 @@ pub struct Worker {
 
 impl Shared {
     /// Longest message that is gathered; 0 when nobody would look at it.
-    pub fn most_gathered(&self, unary: bool, policy: &Policy) -> usize {
-        let of_use = self.engine.watching() || (unary && (self.config.payloads || policy.shadows_calls()));
-        if of_use { self.config.limits.observed_message } else { 0 }
+    pub fn most_gathered(&self, unary: bool, ruling: &Ruling) -> usize {
+        let copied = unary && (self.config.payloads || ruling.policy().shadows_calls());
+        if copied || self.reads(unary, ruling) { self.config.limits.observed_message } else { 0 }
+    }
+
+    /// Whether the observer is to read the call's messages, as far as is known before they come.
+    pub fn reads(&self, unary: bool, ruling: &Ruling) -> bool {
+        self.engine.watching() && (!unary || ruling.is_counted() || self.engine.counts_volume())
     }
 
     pub fn too_large(&self) {

@@ -12,7 +12,8 @@ use bytes::Bytes;
 use h2::Reason;
 use http::HeaderValue;
 use stand::*;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 #[tokio::test]
@@ -109,6 +110,71 @@ async fn an_unreachable_model_server_is_said_at_once_and_found_again() {
         }
     };
     tokio::time::timeout(PATIENCE, found).await.unwrap();
+}
+
+/// Reads what a client says, up to the first header block.
+async fn read_call(socket: &mut TcpStream) {
+    let mut said = vec![0; 24];
+    socket.read_exact(&mut said).await.unwrap();
+    let mut kind = 0;
+    while kind != 1 {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        socket.read_exact(&mut payload).await.unwrap();
+        kind = head[3];
+    }
+}
+
+/// A model server whose first connections say this when they are called; the others answer.
+async fn broken_at_first(connections: usize, words: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        for _ in 0..connections {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            read_call(&mut socket).await;
+            socket.write_all(words).await.unwrap();
+            // Whatever else comes is read, so that the connection ends with what was said and not with a reset.
+            let _ = tokio::io::copy(&mut socket, &mut tokio::io::sink()).await;
+        }
+        listen(listener, echo).await;
+    });
+    address
+}
+
+#[tokio::test]
+async fn after_a_connection_that_broke_in_its_first_call_the_next_call_has_another_at_once() {
+    // Settings, then data that belongs to no stream.
+    let upstream = broken_at_first(3, b"\0\0\0\x04\0\0\0\0\0\0\0\x01\0\0\0\0\0\0x").await;
+    let stand = Stand::before(&upstream, "");
+    let sender = client(&stand.address).await;
+    for _ in 0..3 {
+        let answer = unary(&sender, request("/a/b"), b"x").await.unwrap();
+        assert!(answer.message().contains("broke HTTP/2"), "{} {}", answer.status(), answer.message());
+    }
+    for _ in 0..3 {
+        assert_eq!(unary(&sender, request("/a/b"), b"x").await.unwrap().status(), "0");
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_speak_http2_is_unavailable_until_it_does() {
+    let upstream = broken_at_first(1, b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let stand = Stand::before(&upstream, "");
+    let sender = client(&stand.address).await;
+    assert_ne!(unary(&sender, request("/a/b"), b"x").await.unwrap().status(), "0");
+    let answered = async {
+        loop {
+            let answer = unary(&sender, request("/a/b"), b"x").await.unwrap();
+            if answer.status() == "0" {
+                return;
+            }
+            assert_eq!(answer.status(), "14", "{}", answer.message());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
 }
 
 #[tokio::test]

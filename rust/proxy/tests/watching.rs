@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use pilotfish_core::engine::Profiles;
+use pilotfish_core::policy::PolicyConfig;
 use serde_json::Value;
 use stand::*;
 use tokio::sync::mpsc;
@@ -145,6 +147,70 @@ async fn calls_are_spread_by_their_sticky_key() {
     let route = &settled(&stand, 400).await["routes"][0];
     let calls: Vec<u64> = (0..2).map(|i| route["versions"][i]["calls"].as_u64().unwrap()).collect();
     assert!(calls.iter().all(|calls| calls % 4 == 0 && *calls > 100), "{calls:?}");
+}
+
+/// Of a model "m", with 4 KB of nothing that is known.
+fn large_message() -> Vec<u8> {
+    [MESSAGE, b"\xfa\x01\xa0\x1f", &[0; 4_000]].concat()
+}
+
+/// A budget of one value per second, which the first message exhausts for the length of any test.
+fn spare(stand: &Stand, versions: &str, routes: &str) {
+    let text = format!(
+        r#"{{"versions": [{versions}], "routes": {routes}, "sampling": {{"share_ppm": 0}}, "values_per_second": 1}}"#
+    );
+    stand.engine.apply(PolicyConfig::from_json(&text).unwrap(), Profiles::new()).unwrap();
+}
+
+#[tokio::test]
+async fn beyond_the_budget_whole_calls_are_left_out_of_the_statistics_and_of_nothing_else() {
+    let upstream = backend(echo).await;
+    let stand = Stand::before(&upstream, "");
+    let version = format!(r#"{{"name": "v1", "upstream": "{upstream}"}}"#);
+    spare(&stand, &version, r#"[{"name": "r", "stable": "v1"}]"#);
+    let mut sender = client(&stand.address).await;
+    assert_eq!(unary(&sender, request(INFER), &large_message()).await.unwrap().status(), "0");
+    settled(&stand, 1).await;
+    for _ in 0..20 {
+        assert_eq!(unary(&sender, request(INFER), &large_message()).await.unwrap().status(), "0");
+    }
+    let (response, mut upload) =
+        sender.send_request(request("/inference.GRPCInferenceService/ModelStreamInfer"), false).unwrap();
+    (0..5).for_each(|_| upload.send_data(framed(MESSAGE), false).unwrap());
+    upload.send_data(Bytes::new(), true).unwrap();
+    assert_eq!(answer(response).await.unwrap().status(), "0");
+    let snapshot = settled(&stand, 22).await;
+    let statistics = &snapshot["statistics"];
+    assert_eq!(
+        (&statistics["offered"], &statistics["decoded"], &statistics["thinned"]),
+        (&52.into(), &2.into(), &50.into())
+    );
+    assert_eq!(
+        (&snapshot["models"][0]["calls"], &snapshot["routes"][0]["decisions"]["static"]),
+        (&1.into(), &22.into())
+    );
+    assert_eq!(snapshot["calls"]["request_size"]["count"], 22);
+}
+
+#[tokio::test]
+async fn beyond_the_budget_shadows_are_compared_all_the_same() {
+    let (primary, shadow) = (backend(echo).await, backend(echo).await);
+    let stand = Stand::with_routes(&[("v1", &primary), ("v2", &shadow)], SHADOWED, "");
+    let version = |name, upstream| format!(r#"{{"name": "{name}", "upstream": "{upstream}"}}"#);
+    spare(&stand, &[version("v1", &primary), version("v2", &shadow)].join(","), SHADOWED);
+    let sender = client(&stand.address).await;
+    for call in 1..=10 {
+        assert_eq!(unary(&sender, request(INFER), &large_message()).await.unwrap().status(), "0");
+        until(|| stand.snapshot()["shadows"][0]["ok"] == call).await;
+        settled(&stand, call).await;
+    }
+    let snapshot = stand.snapshot();
+    assert_eq!(snapshot["shadows"][0]["match"], 10);
+    // Of the first call both versions are watched, of the others neither.
+    assert_eq!(
+        (&snapshot["statistics"]["decoded"], &snapshot["statistics"]["thinned"]),
+        (&3.into(), &27.into())
+    );
 }
 
 const SHADOWED: &str = r#"[{"name": "r", "stable": "v1", "shadow": {"version": "v2", "share_ppm": 1000000,

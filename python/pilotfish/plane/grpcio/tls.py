@@ -33,10 +33,34 @@ def server_tls(certificates: Certificates, version: str) -> ServerTls | None:
 def listener_credentials(certificates: Certificates, settings: ListenerTls) -> grpc.ServerCredentials:
     """Credentials that take the files in use at each handshake."""
     requires = settings.client_ca is not None
+    fetch = Renewal(certificates)
+    initial = fetch()
+    assert initial is not None
+    return grpc.dynamic_ssl_server_credentials(
+        initial,
+        fetch,  # type: ignore[arg-type]  # the stub does not know that None means no change
+        require_client_authentication=requires,
+    )
 
-    def fetch() -> grpc.ServerCertificateConfiguration:
-        files = certificates.contents(None) or {}
+
+class Renewal:
+    """What a handshake asks for new certificates.
+
+    What it gives replaces what C-core holds, and to replace that while another handshake takes it ends the
+    process now and then ("sync.cc: Check failed: prior > 0"): so only when there is a reason.
+    """
+
+    __slots__ = ("_certificates", "_given")
+
+    def __init__(self, certificates: Certificates) -> None:
+        self._certificates = certificates
+        self._given: dict[str, bytes] | None = None
+
+    def __call__(self) -> grpc.ServerCertificateConfiguration | None:
+        """The files in use, or None when they are those that were given last."""
+        files = self._certificates.contents(None) or {}
+        if files == self._given:
+            return None
+        self._given = files
         pair = (files["key"], files["certificate"])
         return grpc.ssl_server_certificate_configuration([pair], files.get("client_ca"))
-
-    return grpc.dynamic_ssl_server_credentials(fetch(), fetch, require_client_authentication=requires)

@@ -196,3 +196,43 @@ fn a_reader_sees_every_policy_that_is_applied() {
     engine.apply(policy(r#"[{"name": "v2"}]"#, ONLY_V2), Profiles::new()).unwrap();
     assert_eq!(reader.current().generation(), 2);
 }
+
+fn budget(values_per_second: Option<u64>) -> PolicyConfig {
+    PolicyConfig { values_per_second, ..policy(r#"[{"name": "v2"}]"#, ONLY_V2) }
+}
+
+/// Calls of 1,000 values each millisecond, for a second; how many are counted.
+fn offer(engine: &Engine, start: u64) -> u64 {
+    let none: &[(&str, &str)] = &[];
+    let counted = (0..1_000).filter(|call| {
+        let ruling = engine.decide(&engine.policy(), "/s/m", none, *call);
+        engine.offered(4_000, ruling.is_counted(), start + call * 1_000_000);
+        ruling.is_counted()
+    });
+    counted.count() as u64
+}
+
+#[test]
+fn the_budget_for_watching_comes_into_force_changes_and_goes_with_a_reload() {
+    let engine = engine();
+    assert_eq!((offer(&engine, 0), engine.snapshot(0, false).statistics.counted_share), (1_000, 1.0));
+    engine.apply(budget(Some(100_000)), Profiles::new()).unwrap();
+    (1..5).for_each(|second| _ = offer(&engine, second * 1_000_000_000));
+    let share = engine.snapshot(0, false).statistics.counted_share;
+    assert!((share - 0.1).abs() < 0.05, "{share}");
+    // The same budget under another policy goes on; ten times the budget takes effect at once.
+    engine.apply(budget(Some(100_000)), Profiles::new()).unwrap();
+    assert_eq!(engine.snapshot(0, false).statistics.counted_share, share);
+    engine.apply(budget(Some(2_000_000)), Profiles::new()).unwrap();
+    assert_eq!(offer(&engine, 5_000_000_000), 1_000);
+    engine.apply(budget(None), Profiles::new()).unwrap();
+    assert_eq!(offer(&engine, 6_000_000_000), 1_000);
+}
+
+#[test]
+fn a_budget_of_nothing_is_refused_with_the_remedy_and_changes_nothing() {
+    let engine = engine();
+    let error = engine.apply(budget(Some(0)), Profiles::new()).unwrap_err();
+    assert!(error.0.contains("values_per_second is 0: give"), "{error}");
+    assert_eq!(engine.policy().generation(), 1);
+}

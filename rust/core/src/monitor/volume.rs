@@ -39,6 +39,8 @@ pub struct Volume {
     config: VolumeConfig,
     delta: f64,
     clear_after: u32,
+    /// Messages of either direction, whether or not they are in the statistics.
+    messages: [u64; 2],
     beat: Beat,
     stage: Stage,
 }
@@ -90,9 +92,8 @@ enum StoredStage {
 impl Monitor {
     /// Closes the intervals that are over by `now`; before anything is counted at `now`.
     pub(super) fn beat(&mut self, now: u64) {
-        let calls = self.inputs.calls.max(self.outputs.calls);
         let Some(volume) = &mut self.volume else { return };
-        let events = &mut self.events;
+        let (events, calls) = (&mut self.events, volume.calls());
         volume.pass(now, calls, |change, words| {
             let end = in_calls(Mark { row: 0, call: calls });
             let told = event(NAME, Direction::Input, edetector::METHOD, change, end, now);
@@ -124,10 +125,20 @@ impl Volume {
             config: config.clone(),
             delta,
             clear_after,
+            messages: [0; 2],
             beat: Beat::default(),
             stage: Stage::Learning(Vec::new()),
         };
         config.volume.as_ref().map(of)
+    }
+
+    /// One message more.
+    pub fn count(&mut self, direction: Direction) {
+        self.messages[usize::from(direction == Direction::Output)] += 1;
+    }
+
+    fn calls(&self) -> u64 {
+        self.messages[0].max(self.messages[1])
     }
 
     fn pass(&mut self, now: u64, calls: u64, mut report: impl FnMut(Change, Option<String>)) {
@@ -209,6 +220,7 @@ impl Volume {
         // The interval in which it stopped was not seen whole.
         let number = beat.number + age.map_or(0, |age| age / self.config.interval_ns.max(1) + 1);
         self.beat = Beat { opened_ns: beat.opened_ns.map(|_| now), number, ..beat };
+        self.messages = [beat.calls; 2];
         match stage {
             // What was learned must be in one piece, for its slots and for how intervals hang together.
             StoredStage::Learning(counts) if gap < self.config.interval_ns => {
