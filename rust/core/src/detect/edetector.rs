@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tempo::{Probe, Tempo};
 
+use crate::feature::stage::Depth;
 use crate::sketch::bins::Bins;
 
 /// Name under which its alarms go out.
@@ -146,9 +147,9 @@ impl Plan {
         Plan { bets: Arc::new(Bets::clone(&self.bets).beside(&other.bets)), ..self }
     }
 
-    /// Something of every cache line that [`Plan::is_unusual`] needs.
-    pub fn touch(&self) -> u64 {
-        self.screen.touch()
+    /// Something of the cache lines that [`Plan::is_unusual`] needs.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        self.screen.touch(depth)
     }
 
     /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done; of which `time`

@@ -43,11 +43,23 @@ enum Values {
 pub trait Count {
     fn count<R: Real>(&mut self, values: &[R]);
 
-    /// Reads a part of every cache line that counting will need, and answers something that depends on all of them: so
-    /// that many features' lines come from memory at once, instead of one after the other when each is needed.
-    fn touch(&self) -> u64 {
+    /// Reads a part of the cache lines that counting will need, and answers something that depends on all of them: so
+    /// that many features' lines come from memory at once, instead of one after the other when each is needed. What can
+    /// be reached by one address more is read at the next depth, when that address has come.
+    fn touch(&self, _depth: Depth) -> u64 {
         0
     }
+}
+
+/// How far from a feature itself what is read lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What it points to.
+    Near,
+    /// The first line of everything that points to.
+    Far,
+    /// All other lines.
+    Whole,
 }
 
 // === impl Stage ===
@@ -145,8 +157,10 @@ impl Stage {
     /// The same, and shows each feature as soon as its values are counted.
     pub fn drain_each<C: Count>(&mut self, features: &mut [C], mut each: impl FnMut(usize, &mut C)) {
         let touch = |features: &[C], slots: &[u32]| {
-            let features = slots.iter().filter_map(|&slot| features.get(slot as usize));
-            black_box(features.fold(0, |sum: u64, feature| sum.wrapping_add(feature.touch())));
+            let features = || slots.iter().filter_map(|&slot| features.get(slot as usize));
+            for depth in [Depth::Near, Depth::Far, Depth::Whole] {
+                black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth)));
+            }
         };
         let ahead = |features: &mut &mut [C], slots: &[u32]| {
             if self.slots.len() >= WIDE {

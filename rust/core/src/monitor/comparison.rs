@@ -8,6 +8,7 @@ use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
+use crate::feature::stage::Depth;
 use crate::profile::Reference;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::{Bins, Packed};
@@ -180,9 +181,9 @@ impl Comparison {
         self.reference.bins.binning().kind()
     }
 
-    /// Something of every cache line that counting and a look need.
-    pub fn touch(&self) -> u64 {
-        self.window.total().touch() ^ self.suspicion().map_or(0, Suspicion::touch)
+    /// Something of the cache lines that counting and a look need.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        self.window.total().touch(depth) ^ self.suspicion().map_or(0, |suspicion| suspicion.touch(depth))
     }
 
     /// Everything counted so far.

@@ -8,6 +8,7 @@ use crate::detect::edetector::{
     screen::{LANES, WIDTH},
 };
 use crate::detect::{Alarm, AlarmState, Change, Mark};
+use crate::feature::stage::Depth;
 use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
 use crate::window::Window;
@@ -177,10 +178,16 @@ impl Suspicion {
         true
     }
 
-    /// Something of every cache line that a look needs.
-    pub fn touch(&self) -> u64 {
-        let lines = self.counts.iter().step_by(LANES);
-        lines.fold(self.plan.touch(), |sum, &count| sum ^ u64::from(count))
+    /// Something of the cache lines that a look needs.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => self.moments.weighed.until.row ^ self.counts.len() as u64,
+            Depth::Far => u64::from(self.counts.first().copied().unwrap_or(0)) ^ self.plan.touch(depth),
+            Depth::Whole => {
+                let lines = self.counts.iter().step_by(LANES);
+                lines.fold(self.plan.touch(depth), |sum, &count| sum ^ u64::from(count))
+            }
+        }
     }
 
     fn lanes(&self) -> usize {

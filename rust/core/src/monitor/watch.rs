@@ -9,7 +9,7 @@ use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::distance::Chance;
 use crate::feature::Spec;
-use crate::feature::stage::Count;
+use crate::feature::stage::{Count, Depth};
 use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
@@ -414,12 +414,12 @@ impl Count for Watch {
         self.update(values);
     }
 
-    fn touch(&self) -> u64 {
+    fn touch(&self, depth: Depth) -> u64 {
         let compared = match &self.stage {
-            Stage::Compared(comparison) => comparison.touch(),
+            Stage::Compared(comparison) => comparison.touch(depth),
             Stage::Learning(_) | Stage::Unprofiled => 0,
         };
-        compared ^ self.buckets.touch()
+        compared ^ self.buckets.touch(depth)
     }
 }
 

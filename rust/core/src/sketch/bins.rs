@@ -11,6 +11,7 @@ use super::binning::{self, Binning, Kind, Tally};
 use super::real::Real;
 use super::screen::Specials;
 use super::{Sketch, Subtract, WORDS_PER_LINE};
+use crate::feature::stage::Depth;
 use std::sync::Arc;
 
 /// Counters of one feature: one per bin, and one per cell beside them (see [`binning`]). Of numbers also the sum of
@@ -65,10 +66,16 @@ impl Bins {
         Some(bins)
     }
 
-    /// Something of every cache line that counting short floats needs.
-    pub fn touch(&self) -> u64 {
-        let lines = self.numbers.iter().step_by(WORDS_PER_LINE);
-        lines.fold(self.binning.touch(), |sum, number| sum.wrapping_add(*number))
+    /// Something of the cache lines that counting short floats needs.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => self.numbers.len() as u64,
+            Depth::Far => self.binning.scale().to_bits() ^ self.numbers.first().copied().unwrap_or(0),
+            Depth::Whole => {
+                let lines = self.numbers.iter().step_by(WORDS_PER_LINE);
+                lines.fold(self.binning.touch(), |sum, number| sum ^ number)
+            }
+        }
     }
 
     /// How many bins have sums of places.

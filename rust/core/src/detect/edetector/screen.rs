@@ -6,6 +6,7 @@
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
 use super::directions::{Polynomials, mid_ranks};
+use crate::feature::stage::Depth;
 use crate::sketch::binning::{CELLS_MAX, NEG_INF};
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
@@ -76,8 +77,11 @@ impl Screen {
         screen
     }
 
-    /// Something of every cache line.
-    pub fn touch(&self) -> u64 {
+    /// Something of the cache lines.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        if depth != Depth::Whole {
+            return self.blocks.len() as u64;
+        }
         let lines = self.blocks.iter().flat_map(|block| [&block.shares, &block.ranks]);
         lines.fold(0, |sum, line| sum ^ u64::from(line[0].to_bits()))
     }

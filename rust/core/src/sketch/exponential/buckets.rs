@@ -2,6 +2,7 @@
 
 use super::index::{Places, SCALE_MAX, index_of};
 use super::{BucketRange, ExponentialSnapshot};
+use crate::feature::stage::Depth;
 use crate::sketch::real::Real;
 use crate::sketch::{BLOCK, Sketch, WORDS_PER_LINE};
 use fearless_simd::{Level, dispatch};
@@ -40,10 +41,13 @@ impl Buckets {
             && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
     }
 
-    /// Something of every cache line.
-    pub fn touch(&self) -> u64 {
-        let lines = self.cells.iter().step_by(WORDS_PER_LINE);
-        lines.fold(0, |sum, cell| sum.wrapping_add(*cell))
+    /// Something of the cache lines.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => self.cells.len() as u64,
+            Depth::Far => self.cells.first().copied().unwrap_or(0),
+            Depth::Whole => self.cells.iter().step_by(WORDS_PER_LINE).fold(0, |sum, cell| sum ^ cell),
+        }
     }
 
     /// How many values were counted.
