@@ -32,10 +32,11 @@ use directions::Shape;
 use growth::Capital;
 use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use tempo::{Probe, Tempo};
 
 use crate::feature::stage::Depth;
+use crate::lock::lock;
 use crate::sketch::bins::Bins;
 
 /// Name under which its alarms go out.
@@ -52,10 +53,16 @@ const GAIN_MIN: f64 = -640.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     bets: Arc<Bets>,
+    tuned: Tunings,
     probe: Probe,
     screen: Screen,
     autocorrelation_time: Option<f64>,
 }
+
+/// A plan's bets for other autocorrelation times, as long as any detector makes them: times move in steps, so that
+/// features of one plan meet there. They follow from the plan, and any two are equal.
+#[derive(Clone, Debug, Default)]
+struct Tunings(Arc<Mutex<Vec<(f64, Weak<Bets>)>>>);
 
 /// Watches one feature.
 #[derive(Clone, Debug)]
@@ -121,6 +128,7 @@ impl Plan {
         let null = Null { tolerance, delta, autocorrelation_time: autocorrelation_time.unwrap_or(1.0) };
         Plan {
             bets: Arc::new(Bets::against(reference, &null)),
+            tuned: Tunings::default(),
             probe: Probe::of(reference),
             screen: Screen::of(reference),
             autocorrelation_time,
@@ -129,7 +137,8 @@ impl Plan {
 
     /// With bets that were worked out elsewhere.
     pub fn placed(bets: Bets, probe: Probe, autocorrelation_time: Option<f64>) -> Plan {
-        Plan { bets: Arc::new(bets), probe, screen: Screen::default(), autocorrelation_time }
+        let (bets, tuned) = (Arc::new(bets), Tunings::default());
+        Plan { bets, tuned, probe, screen: Screen::default(), autocorrelation_time }
     }
 
     /// The same for live values of which the reference held only a part.
@@ -139,6 +148,18 @@ impl Plan {
 
     pub fn bets(&self) -> &Bets {
         &self.bets
+    }
+
+    /// The bets for rows of which `time` are worth one independent row.
+    fn bets_for(&self, time: f64) -> Arc<Bets> {
+        let mut tuned = lock(&self.tuned.0);
+        let known = tuned.iter().find(|(of, _)| *of == time).and_then(|(_, bets)| bets.upgrade());
+        known.unwrap_or_else(|| {
+            let bets = Arc::new(self.bets.tuned(time));
+            tuned.retain(|(_, bets)| bets.strong_count() > 0);
+            tuned.push((time, Arc::downgrade(&bets)));
+            bets
+        })
     }
 
     /// The same plan, sharing with another one what is equal.
@@ -156,6 +177,14 @@ impl Plan {
     /// are worth one independent row.
     pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
         self.screen.is_unusual(counts, time)
+    }
+}
+
+// === impl Tunings ===
+
+impl PartialEq for Tunings {
+    fn eq(&self, _: &Tunings) -> bool {
+        true
     }
 }
 
@@ -185,7 +214,7 @@ impl EDetector {
     fn tune(&mut self) {
         let time = self.state.tempo.time();
         if time != self.time {
-            self.bets = Arc::new(self.plan.bets.tuned(time));
+            self.bets = self.plan.bets_for(time);
             self.time = time;
         }
     }

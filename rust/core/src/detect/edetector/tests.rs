@@ -220,6 +220,16 @@ fn constant_empty_and_all_missing_features_are_watched_without_harm() {
 }
 
 #[test]
+fn detectors_of_one_plan_share_what_they_bet_for_the_same_autocorrelation_time() {
+    let plan = Arc::new(Plan::new(&reference(10_000), Some(4.0), 0.0, 0.01));
+    let [one, other] = [0, 1].map(|_| EDetector::new(Arc::clone(&plan)));
+    assert!(Arc::ptr_eq(&one.bets, &other.bets));
+    assert_eq!(*one.bets, plan.bets.tuned(4.0));
+    drop((one, other));
+    assert_eq!(plan.tuned.0.lock().unwrap()[0].1.strong_count(), 0);
+}
+
+#[test]
 fn huge_panes_neither_overflow_nor_turn_into_nan() {
     let reference = reference(10_000);
     let mut detector = detector(&reference, 0.0);
