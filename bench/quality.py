@@ -61,7 +61,7 @@ def _print_others(tasks: Mapping[str, Task]) -> None:
     print("|---|---|" + "---|" * len(others))
     for name, found in contenders.answers(others, tasks).items():
         for column in tasks[name].columns:
-            cells = [found.get((other.name, column), "-") for other in others]
+            cells = [found[other.name, column] for other in others]
             print(f"| {name} | {column} | {' | '.join(cells)} |")
 
 

@@ -95,6 +95,12 @@ def _anderson_deviation(n: int, m: int) -> float:
     return math.sqrt(variance)
 
 
+def counted(bins: _core.Histogram, values: np.ndarray) -> _core.Histogram:
+    held = bins.empty()
+    held.add_numbers(values)
+    return held
+
+
 def test_undrifted_samples_score_as_expected_and_rarely_above_the_noise() -> None:
     generator = np.random.default_rng(5)
     reference = generator.normal(size=4_000)
@@ -103,7 +109,9 @@ def test_undrifted_samples_score_as_expected_and_rarely_above_the_noise() -> Non
     for _ in range(rounds):
         # A new reference each time: its own error is part of the noise.
         fresh, current = generator.normal(size=4_000), generator.normal(size=500)
-        for name, measured in _core.measure(edges, fresh, current, chance=0.01).items():
+        empty = _core.Histogram.of_edges(edges.tolist())
+        found = counted(empty, fresh).distances(counted(empty, current), chance=0.01)
+        for name, measured in found.items():
             value, noise, expected = measured["value"], measured["noise"], measured["expected"]
             assert value is not None
             assert noise is not None or name == "chi_square"  # rare values leave it without a law
@@ -123,21 +131,25 @@ def test_what_cannot_be_measured_is_said() -> None:
     numbers, edges = np.ones(3), np.array([0.0, 1.0])
     with pytest.raises(ValueError, match="write one of psi"):
         _core.distance("euclid", [1], [1])
-    with pytest.raises(ValueError, match=r"use bracket\(\) or measure\(\)"):
+    with pytest.raises(ValueError, match=r"use bracket\(\) or Histogram.distances\(\)"):
         _core.distance("energy", [1], [1])
     with pytest.raises(ValueError, match="exact on bins"):
         _core.bracket("psi", edges, numbers, numbers)
     with pytest.raises(ValueError, match="ascending"):
-        _core.measure(np.array([1.0, 0.0]), numbers, numbers)
+        _core.Histogram.of_edges([1.0, 0.0])
     with pytest.raises(ValueError, match="at least one number"):
         _core.bracket("ks", edges, numbers, np.array([]))
-    infinite = _core.measure(edges, numbers, np.array([np.inf, np.nan]))
+    empty = _core.Histogram.of_edges(edges.tolist())
+    with pytest.raises(ValueError, match="is empty: add values to both"):
+        counted(empty, numbers).distances(empty)
+    infinite = counted(empty, numbers).distances(counted(empty, np.array([np.inf, np.nan])))
     assert infinite["ks"]["value"] == 1.0
     assert "wasserstein" not in infinite
     assert infinite["psi"]["value"] is not None
 
 
 def test_a_constant_has_no_normalized_distance() -> None:
-    found = _core.measure(np.array([7.0]), np.full(20, 7.0), np.array([7.0, 8.0]), discrete=True)
+    empty = _core.Histogram.of_values([7.0])
+    found = counted(empty, np.full(20, 7.0)).distances(counted(empty, np.array([7.0, 8.0])))
     assert found["wasserstein"]["value"] == pytest.approx(0.5, rel=1e-9)
     assert "wasserstein_normalized" not in found

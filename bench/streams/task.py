@@ -2,11 +2,15 @@
 
 import csv
 import json
+import resource
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+SECONDS_MAX = 180
+"""Processor time that a task may take, imports and threads included; what was answered until then counts."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Task:
 
     @staticmethod
     def read() -> "Task":
-        """The task at hand."""
+        """The task at hand, for which time is counted."""
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS_MAX, SECONDS_MAX))
         return Task(**json.load(sys.stdin))
 
     def watched(self) -> tuple[int, int]:

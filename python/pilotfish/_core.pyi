@@ -28,6 +28,7 @@ __all__ = [
     "Detector",
     "Engine",
     "Histogram",
+    "JointBuilder",
     "JointDetector",
     "LossDetector",
     "NativePlane",
@@ -44,12 +45,10 @@ __all__ = [
     "distance",
     "divergence",
     "forwarded_client_certificate",
-    "measure",
     "merge_states",
     "noise",
     "performance_of_classes",
     "profile_scores",
-    "profile_with_joint",
     "profile_with_scores",
     "score_edges",
 ]
@@ -348,7 +347,7 @@ class Profile:
     def distinct(self, direction: Literal["input", "output"], name: str) -> bytes | None:
         """The sketch of its different values (DataSketches, ``hll_sketch``); None when there is none."""
     def diff(self, current: Profile, chance: float = 0.001) -> list[dict[str, Any]]:
-        """The distances of every feature of either, as :func:`measure` has them.
+        """The distances of every feature of either, as :meth:`Histogram.distances` has them.
 
         ``[{"name", "direction", "distances": {name: {...}}, "why_not"}]``; ``why_not`` says why there are
         none.
@@ -396,9 +395,11 @@ class Histogram:
     def quantile(self, share: float) -> float | None:
         """The value below which a share of the finite values lies; None for texts."""
     def distances(self, current: Histogram, chance: float = 0.001) -> dict[str, dict[str, float | None]]:
-        """All distances of ``current`` from this, as :func:`measure` has them.
+        """All distances of ``current`` from this, by name.
 
-        Raises ValueError when the bins differ, or one of them is empty.
+        Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score
+        on average and exceed with the probability ``chance``, and the bounds of the distance of the values
+        themselves; None where there is none. Raises ValueError when the bins differ, or one is empty.
         """
 
 @final
@@ -526,20 +527,6 @@ def bracket(
     ``name`` is ``ks``, ``cramer_von_mises``, ``wasserstein``, ``wasserstein_normalized`` or ``energy``.
     ``edges`` are 2 to 257 ends of bins, or with ``discrete`` up to 64 values of one bin each; values that are
     not finite are left out. Raises ValueError.
-    """
-
-def measure(
-    edges: npt.NDArray[np.float64],
-    reference: npt.NDArray[np.float64],
-    current: npt.NDArray[np.float64],
-    discrete: bool = False,
-    chance: float = 0.001,
-) -> dict[str, dict[str, float | None]]:
-    """All distances of two samples on the same bins, by name.
-
-    Each is ``{"value", "expected", "noise", "low", "high"}``: what undrifted samples of these sizes score on
-    average and exceed with the probability ``chance``, and the bounds of the distance of the values
-    themselves; None where there is none. Raises ValueError.
     """
 
 @type_check_only
@@ -708,7 +695,13 @@ class JointDetector:
         """The fields of ``JointDistances``."""
     def evidence_bits(self) -> list[float]: ...
 
-def profile_with_joint(
-    profile: bytes, tensor: str, columns: Sequence[str], rows: npt.NDArray[np.float64], embedding: bool
-) -> bytes:
-    """The profile file with a map of the columns of an input. Raises ProfileError, ValueError."""
+@final
+class JointBuilder:
+    """Learns what is needed to watch the columns of an input together; rows come some at a time."""
+
+    def __new__(cls, tensor: str, columns: Sequence[str], embedding: bool) -> JointBuilder: ...
+    def add(self, rows: npt.NDArray[np.float64]) -> None:
+        """Take in rows. Raises ValueError for other columns."""
+
+    def added_to(self, profile: bytes) -> bytes:
+        """The profile file with the map and the references of its numbers. Raises ProfileError."""

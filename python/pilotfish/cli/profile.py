@@ -3,12 +3,15 @@
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pilotfish.cli.run import Admin, Listen, Upstream
 from pilotfish.errors import ProfileError, UsageError
+
+if TYPE_CHECKING:
+    from pilotfish.statistics.sections import Labelled
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +23,7 @@ _BUILD_EXAMPLES = (
     "\b\nExamples:\n"
     "  pilotfish profile build --from train.parquet --out model.profile\n"
     "  pilotfish profile build --from train.csv --tensor x --outputs y --out y.profile\n"
+    "  pilotfish profile build --from scored.csv --tensor x --joint --scores p --labels y --out y.profile\n"
     "  pilotfish profile build --from part2.parquet --edges-from part1.profile --out part2.profile\n\n"
     "With --tensor the columns are x[0], x[1], ... in the order given, one tensor of shape "
     "[rows, columns]; without it every column is a tensor of its own, named like the column."
@@ -87,22 +91,59 @@ def build(
             metavar="PROFILE", help="Use its bins and model, to merge what is built with other parts."
         ),
     ] = None,
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Column of the score of the positive class, or one per class; with --labels.",
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Column of what turned out to be true: 0 and 1, or class numbers."),
+    ] = None,
+    label_age: Annotated[
+        int | None,
+        typer.Option(metavar="SECONDS", min=0, help="How old the labels were when they were read."),
+    ] = None,
+    scores_tensor: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Output that holds the scores. [default: name of the one column]"),
+    ] = None,
+    joint: Annotated[
+        bool, typer.Option("--joint", help="Learn how the columns of --tensor go together, too.")
+    ] = False,
 ) -> None:
     """Build a profile from a data file, such as the training set. It may be larger than memory."""
     from pilotfish import profile, table
+    from pilotfish.statistics import sections
     from pilotfish.statistics.features import Plan, categories
     from pilotfish.statistics.features import build as built
 
-    chosen, answered = _names("columns", columns), _names("outputs", outputs)
+    chosen, answered = _names("columns", columns), _names("outputs", outputs) or []
+    labelled = _labelled(scores, labels, label_age, scores_tensor)
+    if joint and (tensor is None or direction is not Direction.input):
+        raise UsageError("--joint: is for the columns of an input; name it with --tensor")
+    scored = [] if labelled is None else list(labelled.scores.columns)
+    if labelled is not None:
+        given = table.header(source) if chosen is None else chosen
+        chosen = [name for name in given if name != labelled.labels]
     if chosen is not None:
-        chosen += [name for name in answered or () if name not in chosen]
+        chosen += [name for name in dict.fromkeys([*answered, *scored]) if name not in chosen]
     edges = None if edges_from is None else _checked(edges_from)[0]
-    plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered or ()), edges)
+    known_scores = None if labelled is None else labelled.scores
+    plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered), edges, known_scores)
     data = table.read(source, chosen, categories(chosen or table.header(source), plan))
-    for name in answered or ():
+    for name in answered:
         if name not in data.kinds:
             raise UsageError(f"--outputs: got {outputs!r}: {source} has no column {name!r}; see its header")
-    profile.write(out, built(data, plan))
+    made = built(data, plan)
+    if joint and tensor is not None:
+        together = [name for name in data.kinds if name not in {*answered, *scored}]
+        made = sections.with_joint(made, table.read(source, together), tensor)
+    if labelled is not None:
+        made = sections.with_scores(made, table.read(source, [*scored, labelled.labels]), labelled)
+    profile.write(out, made)
     typer.echo(f"{out}: {_summary(profile.check(out.read_bytes()))}")
 
 
@@ -202,6 +243,26 @@ def _print_json(value: Any) -> None:
     import json
 
     typer.echo(json.dumps(value, indent=2))
+
+
+def _labelled(
+    scores: str | None, labels: str | None, label_age: int | None, tensor: str | None
+) -> "Labelled | None":
+    from pilotfish.statistics.features import Scores
+    from pilotfish.statistics.sections import Labelled
+
+    columns = _names("scores", scores)
+    if columns is None and labels is None:
+        if label_age is not None or tensor is not None:
+            raise UsageError("--label-age and --scores-tensor: belong to --scores and --labels")
+        return None
+    if columns is None or labels is None:
+        raise UsageError("--scores and --labels: each needs the other: which score was right?")
+    if labels in columns:
+        raise UsageError(f"--labels: {labels!r} is one of --scores; name the column of what turned out true")
+    if tensor is None and len(columns) > 1:
+        raise UsageError("--scores: several columns are one output: name it with --scores-tensor")
+    return Labelled(Scores(tensor or columns[0], tuple(columns)), labels, label_age)
 
 
 def _names(option: str, text: str | None) -> list[str] | None:

@@ -62,7 +62,7 @@ def merge(
     out: Annotated[Path, typer.Option(metavar="FILE", help="State file to write.")],
     profiles: Profiles = None,
 ) -> None:
-    """Add up the state files of several sidecars."""
+    """Add up the state files of several sidecars, also merged ones: in any order the same, byte for byte."""
     from pilotfish.statistics import state
 
     merged = state.merge(files, profiles or ())

@@ -24,6 +24,15 @@ MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True)
+class Scores:
+    """Columns that are the scores of a classifier: of the positive class, or of each class in order."""
+
+    tensor: str
+    """The output that holds them."""
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to build from a table."""
 
@@ -36,6 +45,8 @@ class Plan:
     """Columns that are answers whatever ``direction`` says; each is a tensor of its own."""
     edges: bytes | None = None
     """A profile whose model, bins and categories are used, so that what is built can be merged."""
+    scores: Scores | None = None
+    """Columns that are the scores of a classifier, whatever the rest says of them."""
 
 
 def build(table: Table, plan: Plan) -> bytes:
@@ -63,7 +74,8 @@ def categories(columns: Sequence[str], plan: Plan) -> frozenset[str]:
         return frozenset()
     held = _core.describe_profile(plan.edges)["features"]
     known = {feature["name"] for feature in held if feature["kind"] == "category"}
-    main = [column for column in columns if column not in plan.outputs]
+    scored = () if plan.scores is None else plan.scores.columns
+    main = [column for column in columns if column not in plan.outputs.union(scored)]
     names = feature_names(main, plan.tensor) | {column: column for column in plan.outputs}
     return frozenset(column for column, name in names.items() if name in known)
 
@@ -79,15 +91,21 @@ def feature_names(columns: Sequence[str], tensor: str | None) -> dict[str, str]:
 
 def features(chunk: Chunk, plan: Plan) -> Iterator[Feature]:
     """Every feature that some rows of a table give."""
-    main = {column: values for column, values in chunk.items() if column not in plan.outputs}
+    scored = plan.scores.columns if plan.scores is not None else ()
+    answered = plan.outputs.union(scored)
+    main = {column: values for column, values in chunk.items() if column not in answered}
     names = feature_names(list(main), plan.tensor)
     for column, values in main.items():
         yield from _column(names[column], plan.direction, values)
     if plan.tensor is not None and plan.direction == "output":
         yield from _scores(plan.tensor, list(main.values()))
     for column, values in chunk.items():
-        if column in plan.outputs:
+        if column in plan.outputs and column not in scored:
             yield from _column(column, "output", values)
+    if plan.scores is not None:
+        for column, name in feature_names(scored, plan.scores.tensor).items():
+            yield from _column(name, "output", chunk[column])
+        yield from _scores(plan.scores.tensor, [chunk[column] for column in scored])
 
 
 def _column(name: str, direction: Direction, values: Numbers | Texts) -> Iterator[Feature]:

@@ -128,8 +128,10 @@ def into_profile(
     values = _rows(rows)
     names = list(columns) or [f"{tensor}[{column}]" for column in range(values.shape[1])]
     data = file.read(path)
+    builder = _core.JointBuilder(tensor, names, embedding)
+    builder.add(values)
     try:
-        data = _core.profile_with_joint(data, tensor, names, values, embedding)
+        data = builder.added_to(data)
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
     file.write(path, data)

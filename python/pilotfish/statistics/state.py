@@ -14,9 +14,10 @@ from pilotfish.errors import ProfileError, StateError
 
 
 def merge(files: Iterable[Path], profiles: Iterable[Path] = ()) -> bytes:
-    """Add up state files; the bytes of one. Raises StateError or ProfileError.
+    """Add up state files; the bytes of one, the same in any order and grouping.
 
-    ``profiles`` are the files the sidecars were given; one that was learned is in the state.
+    Evidence is the mean over the sidecars, all else their sum. ``profiles`` are the files the sidecars were
+    given; one that was learned is in the state. Raises StateError or ProfileError.
     """
     named = [(str(file), _read(file)) for file in files]
     try:

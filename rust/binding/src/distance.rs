@@ -37,7 +37,7 @@ pub fn distance(name: &str, reference: Vec<u64>, current: Vec<u64>, compat: Opti
     }
     if distance.needs_places() {
         return Err(PyValueError::new_err(format!(
-            "distance '{name}' needs values, counts are not enough: use bracket() or measure()"
+            "distance '{name}' needs values, counts are not enough: use bracket() or Histogram.distances()"
         )));
     }
     distance.between(&reference, &current).ok_or_else(|| incomparable(&reference, &current))
@@ -113,24 +113,6 @@ pub fn bracket(
     };
     let Bracket { low, high } = found.ok_or_else(nothing)?;
     Ok((low, high))
-}
-
-#[pyfunction]
-#[pyo3(signature = (edges, reference, current, discrete = false, chance = 0.001))]
-pub fn measure<'py>(
-    py: Python<'py>,
-    edges: Values<'py>,
-    reference: Values<'py>,
-    current: Values<'py>,
-    discrete: bool,
-    chance: f64,
-) -> PyResult<Bound<'py, PyDict>> {
-    let binning = binned(&edges.as_array().to_vec(), discrete)?;
-    let reference = counted("x", &binning, &reference.as_array().to_vec());
-    let current = counted("x", &binning, &current.as_array().to_vec());
-    let spread = Spread::of(&reference);
-    let found = Distances::of(&reference.bins, &current.bins, &spread, &Chance::of(chance));
-    to_python(py, &found.ok_or_else(nothing)?)
 }
 
 pub fn to_python<'py>(py: Python<'py>, distances: &Distances) -> PyResult<Bound<'py, PyDict>> {

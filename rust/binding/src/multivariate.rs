@@ -6,7 +6,7 @@ use numpy::{PyArray2, PyReadonlyArray2};
 use pilotfish_core::detect::AlarmState;
 use pilotfish_core::detect::edetector::terms::Terms;
 use pilotfish_core::error::ConfigurationError;
-use pilotfish_core::multivariate::builder::{self, JointBuilder};
+use pilotfish_core::multivariate::builder;
 use pilotfish_core::multivariate::comoments::{self, CorrelationDistance};
 use pilotfish_core::multivariate::detector::{self, JointAlarm};
 use pilotfish_core::multivariate::joint::Wanted;
@@ -118,7 +118,7 @@ impl JointDetector {
         let terms = Terms { pane_rows, arl, tolerance, delta, clear_after };
         let made = py.detach(|| {
             let wanted = Wanted { features, pairs, principal, seed };
-            let mut builder = JointBuilder::new("x", width, bins, wanted);
+            let mut builder = builder::JointBuilder::new("x", width, bins, wanted);
             builder.add(&values);
             let (joint, references) = builder.finish(&columns).ok_or_else(|| {
                 ConfigurationError(format!(
@@ -201,26 +201,46 @@ impl JointDetector {
 }
 
 /// The profile file with a map of the columns of an input, learned from rows.
-#[pyfunction]
-pub fn profile_with_joint<'py>(
-    py: Python<'py>,
-    profile: &[u8],
-    tensor: &str,
+/// Learns what is needed to watch the columns of an input together, from rows that come some at a time.
+#[pyclass(frozen, module = "pilotfish._core")]
+#[derive(Debug)]
+pub struct JointBuilder {
     columns: Vec<String>,
-    rows: Rows<'py>,
-    embedding: bool,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let rows = rows.as_array();
-    if rows.ncols() != columns.len() {
-        return Err(wrong_width(rows.ncols(), columns.len()));
-    }
-    let values: Vec<f64> = rows.iter().copied().collect();
-    let made = py.detach(|| {
-        let known = Profile::from_bytes(profile)?;
+    inner: Mutex<builder::JointBuilder>,
+}
+
+#[pymethods]
+impl JointBuilder {
+    #[new]
+    fn new(tensor: &str, columns: Vec<String>, embedding: bool) -> JointBuilder {
         let wanted = Wanted::of_tensor(tensor, embedding);
-        Ok(builder::add_to(&known, tensor, &columns, &values, wanted)?.to_bytes())
-    });
-    made.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error: ProfileError| Error::from(error).into())
+        let inner = builder::JointBuilder::new(tensor, columns.len(), builder::BINS, wanted);
+        JointBuilder { columns, inner: Mutex::new(inner) }
+    }
+
+    fn add(&self, py: Python<'_>, rows: Rows<'_>) -> PyResult<()> {
+        let rows = rows.as_array();
+        if rows.ncols() != self.columns.len() {
+            return Err(wrong_width(rows.ncols(), self.columns.len()));
+        }
+        let values: Vec<f64> = rows.iter().copied().collect();
+        py.detach(|| self.lock().add(&values));
+        Ok(())
+    }
+
+    fn added_to<'py>(&self, py: Python<'py>, profile: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
+        let made = py.detach(|| {
+            let known = Profile::from_bytes(profile)?;
+            Ok(self.lock().clone().into_profile(&known, &self.columns)?.to_bytes())
+        });
+        made.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error: ProfileError| Error::from(error).into())
+    }
+}
+
+impl JointBuilder {
+    fn lock(&self) -> MutexGuard<'_, builder::JointBuilder> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn pair(distance: CorrelationDistance) -> (f64, f64) {

@@ -9,9 +9,12 @@
 
 #[path = "quality/delay.rs"]
 mod delay;
+#[path = "quality/normal.rs"]
+mod normal;
 #[path = "quality/null.rs"]
 mod null;
-#[path = "quality/random.rs"]
+#[path = "../src/random.rs"]
+#[allow(dead_code, reason = "the library's own, of which not all is needed here")]
 mod random;
 #[path = "quality/source.rs"]
 mod source;

@@ -44,7 +44,7 @@ pub enum TensorKind {
 }
 
 /// A feature that is to be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Spec {
     pub name: String,
     /// What is expected of its values; a profile may know better.

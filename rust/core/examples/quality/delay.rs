@@ -5,6 +5,7 @@
 use super::random::Random;
 use super::source::{cell, reference};
 use pilotfish_core::detect::Mark;
+use pilotfish_core::detect::edetector::bets::Bets;
 use pilotfish_core::detect::edetector::{EDetector, Pane, Plan};
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 const ARL: f64 = 1e6;
 const PANE: usize = 10;
 const REFERENCE_ROWS: usize = 100_000;
+const DELTA: f64 = 0.01;
+/// About as many as a numeric feature of 32 bins has.
+const DIRECTIONS: f64 = 200.0;
 /// Panes before the change.
 const BEFORE: usize = 200;
 const RUNS: u64 = 40;
@@ -39,11 +43,13 @@ pub fn table() {
          and the median error of its date; and with the default tolerance of 0.0002"
     );
     println!(
-        "{:>30} {:>9} {:>8} {:>8} {:>8} {:>6} {:>6} {:>6} {:>6}  {:<16} {:>9} {:>6}",
+        "{:>30} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>6} {:>6} {:>6} {:>6}  {:<16} {:>9} {:>6}",
         "change",
         "KL",
         "limit",
         "in bins",
+        "certain",
+        "one bet",
         "delay",
         "ratio",
         "bins",
@@ -59,9 +65,11 @@ pub fn table() {
         let strict = measure(&change, 0.0);
         let tolerant = measure(&change, 0.000_2);
         println!(
-            "{:>30} {divergence:>9.5} {limit:>8.0} {:>8.0} {:>8.0} {:>6.2} {:>6.2} {:>6} {:>6}  {:<16} {:>9.0} {:>6}",
+            "{:>30} {divergence:>9.5} {limit:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>6.2} {:>6.2} {:>6} {:>6}  {:<16} {:>9.0} {:>6}",
             change.name,
             strict.binned_limit,
+            strict.certain_limit,
+            strict.bet_limit,
             strict.delay,
             strict.delay / limit,
             strict.delay / strict.binned_limit,
@@ -78,6 +86,10 @@ struct Measure {
     delay: f64,
     /// Lorden's limit for those who see only the bins, and share of no cell below one row of the reference.
     binned_limit: f64,
+    /// The same where no cell can be taken for rarer than the reference, in doubt about so many directions, allows.
+    certain_limit: f64,
+    /// ln(ARL) over what the best bet wins per row.
+    bet_limit: f64,
     missed: u64,
     /// Rows between the change and where it is dated, median.
     dated: u64,
@@ -92,7 +104,8 @@ fn measure(change: &Change, tolerance: f64) -> Measure {
         distribution.values.iter().map(|&value| cell(&reference.bins, value)).collect()
     };
     let (before, after) = (cells(&change.before), cells(&change.after));
-    let plan = Plan::new(&reference.bins, reference.autocorrelation_time, tolerance, 0.01);
+    let plan = Plan::new(&reference.bins, reference.autocorrelation_time, tolerance, DELTA);
+    let won = best_growth(plan.bets(), &cell_shares(&change.after, &after, reference.bins.cells().len()));
     let fresh = EDetector::new(Arc::new(plan));
     let (mut delays, mut missed, mut shapes, mut errors) = (0.0, 0, Vec::new(), Vec::new());
     for run in 0..RUNS {
@@ -122,21 +135,42 @@ fn measure(change: &Change, tolerance: f64) -> Measure {
         errors.push(onset.abs_diff((BEFORE * PANE) as u64));
         shapes.extend(detector.finding().map(|finding| finding.shape.to_string()));
     }
-    let binned_limit = ARL.ln() / binned_divergence(change, &before, &after, reference.bins.cells().len());
+    let limit = |least: f64| {
+        ARL.ln() / binned_divergence(change, &before, &after, reference.bins.cells().len(), least)
+    };
+    let rows = REFERENCE_ROWS as f64;
+    let unlikely = (DIRECTIONS / DELTA).ln() / rows;
     errors.sort_unstable();
     let dated = errors.get(errors.len() / 2).copied().unwrap_or(0);
-    Measure { binned_limit, dated, delay: delays / RUNS as f64, missed, shape: most_frequent(shapes) }
+    Measure {
+        binned_limit: limit(1.0 / rows),
+        certain_limit: limit(unlikely),
+        bet_limit: ARL.ln() / won,
+        dated,
+        delay: delays / RUNS as f64,
+        missed,
+        shape: most_frequent(shapes),
+    }
 }
 
-/// KL(after ‖ before) of the cells that values are counted in.
-fn binned_divergence(change: &Change, before: &[usize], after: &[usize], cells: usize) -> f64 {
-    let shares = |distribution: &Distribution, cell_of: &[usize]| {
-        let mut shares = vec![0.0; cells];
-        distribution.shares.iter().zip(cell_of).for_each(|(share, &cell)| shares[cell] += share);
-        shares
-    };
-    let (p, q) = (shares(&change.before, before), shares(&change.after, after));
-    let least = 1.0 / REFERENCE_ROWS as f64;
+/// What the best bet wins per row, in nats.
+fn best_growth(bets: &Bets, shares: &[f64]) -> f64 {
+    const ROWS: f64 = 1e9;
+    let counts: Vec<u64> = shares.iter().map(|share| (share * ROWS) as u64).collect();
+    let mut gains = Vec::new();
+    bets.gains(&counts, &mut gains);
+    gains.into_iter().fold(0.0, f64::max) / ROWS
+}
+
+fn cell_shares(distribution: &Distribution, cell_of: &[usize], cells: usize) -> Vec<f64> {
+    let mut shares = vec![0.0; cells];
+    distribution.shares.iter().zip(cell_of).for_each(|(share, &cell)| shares[cell] += share);
+    shares
+}
+
+/// KL(after ‖ before) of the cells that values are counted in, of which none counts as rarer than `least` before.
+fn binned_divergence(change: &Change, before: &[usize], after: &[usize], cells: usize, least: f64) -> f64 {
+    let (p, q) = (cell_shares(&change.before, before, cells), cell_shares(&change.after, after, cells));
     let pairs = q.iter().zip(&p).filter(|&(&q, _)| q > 0.0);
     pairs.map(|(&q, &p)| q * (q / p.max(least)).ln()).sum()
 }

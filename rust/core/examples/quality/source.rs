@@ -1,6 +1,7 @@
 //! Ten shapes of data, as tables of 65,536 equally likely outcomes, independent or following each other.
 
-use super::random::{Random, normal_quantile};
+use super::normal::normal_quantile;
+use super::random::Random;
 use pilotfish_core::profile::{Profile, ProfileBuilder, Reference};
 use pilotfish_core::sketch::binning::{FIRST, Kind, NAN};
 use pilotfish_core::sketch::bins::Bins;

@@ -1,7 +1,8 @@
 //! A shift inside the tolerance, at any volume: counts as they would be on average, of a thousand rows and of a billion.
 //! Beside it what a test for equality says of the same counts (chi-square, p < 0.05).
 
-use super::random::{Random, normal_quantile};
+use super::normal::normal_quantile;
+use super::random::Random;
 use super::source::reference;
 use pilotfish_core::detect::Mark;
 use pilotfish_core::detect::edetector::{EDetector, Pane, Plan};

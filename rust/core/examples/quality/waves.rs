@@ -1,7 +1,8 @@
 //! False alarms where rows are no sample: whole numbers with ties, heavy tails in bursts, cycles that the reference spans
 //! and cycles that it does not, values that are missing in runs. Through the live monitor, at its default settings.
 
-use super::random::{Random, normal_quantile};
+use super::normal::normal_quantile;
+use super::random::Random;
 use super::source::profile;
 use pilotfish_core::detect::AlarmState;
 use pilotfish_core::monitor::{Monitor, MonitorConfig};

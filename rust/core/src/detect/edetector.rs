@@ -20,6 +20,7 @@ pub mod bets;
 pub mod change;
 pub mod directions;
 mod growth;
+pub mod pool;
 pub mod screen;
 pub mod slack;
 pub mod tempo;
@@ -441,23 +442,6 @@ impl Raised {
     /// The likelihood ratio that raised the alarm, read the other way round, and panes that are calm on their own.
     fn is_over(&self, clear_after: u32) -> bool {
         self.calm >= clear_after && -self.lost >= self.won
-    }
-}
-
-// === impl State ===
-
-impl State {
-    /// The mean of two detectors of the same plan that watched different rows of the same time: an e-detector again,
-    /// whatever the rows had to do with each other. Merging the counts of the panes instead, before any detector sees
-    /// them, is as valid and finds changes sooner. `None` for states of different plans.
-    pub fn mean(&self, other: &State) -> Option<State> {
-        if self.capital.len() != other.capital.len() {
-            return None;
-        }
-        let longer = if growth::sum(&self.capital) >= growth::sum(&other.capital) { self } else { other };
-        let mean = |(a, b): (&Capital, &Capital)| Capital::of(0.5 * (a.get() + b.get()));
-        let capital = self.capital.iter().zip(&other.capital).map(mean).collect();
-        Some(State { capital, ..longer.clone() })
     }
 }
 

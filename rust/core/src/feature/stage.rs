@@ -7,6 +7,7 @@
 use crate::sketch::BLOCK;
 use crate::sketch::real::{Real, widened};
 use crate::tensor::Tensor;
+use fearless_simd::{Level, Simd, dispatch};
 use std::hint::black_box;
 use std::ops::Range;
 
@@ -214,15 +215,36 @@ impl Stage {
         let mut columns = [[R::INFINITY; BLOCK]; GROUP];
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
             ahead(to, slots);
-            for (position, row) in rows.chunks_exact(width).enumerate() {
-                let cells = &row[group * GROUP..][..slots.len()];
-                for (column, &value) in columns.iter_mut().zip(cells) {
-                    column[position % BLOCK] = value;
+            let rows = &rows[group * GROUP..];
+            if slots.len() == GROUP && self.filled >= R::LANES {
+                dispatch!(Level::new(), simd => turn(simd, rows, width, self.filled, &mut columns));
+            } else {
+                for (position, row) in rows.chunks(width).enumerate() {
+                    for (column, &value) in columns.iter_mut().zip(row).take(slots.len()) {
+                        column[position % BLOCK] = value;
+                    }
                 }
             }
             for (column, &slot) in columns.iter().zip(slots) {
                 visit(to, slot as usize, &column[..self.filled]);
             }
+        }
+    }
+}
+
+/// Turns a group of columns, which `rows` begin with, a square at a time; the last squares overlap those before them.
+#[inline(always)]
+fn turn<S: Simd, R: Real>(
+    simd: S,
+    rows: &[R],
+    width: usize,
+    filled: usize,
+    columns: &mut [[R; BLOCK]; GROUP],
+) {
+    for (part, columns) in columns.chunks_exact_mut(R::LANES).enumerate() {
+        for start in (0..filled).step_by(R::LANES) {
+            let at = start.min(filled - R::LANES);
+            R::turn(simd, &rows[at * width + part * R::LANES..], width, columns, at);
         }
     }
 }
@@ -268,6 +290,28 @@ mod tests {
             }
         }
         assert!(stage.is_empty() && stage.room() == BLOCK);
+    }
+
+    #[test]
+    fn whole_groups_of_columns_are_turned_whatever_their_number_of_rows() {
+        let columns = 3 * GROUP + 1;
+        let (mut stage, mut features) =
+            (Stage::new((0..columns as u32).collect()), vec![Seen::default(); columns]);
+        for rows in [1, 7, 8, 15, 16, 17, 120, BLOCK] {
+            let bytes = table(rows, columns);
+            read(&mut stage, &bytes, columns, &mut features);
+            stage.drain(&mut features);
+            for (column, feature) in features.iter_mut().enumerate() {
+                assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
+            }
+            let long: Vec<f64> = (0..rows * columns).map(|i| i as f64).collect();
+            let mut stage = Stage::new((0..columns as u32).collect());
+            stage.add(rows, &mut features).copy_from_slice(&long);
+            stage.drain(&mut features);
+            for (column, feature) in features.iter_mut().enumerate() {
+                assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::sketch::{BLOCK, Sketch};
 use serde::{Deserialize, Serialize};
 
 /// What is computed from a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Summary {
     Nothing,
     /// Mean ("brightness") and standard deviation ("contrast") of the elements, and how many there are ("size").

@@ -70,7 +70,7 @@ impl Clock {
     }
 
     /// Adds the traffic of another worker. The pane that is open in both is one pane.
-    pub fn merge(&mut self, other: &Clock) {
+    pub fn merge(&mut self, other: &Clock, config: &MonitorConfig) {
         let least = |mine: u64, theirs: u64| if self.batches == 0 { theirs } else { mine.min(theirs) };
         if other.batches > 0 {
             self.batch_min = least(self.batch_min, other.batch_min);
@@ -82,7 +82,8 @@ impl Clock {
         self.panes += other.panes;
         self.start = Mark { row: self.start.row + other.start.row, call: self.start.call + other.start.call };
         self.opened_ns = self.opened_ns.into_iter().chain(other.opened_ns).min();
-        self.calendar = self.calendar.or(other.calendar);
+        let calendars = self.calendar.into_iter().chain(other.calendar);
+        self.calendar = calendars.reduce(|one, next| one.merged(next, config.window_rows.is_some()));
     }
 
     /// Goes on where it was at `then`, after a pause of `gap` nanoseconds; a window of rows knows no pause.

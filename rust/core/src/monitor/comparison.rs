@@ -122,7 +122,8 @@ impl Comparison {
     pub fn merge(&mut self, other: &Comparison) {
         self.window.merge(&other.window);
         Arc::make_mut(&mut self.cascade).merge(&other.cascade);
-        self.chance = self.chance.or(other.chance);
+        let chances = self.chance.into_iter().chain(other.chance);
+        self.chance = chances.min_by(|one, next| one.probability().total_cmp(&next.probability()));
         for ((_, mine), (_, theirs)) in self.detectors.iter_mut().zip(&other.detectors) {
             mine.merge(theirs.stored());
         }

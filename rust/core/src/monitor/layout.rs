@@ -42,7 +42,7 @@ pub enum Route {
 }
 
 /// A layout at rest: the same with the features of each stage, and no rows in it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Stored {
     direction: Direction,
     name: String,
@@ -51,7 +51,7 @@ pub struct Stored {
     route: StoredRoute,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum StoredRoute {
     Nothing,
     Columns { slots: Vec<u32>, summary: Summary },
@@ -62,6 +62,12 @@ enum StoredRoute {
 // === impl Stored ===
 
 impl Stored {
+    /// Whether it is for the same tensors as another one.
+    pub fn is_like(&self, other: &Stored) -> bool {
+        (self.direction, self.columns, self.strings) == (other.direction, other.columns, other.strings)
+            && self.name == other.name
+    }
+
     /// The same for features that have other numbers now.
     #[must_use]
     pub fn renumbered(mut self, number: impl Fn(u32) -> u32) -> Stored {
@@ -88,12 +94,6 @@ impl Layout {
             strings: tensor.datatype == Datatype::Bytes,
             route,
         }
-    }
-
-    /// Whether it is for the same tensors as another one.
-    pub fn is_like(&self, other: &Stored) -> bool {
-        (self.direction, self.columns, self.strings) == (other.direction, other.columns, other.strings)
-            && self.name == other.name
     }
 
     /// The layout without the rows that wait.

@@ -12,7 +12,7 @@ use crate::profile::{Column, Labels, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -158,26 +158,34 @@ impl Roster {
         self.recount();
     }
 
-    /// Adds the features of another roster, of which no rows wait: those of one name are one feature.
+    /// Adds the features of another roster, of which no rows wait: those of one name are one feature. Features and
+    /// layouts stand in the order of their names afterwards, whoever saw them first.
     pub fn merge(&mut self, other: Roster) {
-        let layouts: Vec<layout::Stored> = other.layouts.iter().map(Layout::stored).collect();
-        let mut numbers = Vec::with_capacity(other.features.len());
-        for feature in other.features {
-            let key = (feature.direction(), feature.name().to_owned());
-            let number = *Arc::make_mut(&mut self.numbers).entry(key).or_insert(self.features.len() as u32);
-            numbers.push(number);
-            match self.features.get_mut(number as usize) {
-                Some(mine) => mine.merge(&feature),
-                None => self.features.push(feature),
+        let mut features: BTreeMap<(Direction, String), Watch> = BTreeMap::new();
+        let mut layouts: Vec<layout::Stored> = Vec::new();
+        let key = |feature: &Watch| (feature.direction(), feature.name().to_owned());
+        let rosters = [std::mem::take(self), other];
+        let keys: BTreeSet<_> = rosters.iter().flat_map(|roster| roster.features.iter().map(key)).collect();
+        let numbers: BTreeMap<_, u32> = keys.into_iter().zip(0..).collect();
+        for roster in rosters {
+            let number = |slot: u32| roster.features.get(slot as usize).and_then(|it| numbers.get(&key(it)));
+            let renumbered =
+                |layout: &Layout| layout.stored().renumbered(|slot| *number(slot).unwrap_or(&slot));
+            layouts.extend(roster.layouts.iter().map(renumbered));
+            self.missing += roster.missing;
+            for feature in roster.features {
+                match features.entry(key(&feature)) {
+                    Entry::Occupied(mine) => mine.into_mut().merge(feature),
+                    Entry::Vacant(room) => drop(room.insert(feature)),
+                }
             }
         }
-        for layout in layouts {
-            if !self.layouts.iter().any(|mine| mine.is_like(&layout)) {
-                let layout = layout.renumbered(|slot| numbers.get(slot as usize).copied().unwrap_or(slot));
-                self.layouts.extend(Layout::resumed(layout, self.features.len()));
-            }
-        }
-        self.missing += other.missing;
+        layouts.sort();
+        layouts.dedup_by(|next, one| one.is_like(next));
+        self.features = features.into_values().collect();
+        let resumed = |layout| Layout::resumed(layout, self.features.len());
+        self.layouts = layouts.into_iter().filter_map(resumed).collect();
+        self.numbers = Arc::new(numbers);
         self.recount();
     }
 

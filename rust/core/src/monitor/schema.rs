@@ -83,7 +83,7 @@ impl Schema {
         for (key, (breach, since)) in other.0 {
             let known = self.0.entry(key).or_insert((breach, since));
             known.0 = known.0.max(breach);
-            known.1 = if since.row < known.1.row { since } else { known.1 };
+            known.1 = std::cmp::min_by_key(known.1, since, |since| (since.row, since.call));
         }
     }
 

@@ -125,7 +125,8 @@ impl Monitor {
     }
 
     /// Adds what another worker, or another sidecar, has counted of the same model. Counts, windows,
-    /// histograms and moments are those of one pass over all rows, to the last bit; the evidence is the mean of both.
+    /// histograms and moments are those of one pass over all rows, to the last bit; the evidence is the mean of all that
+    /// were added up. The order and the grouping show in no byte of what is [stored](Monitor::stored).
     ///
     /// # Errors
     /// [`Lost::OtherProfile`] when they were compared with different bins, [`Lost::OtherSettings`]; nothing has changed.
@@ -138,6 +139,9 @@ impl Monitor {
         if hash(self) != hash(&other) || self.phase == learning || other.phase == learning {
             return Err(Lost::OtherProfile);
         }
+        if other.phase == Phase::Learned {
+            self.phase = Phase::Learned; // the profile is kept, for those that were not given it
+        }
         self.settle();
         other.settle();
         // What is usual for one sidecar is nothing for two.
@@ -147,8 +151,8 @@ impl Monitor {
             move |direction| panes[usize::from(direction == Direction::Output)] > 0
         };
         self.schema.merge(std::mem::take(&mut other.schema), [sees(self), sees(&other)]);
-        self.inputs.merge(&other.inputs);
-        self.outputs.merge(&other.outputs);
+        self.inputs.merge(&other.inputs, &self.config);
+        self.outputs.merge(&other.outputs, &self.config);
         self.roster.merge(other.roster);
         if let (Some(mine), Some(theirs)) = (&mut self.scores, &other.scores) {
             mine.merge(theirs);
@@ -170,9 +174,7 @@ impl Monitor {
             StoredProfile::Given(hash) => profiles.iter().find(|profile| profile.hash() == hash).cloned(),
             StoredProfile::Learned(_) | StoredProfile::Nothing => None,
         };
-        let mut monitor = Monitor::resumed(Arc::new(config), profile, stored, at)?;
-        monitor.tick(at.now);
-        Ok(monitor)
+        Monitor::resumed(Arc::new(config), profile, stored, at)
     }
 
     /// A monitor that goes on where another one stopped; `profile` is the one that is given now.

@@ -5,6 +5,7 @@ use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
 use crate::detect::edetector::{
     EDetector, Finding, METHOD, Plan, State, bits,
+    pool::Pool,
     screen::{LANES, WIDTH},
 };
 use crate::detect::{Alarm, AlarmState, Change, Mark};
@@ -43,6 +44,8 @@ pub struct Suspicion {
     raised: bool,
     time: f64,
     evidence: f64,
+    /// The detectors of several sidecars of which this one's is the mean, until it has seen more.
+    pool: Option<Box<Pool>>,
     /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
     stake: f64,
@@ -90,13 +93,20 @@ pub struct Look<'a> {
 /// A suspicion at rest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
-    detector: State,
+    evidence: Held,
     level: f64,
     stake: f64,
     paid: f64,
     seen: Counted,
     kept: Counted,
     weighed: Counted,
+}
+
+/// Whose evidence it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Held {
+    Own(State),
+    Pooled(Pool),
 }
 
 // === impl Suspicion ===
@@ -111,6 +121,7 @@ impl Suspicion {
             raised: false,
             time: 1.0,
             evidence: 0.0,
+            pool: None,
             level: alarm.level(),
             stake: 0.0,
             paid: 0.0,
@@ -129,7 +140,7 @@ impl Suspicion {
             stake,
         };
         Stored {
-            detector: self.detector.state().clone(),
+            evidence: self.held(),
             level: self.level,
             stake: self.stake,
             paid: self.paid,
@@ -139,11 +150,20 @@ impl Suspicion {
         }
     }
 
-    /// The mean of two detectors: as certain as each of them, whatever their rows had to do with each other.
+    fn held(&self) -> Held {
+        match &self.pool {
+            Some(pool) => Held::Pooled(Pool::clone(pool)),
+            None => Held::Own(self.detector.state().clone()),
+        }
+    }
+
+    /// Adds what another worker, or sidecar, has gathered: as certain as each of them, whatever their rows had to do with
+    /// each other.
     pub fn merge(&mut self, other: &Suspicion) {
-        let mean = self.detector.state().mean(other.detector.state());
+        let mut pool = self.held().pooled();
+        let mean = pool.merge(&other.held().pooled()).then(|| pool.mean());
         if let Some(detector) = mean.and_then(|state| EDetector::resumed(Arc::clone(&self.plan), state)) {
-            self.detector = Arc::new(detector);
+            (self.detector, self.pool) = (Arc::new(detector), Some(Box::new(pool)));
         }
         self.stake = self.stake.max(other.stake);
         self.level = self.level.max(other.level);
@@ -158,7 +178,11 @@ impl Suspicion {
 
     /// Goes on with what was stored; false when that belongs to another reference.
     pub fn resume(&mut self, stored: Stored) -> bool {
-        let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), stored.detector) else {
+        let (state, pool) = match stored.evidence {
+            Held::Own(state) => (state, None),
+            Held::Pooled(pool) => (pool.mean(), Some(Box::new(pool))),
+        };
+        let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), state) else {
             return false;
         };
         let parts = [&stored.seen, &stored.weighed, &stored.kept];
@@ -172,7 +196,7 @@ impl Suspicion {
         }
         let [seen, weighed, kept] = parts.map(|part| Moment { until: part.until, stake: part.stake });
         self.moments = Moments { seen, weighed, kept };
-        self.detector = Arc::new(detector);
+        (self.detector, self.pool) = (Arc::new(detector), pool);
         (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
         self.note();
         true
@@ -220,6 +244,7 @@ impl Suspicion {
 
     /// The pane that is open in `look` is over.
     pub fn close(&mut self, look: &Look<'_>) {
+        self.pool = None;
         let (pane, cells) = look.pane();
         let pane = &pane[..cells];
         let due = self.raised || Arc::make_mut(&mut self.detector).learn(pane);
@@ -242,6 +267,7 @@ impl Suspicion {
         if rows == 0 {
             return false;
         }
+        self.pool = None;
         let waiting = since(&counted, self.counted(WEIGHED));
         let worthwhile = due
             || rows >= WEIGHED_ROWS
@@ -303,6 +329,7 @@ impl Suspicion {
         let score = self.detector.evidence_bits();
         let before = self.detector.is_raised().then(|| self.detector.finding()).flatten();
         let state = Arc::make_mut(&mut self.detector).judge(level, closing.alarm.clear_after)?;
+        self.pool = None;
         self.note();
         let finding = match state {
             AlarmState::Raised => self.detector.finding(),
@@ -340,6 +367,17 @@ impl Suspicion {
             autocorrelation_time: self.detector.autocorrelation_time(),
             by_shape: detail.then(by_shape),
         })
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn pooled(self) -> Pool {
+        match self {
+            Held::Own(state) => Pool::of(state),
+            Held::Pooled(pool) => pool,
+        }
     }
 }
 

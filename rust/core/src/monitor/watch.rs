@@ -126,16 +126,27 @@ impl Watch {
         });
     }
 
-    /// Adds what another worker has seen of the same feature, compared with the same reference.
-    pub fn merge(&mut self, other: &Watch) {
+    /// Adds what another worker has seen of the same feature, compared with the same reference. What is compared stays so
+    /// where the other one was of another kind.
+    pub fn merge(&mut self, mut other: Watch) {
         self.sums.merge(&other.sums);
         self.buckets.merge(&other.buckets);
         self.specials.merge(&other.specials);
         self.texts.merge(&other.texts);
         self.counted += other.counted;
         self.was_seen |= other.was_seen;
-        if let (Stage::Compared(mine), Stage::Compared(theirs)) = (&mut self.stage, &other.stage) {
-            mine.merge(theirs);
+        match (&mut self.stage, &other.stage) {
+            (Stage::Compared(mine), Stage::Compared(theirs)) => mine.merge(theirs),
+            (Stage::Compared(_), _) => return,
+            (_, Stage::Compared(_)) => {
+                self.stage = std::mem::replace(&mut other.stage, Stage::Unprofiled);
+                self.spec = other.spec;
+                return;
+            }
+            _ => {}
+        }
+        if other.spec < self.spec {
+            self.spec = other.spec;
         }
     }
 
@@ -148,7 +159,7 @@ impl Watch {
             spec: Spec::clone(&self.spec),
             direction: self.direction,
             sums: self.sums.packed(),
-            buckets: self.buckets.clone(),
+            buckets: self.buckets.centred(),
             specials: self.specials,
             texts: self.texts.stored(),
             counted: self.counted,

@@ -90,35 +90,27 @@ impl JointBuilder {
             .collect::<Option<Vec<_>>>()?;
         Some((joint, references))
     }
-}
 
-/// A profile with a map of the columns of an input, learned from these rows, in place of another one of that tensor.
-///
-/// # Errors
-/// [`ProfileError::Empty`] without rows; those of [`Profile::section`].
-pub fn add_to(
-    profile: &Profile,
-    tensor: &str,
-    columns: &[String],
-    rows: &[f64],
-    wanted: Wanted,
-) -> Result<Profile, ProfileError> {
-    let mut builder = JointBuilder::new(tensor, columns.len(), BINS, wanted);
-    builder.add(rows);
-    let (joint, references) = builder.finish(columns).ok_or(ProfileError::Empty)?;
-    let mut joints = profile.section::<Joints>()?.unwrap_or_default();
-    let before = joints.of(tensor).map(|before| before.names(columns)).unwrap_or_default();
-    joints.maps.retain(|known| known.tensor() != tensor);
-    joints.maps.push(joint);
-    joints.maps.sort_by(|a, b| a.tensor().cmp(b.tensor()));
-    let is_kept =
-        |reference: &Reference| reference.direction != Direction::Input || !before.contains(&reference.name);
-    let kept = profile.only(is_kept);
-    let others = match &kept {
-        Some(kept) => kept.clone().with_references(references)?,
-        None => Profile::new(profile.model(), references)?,
-    };
-    others.with_section(&joints)
+    /// A profile with the map and the references, in place of those it had of that tensor.
+    ///
+    /// # Errors
+    /// [`ProfileError::Empty`] without rows; those of [`Profile::section`].
+    pub fn into_profile(self, profile: &Profile, columns: &[String]) -> Result<Profile, ProfileError> {
+        let (joint, references) = self.finish(columns).ok_or(ProfileError::Empty)?;
+        let mut joints = profile.section::<Joints>()?.unwrap_or_default();
+        let before = joints.of(joint.tensor()).map(|before| before.names(columns)).unwrap_or_default();
+        joints.maps.retain(|known| known.tensor() != joint.tensor());
+        joints.maps.push(joint);
+        joints.maps.sort_by(|a, b| a.tensor().cmp(b.tensor()));
+        let is_kept = |reference: &Reference| {
+            reference.direction != Direction::Input || !before.contains(&reference.name)
+        };
+        let others = match profile.only(is_kept) {
+            Some(kept) => kept.with_references(references)?,
+            None => Profile::new(profile.model(), references)?,
+        };
+        others.with_section(&joints)
+    }
 }
 
 // === impl Learned ===

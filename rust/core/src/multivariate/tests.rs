@@ -1,6 +1,6 @@
 //! Changes that no column shows alone, and streams in which nothing changes.
 
-use super::builder::{JointBuilder, add_to};
+use super::builder::{BINS, JointBuilder};
 use super::comoments::CoMoments;
 use super::detector::{JointAlarm, JointDetector};
 use super::joint::{Joint, Joints, Wanted};
@@ -159,21 +159,27 @@ fn a_map_travels_in_the_profile_and_maps_the_same() {
     assert!(project(&joint)[..32].iter().all(|number| number.abs() <= 1.0));
 }
 
+fn add_to(profile: &Profile, tensor: &str, rows: &[f64], wanted: Wanted) -> Result<Profile, ProfileError> {
+    let mut builder = JointBuilder::new(tensor, names().len(), BINS, wanted);
+    builder.add(rows);
+    builder.into_profile(profile, &names())
+}
+
 #[test]
 fn a_map_is_added_to_a_profile_and_takes_the_place_of_an_earlier_one() {
     let mut builder = ProfileBuilder::new("loan", 8);
     builder.add_column_f64("age", Direction::Input, &[1.0, 2.0]).unwrap();
     let plain = builder.finish().unwrap();
     let wanted = Wanted::of_tensor("x", false);
-    let added = add_to(&plain, "x", &names(), &rows(2_000, 0.5, 1), wanted).unwrap();
+    let added = add_to(&plain, "x", &rows(2_000, 0.5, 1), wanted).unwrap();
     let width = 32 + 6 + 1;
     assert_eq!(added.references().len(), 1 + width);
-    let again = add_to(&added, "x", &names(), &rows(2_000, 0.5, 2), wanted).unwrap();
+    let again = add_to(&added, "x", &rows(2_000, 0.5, 2), wanted).unwrap();
     assert_eq!(again.references().len(), 1 + width);
-    let both = add_to(&again, "e", &names(), &rows(2_000, 0.5, 3), Wanted::of_tensor("e", true)).unwrap();
+    let both = add_to(&again, "e", &rows(2_000, 0.5, 3), Wanted::of_tensor("e", true)).unwrap();
     assert_eq!(both.references().len(), 1 + width + 64);
     assert_eq!(both.section::<Joints>().unwrap().unwrap().maps.len(), 2);
-    assert_eq!(add_to(&plain, "x", &names(), &[], wanted).unwrap_err(), ProfileError::Empty);
+    assert_eq!(add_to(&plain, "x", &[], wanted).unwrap_err(), ProfileError::Empty);
 }
 
 #[test]

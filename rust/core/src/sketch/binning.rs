@@ -42,7 +42,7 @@ const WHOLE: f64 = (1u64 << 52) as f64;
 const PLACE_BITS: u64 = (1 << 37) - 1;
 
 /// What the bins of a feature stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Ranges of numbers between quantiles of the reference.
@@ -65,6 +65,8 @@ pub struct Binning {
     /// The same bounds for short floats, which fall on the same side of them.
     short_lower: [f32; BINS_MAX],
     short_high: f32,
+    /// Whether they are the same numbers.
+    is_short: bool,
     tree: [f32; BINS_MAX],
     /// Quanta per unit of distance; 0 where places cannot be measured.
     scale: f64,
@@ -117,6 +119,7 @@ impl Binning {
             high: f64::NEG_INFINITY,
             short_lower: [f32::INFINITY; BINS_MAX],
             short_high: f32::NEG_INFINITY,
+            is_short: true,
             tree: [f32::INFINITY; BINS_MAX],
             scale: 0.0,
             labels,
@@ -136,6 +139,7 @@ impl Binning {
             high,
             short_lower,
             short_high: at_most(high),
+            is_short: short_lower.iter().zip(&padded).all(|(&short, &bound)| f64::from(short) == bound),
             tree: permute::tree(&short_lower),
             scale: scale.filter(|_| range.is_finite()).unwrap_or(0.0),
             labels: Vec::new(),

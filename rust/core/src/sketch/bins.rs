@@ -289,6 +289,29 @@ mod tests {
         }
 
         #[test]
+        fn a_block_of_discrete_values_is_counted_as_one_after_the_other(
+            mut points in prop::collection::vec(-20i32..20, 0..40), tenths in any::<bool>(),
+            values in prop::collection::vec(prop_oneof![-22f32..22.0, (-22i8..22).prop_map(f32::from), Just(-0.0)], 0..300),
+        ) {
+            points.sort_unstable();
+            points.dedup();
+            // A tenth is no short float: no short value equals it, though the nearest one is its bound.
+            let points: Vec<f64> =
+                points.into_iter().map(|point| f64::from(point) / if tenths { 10.0 } else { 1.0 }).collect();
+            let binning = Arc::new(Binning::discrete(&points).unwrap());
+            let tenth = (!points.is_empty() && tenths).then_some(points.first().map_or(0.0, |&point| point as f32));
+            let values: Vec<f32> = values.into_iter().chain(tenth).collect();
+            let [mut block, mut single, mut wide] = [(); 3].map(|()| Bins::new(Arc::clone(&binning)));
+            block.update(&values);
+            values.iter().for_each(|&value| single.update(&[value]));
+            wide.update(&values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>());
+            prop_assert_eq!(&block, &single);
+            prop_assert_eq!(&block, &wide);
+            let known = values.iter().filter(|&&value| points.contains(&f64::from(value))).count() as u64;
+            prop_assert_eq!(block.bins().iter().sum::<u64>(), known);
+        }
+
+        #[test]
         fn any_split_merges_to_the_same_counts_and_subtracting_undoes_it(
             values in prop::collection::vec(-12f64..12.0, 0..300), cut in 0usize..300,
         ) {

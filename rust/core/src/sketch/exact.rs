@@ -10,8 +10,10 @@
 
 pub(super) mod block;
 mod long;
+mod sum;
 
 pub use block::Addends;
+pub use sum::Sum;
 
 use super::extent::Extent;
 use super::moments::Moments;
@@ -228,11 +230,7 @@ impl Exact {
     }
 
     fn add(&mut self, value: f64) {
-        let bits = value.to_bits();
-        let exponent = (bits >> 52 & 0x7ff) as usize;
-        let fraction = bits & ((1 << 52) - 1);
-        let (mantissa, shift) =
-            if exponent == 0 { (fraction, 0) } else { (fraction | 1 << 52, exponent - 1) };
+        let (mantissa, shift) = sum::multiple(value);
         let square = u128::from(mantissa) * u128::from(mantissa);
         if mantissa == 0 {
             return;

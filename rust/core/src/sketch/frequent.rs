@@ -20,6 +20,9 @@ use serde::Serialize;
 /// Counters, of which three quarters are used.
 const COUNTERS: usize = 128;
 
+/// Bytes before the counts.
+const HEAD: usize = 32;
+
 /// Longest text that is kept, in bytes; longer ones are cut, and counted by their beginning.
 const BYTES_MAX: usize = 64;
 
@@ -83,9 +86,11 @@ impl Frequent {
         self.0.total_weight()
     }
 
-    /// The sketch in its portable format (strings).
+    /// The sketch in its portable format (strings). The same bytes for the same texts, whatever their order and split, as
+    /// long as none had to be forgotten: those of 96 different ones.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.0.serialize()
+        let bytes = self.0.serialize();
+        in_order(&bytes).unwrap_or(bytes)
     }
 
     /// Reads what [`Frequent::to_bytes`] wrote.
@@ -96,6 +101,24 @@ impl Frequent {
         let sketch = FrequentItemsSketch::deserialize(bytes).map_err(|_| NotASketch)?;
         if sketch.max_map_size() == COUNTERS { Ok(Frequent(sketch)) } else { Err(NotASketch) }
     }
+}
+
+/// The same with the texts in order. They are stored as they lie in a hash table, which tells in what order they came:
+/// a head, of which the second word begins with their number, then their counts, then each with its length before it.
+fn in_order(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (head, rest) = bytes.split_at_checked(HEAD)?;
+    let texts = u32::from_le_bytes(*head.get(8..)?.first_chunk()?);
+    let (counts, mut rest) = rest.split_at_checked(texts as usize * 8)?;
+    let mut pairs = Vec::new();
+    for count in counts.chunks_exact(8) {
+        let length = u32::from_le_bytes(*rest.first_chunk()?);
+        let (text, after) = rest.split_at_checked(4 + length as usize)?;
+        pairs.push((text, count));
+        rest = after;
+    }
+    pairs.sort_unstable();
+    let (texts, counts): (Vec<&[u8]>, Vec<&[u8]>) = pairs.into_iter().unzip();
+    Some([head, &counts.concat(), &texts.concat()].concat())
 }
 
 /// The first bytes of a text, up to a whole character.
@@ -152,6 +175,23 @@ mod tests {
         right.add(b"y", 1);
         left.merge(&right);
         assert_eq!(labels(&left, 2), [("x".to_owned(), 5, 5), ("y".to_owned(), 1, 1)]);
+    }
+
+    #[test]
+    fn up_to_the_number_of_counters_the_bytes_are_the_same_in_any_order_and_grouping() {
+        let texts: Vec<String> = (0..90).map(|i| format!("text {}", i * 7_919 % 1_000)).collect();
+        let of = |texts: &[String]| {
+            let mut frequent = Frequent::default();
+            texts.iter().for_each(|text| frequent.add(text.as_bytes(), text.len() as u64));
+            frequent
+        };
+        let whole = of(&texts);
+        let mut reversed = texts.clone();
+        reversed.reverse();
+        let mut merged = of(&reversed[40..]);
+        merged.merge(&of(&reversed[..40]));
+        assert!(merged.to_bytes() == whole.to_bytes());
+        assert!(Frequent::from_bytes(&merged.to_bytes()).unwrap().to_bytes() == whole.to_bytes());
     }
 
     #[test]

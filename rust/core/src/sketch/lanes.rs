@@ -1,6 +1,5 @@
 //! Values looked at together, in the lanes of vectors.
 
-use super::BLOCK;
 use std::ops::Range;
 
 /// Shows all values, `LANES` at a time: where they begin, and which lanes were not shown before.
@@ -28,11 +27,11 @@ pub fn chunks<T: Copy, const LANES: usize>(
     }
 }
 
-/// What is found of each of at most [`BLOCK`] values, `LANES` of them at a time.
+/// What is found of each of at most `COUNT` values, `LANES` of them at a time.
 #[inline(always)]
-pub fn each<T: Copy, U: Copy, const LANES: usize>(
+pub fn each<T: Copy, U: Copy, const LANES: usize, const COUNT: usize>(
     values: &[T],
-    found: &mut [U; BLOCK],
+    found: &mut [U; COUNT],
     mut find: impl FnMut(&[T; LANES]) -> [U; LANES],
 ) {
     chunks(
@@ -49,6 +48,7 @@ pub fn each<T: Copy, U: Copy, const LANES: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sketch::BLOCK;
 
     #[test]
     fn every_value_is_new_once_and_in_order() {
@@ -69,7 +69,7 @@ mod tests {
         for count in [0, 1, 15, 16, 17, 200, BLOCK] {
             let values: Vec<usize> = (0..count).collect();
             let mut found = [0; BLOCK];
-            each::<_, _, 16>(&values, &mut found, |chunk| chunk.map(|value| value + 1));
+            each::<_, _, 16, _>(&values, &mut found, |chunk| chunk.map(|value| value + 1));
             assert!(values.iter().zip(found).all(|(value, found)| found == value + 1));
         }
     }

@@ -3,7 +3,6 @@
 //!
 //! The bounds of 64 bins fit into four registers, and so do the ends of the buckets of a doubling into two.
 
-use super::BLOCK;
 use super::binning::BINS_MAX;
 use super::exponential::Places;
 use fearless_simd::Simd;
@@ -11,18 +10,23 @@ use fearless_simd::Simd;
 /// Entries of a table of the ends of buckets.
 pub const ENTRIES: usize = 32;
 
-/// The bounds of bins as a search tree: node i has the nodes 2i and 2i + 1 below it (Khuong and Morin, "Array layouts for
-/// comparison-based searching", 2017). In front of the root the lowest bound, which is not in the tree.
+/// Values searched for at a time.
+pub const PART: usize = 128;
+
+/// The bounds of bins as a search tree: node i has node 2i above it and node 2i + 1 below (Khuong and Morin, "Array layouts
+/// for comparison-based searching", 2017, in descending order). In front of the root the lowest bound, which is not in
+/// the tree.
 pub fn tree(ends: &[f32; BINS_MAX]) -> [f32; BINS_MAX] {
     let mut tree = [ends[0]; BINS_MAX];
     for (node, bound) in tree.iter_mut().enumerate().skip(1) {
-        let width = BINS_MAX >> node.ilog2();
-        *bound = ends[(node * width + width / 2) % BINS_MAX];
+        let (nodes, width) = (1 << node.ilog2(), BINS_MAX >> node.ilog2());
+        let from_below = 2 * nodes - 1 - node;
+        *bound = ends[from_below * width + width / 2];
     }
     tree
 }
 
-/// How many bounds of a [`tree`], which are padded with infinity, each of at most [`BLOCK`] values has reached, and one
+/// How many bounds of a [`tree`], which are padded with infinity, each of at most [`PART`] values has reached, and one
 /// more if it lies above `high`; `false` where the processor has no such vectors.
 #[inline(always)]
 pub fn reached<S: Simd>(
@@ -30,7 +34,7 @@ pub fn reached<S: Simd>(
     values: &[f32],
     tree: &[f32; BINS_MAX],
     high: f32,
-    found: &mut [u8; BLOCK],
+    found: &mut [u8; PART],
 ) -> bool {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx512) = simd.level().as_avx512() {
@@ -38,6 +42,26 @@ pub fn reached<S: Simd>(
         return true;
     }
     let _ = (simd, values, tree, high, found);
+    false
+}
+
+/// Replaces by `mark` how many bounds a value has reached, where that is some of the first `bins` but none equals the value.
+/// `false` where the processor has no such vectors.
+#[inline(always)]
+pub fn mark_others<S: Simd>(
+    simd: S,
+    values: &[f32],
+    ends: &[f32; BINS_MAX],
+    bins: usize,
+    mark: u8,
+    reached: &mut [u8; PART],
+) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = simd.level().as_avx512() {
+        vectors::mark_others(avx512, values, ends, bins, mark, reached);
+        return true;
+    }
+    let _ = (simd, values, ends, bins, mark, reached);
     false
 }
 
@@ -49,7 +73,7 @@ pub fn places<S: Simd>(
     values: &[f32],
     scale: Places,
     entries: &[u32; ENTRIES],
-    found: &mut [u16; BLOCK],
+    found: &mut [u16; PART],
 ) -> Option<bool> {
     #[cfg(target_arch = "x86_64")]
     if let (Some(avx512), Some(shift)) = (simd.level().as_avx512(), scale.beyond_coarse()) {
@@ -61,23 +85,22 @@ pub fn places<S: Simd>(
 
 #[cfg(target_arch = "x86_64")]
 mod vectors {
-    use super::{BINS_MAX, BLOCK, ENTRIES};
+    use super::{BINS_MAX, ENTRIES, PART};
     use crate::sketch::exponential::{BUCKETS, ZERO};
-    use crate::sketch::lanes::each;
+    use crate::sketch::lanes::{chunks, each};
     use fearless_simd::{f32x16, prelude::*, u8x16, u16x16, u32x16};
     use std::arch::x86_64::{
-        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _mm_cvtsi32_si128, _mm512_add_epi32, _mm512_and_si512,
-        _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask, _mm512_cmplt_epu32_mask,
-        _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_mask_add_epi32, _mm512_mask_blend_epi32,
+        __m512, __m512i, _CMP_GE_OQ, _CMP_GT_OQ, _CMP_NEQ_UQ, _mm_cvtsi32_si128, _mm512_add_epi32,
+        _mm512_add_ps, _mm512_and_si512, _mm512_castps_si512, _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask,
+        _mm512_cmplt_epu32_mask, _mm512_cvtepi32_epi8, _mm512_cvtepi32_epi16, _mm512_cvtepu8_epi32,
+        _mm512_mask_add_epi32, _mm512_mask_blend_epi32, _mm512_mask_blend_ps, _mm512_mask_cmp_ps_mask,
         _mm512_mask_max_epu32, _mm512_movepi32_mask, _mm512_permutex2var_epi32, _mm512_permutex2var_ps,
-        _mm512_permutexvar_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_set1_ps,
-        _mm512_setzero_si512, _mm512_slli_epi32, _mm512_sra_epi32, _mm512_srli_epi32, _mm512_sub_epi32,
+        _mm512_permutexvar_ps, _mm512_reduce_max_epu32, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_setzero_si512, _mm512_shldi_epi32, _mm512_slli_epi32, _mm512_sra_epi32, _mm512_srli_epi32,
+        _mm512_sub_epi32, _mm512_sub_ps, _mm512_test_epi32_mask,
     };
 
     const LANES: usize = 16;
-
-    /// Vectors searched together: each step of a search waits for the one before it, but not for those of the others.
-    const TOGETHER: usize = 4;
 
     fearless_simd::kernel!(
         #[inline]
@@ -86,47 +109,65 @@ mod vectors {
             values: &[f32],
             tree: &[f32; BINS_MAX],
             high: f32,
-            found: &mut [u8; BLOCK],
+            found: &mut [u8; PART],
         ) {
-            let load = |part: &[f32]| -> __m512 { f32x16::from_slice(avx512, part).into() };
-            let part = |part: usize| load(&tree[part * LANES..][..LANES]);
+            let part =
+                |part: usize| -> __m512 { f32x16::from_slice(avx512, &tree[part * LANES..][..LANES]).into() };
             let (upper, middle, low, right) = (part(0), part(1), part(2), part(3));
             let (first, high) = (_mm512_set1_ps(tree[0]), _mm512_set1_ps(high));
-            let one = _mm512_set1_epi32(1);
-            let below = |node: __m512i, values: __m512, bound: __m512| {
-                let is_reached = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, bound);
-                let next = _mm512_add_epi32(node, node);
-                _mm512_mask_add_epi32(next, is_reached, next, one)
+            let (zero, one) = (_mm512_setzero_ps(), _mm512_set1_epi32(1));
+            // The sign of a difference tells which way to go, and is shifted into the number of the node. It is right for
+            // all finite values: a difference of two floats is never rounded to zero. (-0.0 becomes 0.0 before.)
+            let next = |node: __m512i, values: __m512, bound: __m512| {
+                _mm512_shldi_epi32::<1>(node, _mm512_castps_si512(_mm512_sub_ps(values, bound)))
             };
-            each::<_, _, { TOGETHER * LANES }>(values, found, |values| {
-                let mut vectors = [_mm512_set1_ps(0.0); TOGETHER];
-                for (vector, values) in vectors.iter_mut().zip(values.chunks_exact(LANES)) {
-                    *vector = load(values);
+            each::<_, _, LANES, PART>(values, found, |values| {
+                let values = _mm512_add_ps(f32x16::load_array_ref(avx512, values).into(), zero);
+                let mut node = one;
+                for _ in 0..4 {
+                    node = next(node, values, _mm512_permutexvar_ps(node, upper));
                 }
-                let mut nodes = [one; TOGETHER];
-                for level in 0..6 {
-                    for (node, &values) in nodes.iter_mut().zip(&vectors) {
-                        let bound = match level {
-                            0..4 => _mm512_permutexvar_ps(*node, upper),
-                            4 => _mm512_permutexvar_ps(*node, middle),
-                            _ => _mm512_permutex2var_ps(low, *node, right),
-                        };
-                        *node = below(*node, values, bound);
-                    }
-                }
-                let mut found = [0; TOGETHER * LANES];
-                for ((node, values), found) in
-                    nodes.into_iter().zip(vectors).zip(found.chunks_exact_mut(LANES))
-                {
-                    // The leaves are numbered from 64 on.
-                    let reached = _mm512_sub_epi32(node, _mm512_set1_epi32(BINS_MAX as i32));
-                    let is_inside = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, first);
-                    let reached = _mm512_mask_add_epi32(reached, is_inside, reached, one);
-                    let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
-                    let reached = _mm512_mask_add_epi32(reached, is_above, reached, one);
-                    u8x16::simd_from(avx512, _mm512_cvtepi32_epi8(reached)).store_slice(found);
-                }
-                found
+                node = next(node, values, _mm512_permutexvar_ps(node, middle));
+                node = next(node, values, _mm512_permutex2var_ps(low, node, right));
+                // Leaves are numbered from 64 on, from above.
+                let reached = _mm512_sub_epi32(_mm512_set1_epi32(2 * BINS_MAX as i32 - 1), node);
+                let is_inside = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, first);
+                let reached = _mm512_mask_add_epi32(reached, is_inside, reached, one);
+                let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
+                let reached = _mm512_mask_add_epi32(reached, is_above, reached, one);
+                u8x16::simd_from(avx512, _mm512_cvtepi32_epi8(reached)).to_array()
+            });
+        }
+    );
+
+    fearless_simd::kernel!(
+        #[inline]
+        pub fn mark_others(
+            avx512: Avx512,
+            values: &[f32],
+            ends: &[f32; BINS_MAX],
+            bins: usize,
+            mark: u8,
+            reached: &mut [u8; PART],
+        ) {
+            let part =
+                |part: usize| -> __m512 { f32x16::from_slice(avx512, &ends[part * LANES..][..LANES]).into() };
+            let (a, b, c, d) = (part(0), part(1), part(2), part(3));
+            let (bins, mark) = (_mm512_set1_epi32(bins as i32), _mm512_set1_epi32(mark.into()));
+            let (one, half) = (_mm512_set1_epi32(1), _mm512_set1_epi32(BINS_MAX as i32 / 2));
+            chunks::<_, LANES>(values, |start, values, _| {
+                let Some(reached) = reached.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) else {
+                    return;
+                };
+                let values = f32x16::load_array_ref(avx512, values).into();
+                let found = _mm512_cvtepu8_epi32(u8x16::load_array_ref(avx512, reached).into());
+                let last = _mm512_sub_epi32(found, one);
+                let (lower, upper) = (_mm512_permutex2var_ps(a, last, b), _mm512_permutex2var_ps(c, last, d));
+                let bound = _mm512_mask_blend_ps(_mm512_test_epi32_mask(last, half), lower, upper);
+                let is_inside = _mm512_cmplt_epu32_mask(last, bins);
+                let is_other = _mm512_mask_cmp_ps_mask::<_CMP_NEQ_UQ>(is_inside, values, bound);
+                let found = _mm512_mask_blend_epi32(is_other, found, mark);
+                u8x16::simd_from(avx512, _mm512_cvtepi32_epi8(found)).store_array(reached);
             });
         }
     );
@@ -139,7 +180,7 @@ mod vectors {
             shift: u32,
             bases: [i32; 2],
             entries: &[u32; ENTRIES],
-            found: &mut [u16; BLOCK],
+            found: &mut [u16; PART],
         ) -> bool {
             /// As many buckets to a doubling as half the entries.
             const OCTAVE: u32 = ENTRIES.ilog2() - 1;
@@ -153,7 +194,7 @@ mod vectors {
             let [positive, negative] = bases.map(splat);
             let mut farthest = _mm512_setzero_si512();
             let mut has_tiny = 0;
-            each::<_, _, LANES>(values, found, |values| {
+            each::<_, _, LANES, PART>(values, found, |values| {
                 let values: __m512 = f32x16::load_array_ref(avx512, values).into();
                 let bits = _mm512_castps_si512(values);
                 let magnitude = _mm512_and_si512(bits, splat(i32::MAX));
@@ -188,10 +229,24 @@ mod tests {
     use fearless_simd::{Level, dispatch};
     use proptest::prelude::*;
 
+    #[test]
+    fn the_smallest_differences_are_told_apart() {
+        let ends: [f32; BINS_MAX] = std::array::from_fn(|bin| f32::from_bits(bin as u32));
+        for bits in 0..100 {
+            for value in [f32::from_bits(bits), -f32::from_bits(bits), f32::MAX, -f32::MAX] {
+                let mut found = [0; PART];
+                let can =
+                    dispatch!(Level::new(), simd => reached(simd, &[value], &tree(&ends), 1.0, &mut found));
+                let expected = ends.iter().filter(|&&end| value >= end).count() + usize::from(value > 1.0);
+                assert!(!can || usize::from(found[0]) == expected, "{value}: {}", found[0]);
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn the_tree_finds_what_comparing_with_every_bound_finds(
-            mut bounds in prop::collection::vec(-50i16..50, 1..=BINS_MAX), values in prop::collection::vec(-60i16..60, 0..BLOCK),
+            mut bounds in prop::collection::vec(-50i16..50, 1..=BINS_MAX), values in prop::collection::vec(-60i16..60, 0..PART),
         ) {
             bounds.sort_unstable();
             bounds.dedup();
@@ -199,7 +254,7 @@ mod tests {
             let mut ends = [f32::INFINITY; BINS_MAX];
             ends.iter_mut().zip(&bounds).for_each(|(end, &bound)| *end = f32::from(bound));
             let values: Vec<f32> = values.into_iter().map(f32::from).collect();
-            let mut found = [0; BLOCK];
+            let mut found = [0; PART];
             let can = dispatch!(Level::new(), simd => reached(simd, &values, &tree(&ends), high, &mut found));
             for (value, found) in values.into_iter().zip(found).filter(|_| can) {
                 let below = ends.iter().filter(|&&end| value >= end).count();

@@ -6,7 +6,8 @@ use super::binning::BINS_MAX;
 use super::exact::Addends;
 use super::exponential::Bucketed;
 use super::extent::Extent;
-use super::{BLOCK, lanes, permute};
+use super::permute::{self, PART};
+use super::{BLOCK, lanes};
 use fearless_simd::{Simd, f32x16, f64x8, prelude::*, u32x16, u64x8};
 use std::fmt::Debug;
 
@@ -18,6 +19,8 @@ pub struct Bounds<'a, R> {
     pub bins: usize,
     /// The highest bound, which still belongs to the last bin.
     pub high: R,
+    /// Whether the bounds are the same numbers in either width.
+    pub is_short: bool,
     /// The lower ends of short floats as a [tree](permute::tree).
     pub tree: &'a [f32; BINS_MAX],
 }
@@ -28,6 +31,8 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
     const NEG_INFINITY: Self;
     /// The largest finite one.
     const MOST: Self;
+    /// How many fit into a vector.
+    const LANES: usize;
 
     fn wide(self) -> f64;
 
@@ -40,19 +45,34 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
 
     fn extent<S: Simd>(simd: S, values: &[Self]) -> Extent<Self>;
 
+    /// Turns a square of a table: the first [`Real::LANES`] values of as many rows, `width` apart, become parts of columns,
+    /// from `at` on.
+    fn turn<S: Simd>(simd: S, rows: &[Self], width: usize, columns: &mut [[Self; BLOCK]], at: usize);
+
     /// The one of two that has this width.
     fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, Self>;
 
-    /// How many lower ends each of at most [`BLOCK`] values has reached, and one more if it lies above the highest bound.
-    fn reached<S: Simd>(simd: S, values: &[Self], bounds: Bounds<'_, Self>, found: &mut [u8; BLOCK]);
+    /// How many lower ends each of at most [`PART`] values has reached, and one more if it lies above the highest bound.
+    fn reached<S: Simd>(simd: S, values: &[Self], bounds: Bounds<'_, Self>, found: &mut [u8; PART]);
+
+    /// Replaces by `mark` how many lower ends a value has reached, if it lies in a bin and is none of them; `false` where
+    /// that is not done for many at once.
+    fn mark_others<S: Simd>(
+        simd: S,
+        values: &[Self],
+        bounds: Bounds<'_, Self>,
+        mark: u8,
+        reached: &mut [u8; PART],
+    ) -> bool;
 }
 
 macro_rules! real {
-    ($real:ident, $vector:ident, $counter:ident, $unsigned:ident, $pick:ident, $search:path) => {
+    ($real:ident, $vector:ident, $counter:ident, $unsigned:ident, $pick:ident, $search:path, $mark:path) => {
         impl Real for $real {
             const INFINITY: $real = $real::INFINITY;
             const NEG_INFINITY: $real = $real::NEG_INFINITY;
             const MOST: $real = $real::MAX;
+            const LANES: usize = 64 / size_of::<$real>();
 
             #[inline(always)]
             fn wide(self) -> f64 {
@@ -96,8 +116,49 @@ macro_rules! real {
             }
 
             #[inline(always)]
+            fn turn<S: Simd>(
+                simd: S,
+                rows: &[$real],
+                width: usize,
+                columns: &mut [[$real; BLOCK]],
+                at: usize,
+            ) {
+                const LANES: usize = <$real as Real>::LANES;
+                let mut square = [$vector::splat(simd, 0.0); LANES];
+                for (vector, row) in square.iter_mut().zip(rows.chunks(width)) {
+                    if let Some(row) = row.first_chunk() {
+                        *vector = $vector::load_array_ref(simd, row);
+                    }
+                }
+                // Every round interleaves the first half of the vectors with the second.
+                for _ in 0..LANES.ilog2() {
+                    let before = square;
+                    for pair in 0..LANES / 2 {
+                        square[2 * pair] = before[pair].zip_low(before[pair + LANES / 2]);
+                        square[2 * pair + 1] = before[pair].zip_high(before[pair + LANES / 2]);
+                    }
+                }
+                for (vector, column) in square.into_iter().zip(columns) {
+                    if let Some(part) = column.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                        vector.store_array(part);
+                    }
+                }
+            }
+
+            #[inline(always)]
             fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, $real> {
                 $pick(narrow, wide)
+            }
+
+            #[inline(always)]
+            fn mark_others<S: Simd>(
+                simd: S,
+                values: &[$real],
+                bounds: Bounds<'_, $real>,
+                mark: u8,
+                reached: &mut [u8; PART],
+            ) -> bool {
+                $mark(simd, values, bounds, mark, reached)
             }
 
             #[inline(always)]
@@ -105,16 +166,16 @@ macro_rules! real {
                 simd: S,
                 values: &[$real],
                 bounds: Bounds<'_, $real>,
-                found: &mut [u8; BLOCK],
+                found: &mut [u8; PART],
             ) {
                 if $search(simd, values, bounds, found) {
                     return;
                 }
-                const LANES: usize = 64 / size_of::<$real>();
+                const LANES: usize = <$real as Real>::LANES;
                 let (one, none) = ($counter::splat(simd, 1), $counter::splat(simd, 0));
                 let high = $vector::splat(simd, bounds.high);
                 // Two vectors at once, so that they need not wait for each other.
-                lanes::each::<_, _, { 2 * LANES }>(
+                lanes::each::<_, _, { 2 * LANES }, PART>(
                     values,
                     found,
                     #[inline(always)]
@@ -141,8 +202,8 @@ macro_rules! real {
     };
 }
 
-real!(f32, f32x16, u32x16, u32, narrow_of, in_tree);
-real!(f64, f64x8, u64x8, u64, wide_of, not_searched);
+real!(f32, f32x16, u32x16, u32, narrow_of, in_tree, mark_short);
+real!(f64, f64x8, u64x8, u64, wide_of, not_searched, not_marked);
 
 #[inline(always)]
 fn narrow_of<'a>(narrow: Bounds<'a, f32>, _: Bounds<'a, f64>) -> Bounds<'a, f32> {
@@ -155,13 +216,29 @@ fn wide_of<'a>(_: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, f64> {
 }
 
 #[inline(always)]
-fn in_tree<S: Simd>(simd: S, values: &[f32], bounds: Bounds<'_, f32>, found: &mut [u8; BLOCK]) -> bool {
+fn in_tree<S: Simd>(simd: S, values: &[f32], bounds: Bounds<'_, f32>, found: &mut [u8; PART]) -> bool {
     permute::reached(simd, values, bounds.tree, bounds.high, found)
 }
 
 /// Bounds of long floats do not fit into registers.
 #[inline(always)]
-fn not_searched<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: &mut [u8; BLOCK]) -> bool {
+fn not_searched<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: &mut [u8; PART]) -> bool {
+    false
+}
+
+#[inline(always)]
+fn mark_short<S: Simd>(
+    simd: S,
+    values: &[f32],
+    bounds: Bounds<'_, f32>,
+    mark: u8,
+    reached: &mut [u8; PART],
+) -> bool {
+    bounds.is_short && permute::mark_others(simd, values, bounds.lower, bounds.bins, mark, reached)
+}
+
+#[inline(always)]
+fn not_marked<S: Simd>(_: S, _: &[f64], _: Bounds<'_, f64>, _: u8, _: &mut [u8; PART]) -> bool {
     false
 }
 

@@ -1,14 +1,14 @@
 //! Several state files as one: what N sidecars have seen of a model, added up.
 //!
 //! Counts, windows, histograms and moments are those of one sidecar that saw everything, to the last bit. Evidence is the
-//! mean of theirs: valid, but slower than one detector on all counts; and a mean of floats, so the files themselves
-//! decide the order in which it is taken, and the result does not depend on the one in which they are named.
+//! mean of theirs: valid, but slower than one detector on all counts. Files, and files of files, in any order and grouping
+//! are the same file to the last byte. So no time passes for any of them: each counts as it was when it was written, its
+//! latest pane and slice beside the latest of the others.
 
 use super::{Entry, State};
 use crate::fleet::ModelSnapshot;
 use crate::monitor::{Lost, Monitor, Resumption};
 use crate::profile::Profile;
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -43,15 +43,14 @@ impl State {
     ///
     /// # Errors
     /// Models that were compared with different bins, or counted with other settings, do not add up.
-    pub fn merged(mut states: Vec<Named>, profiles: &[Arc<Profile>]) -> Result<State, StateError> {
-        states.sort_by_cached_key(|(_, state)| Sha256::digest(state.to_bytes().unwrap_or_default()));
-        let at = states.iter().map(|(_, state)| state.at).max().unwrap_or(0);
-        let clock = states.iter().find(|(_, state)| state.at == at).map(|(_, state)| state.clock.clone());
-        let mut sum = State { clock: clock.unwrap_or_default(), at, ..State::default() };
+    pub fn merged(states: Vec<Named>, profiles: &[Arc<Profile>]) -> Result<State, StateError> {
+        let latest = states.iter().map(|(_, state)| (state.at, state.clock.clone())).max();
+        let (at, clock) = latest.unwrap_or_default();
+        let mut sum = State { clock, at, ..State::default() };
         let mut monitors: BTreeMap<(String, String), Monitor> = BTreeMap::new();
         for (name, state) in states {
             (sum.raised, sum.cleared) = (sum.raised + state.raised, sum.cleared + state.cleared);
-            let resumption = state.until(&sum.clock, at);
+            let resumption = Resumption { then: state.at, now: at, gap: 0 };
             for Entry { model, version, monitor } in state.monitors {
                 let fails = |lost| refused(&name, &model, &version, lost);
                 let monitor = Monitor::at_rest(monitor, profiles, resumption).map_err(fails)?;
@@ -81,15 +80,11 @@ impl State {
         let at = Resumption { then: self.at, now: self.at, gap: 0 };
         let shown = |Entry { model, version, monitor }: Entry| {
             let monitor = Monitor::at_rest(monitor, profiles, at);
-            let monitor = monitor.map_err(|lost| refused(name, &model, &version, lost))?.snapshot(detail);
-            Ok(ModelSnapshot { model, version, monitor })
+            let mut monitor = monitor.map_err(|lost| refused(name, &model, &version, lost))?;
+            monitor.tick(at.now);
+            Ok(ModelSnapshot { model, version, monitor: monitor.snapshot(detail) })
         };
         self.monitors.into_iter().map(shown).collect()
-    }
-
-    /// Goes on until `now` of a clock.
-    fn until(&self, clock: &str, now: u64) -> Resumption {
-        Resumption { then: self.at, now, gap: self.gap(clock, now) }
     }
 }
 
@@ -112,6 +107,7 @@ mod tests {
     use crate::monitor::MonitorConfig;
     use crate::profile::ProfileBuilder;
     use crate::tensor::{Data, Datatype, Direction, Tensor};
+    use proptest::prelude::*;
 
     fn profile(bins: u16) -> Arc<Profile> {
         let mut builder = ProfileBuilder::new("m", bins);
@@ -134,22 +130,54 @@ mod tests {
         State { clock: "here".into(), at: calls, raised: 1, cleared: 0, monitors: vec![entry] }
     }
 
-    #[test]
-    fn the_order_of_the_files_does_not_matter_to_a_single_byte() {
-        let states = [("a", state(16, 0, 90)), ("b", state(16, 5, 70)), ("c", state(16, 9, 110))];
-        let merged = |order: [usize; 3]| {
-            let states = order.map(|which| (states[which].0.to_owned(), states[which].1.clone())).to_vec();
-            State::merged(states, &[profile(16)]).unwrap()
+    /// The files of sidecars on different machines, which drift apart, through bytes as on a disk.
+    fn files(seeds: &[u64]) -> Vec<Named> {
+        let file = |(place, &seed): (usize, &u64)| {
+            let state =
+                State { clock: format!("boot-{}", seed % 2), ..state(16, seed % 7 * 40, 60 + seed % 200) };
+            (format!("{place}"), state)
         };
-        let first = merged([0, 1, 2]);
-        for order in [[2, 1, 0], [1, 0, 2], [2, 0, 1]] {
-            assert_eq!(merged(order).to_bytes(), first.to_bytes());
+        seeds.iter().enumerate().map(file).collect()
+    }
+
+    fn read_again(state: &State) -> Named {
+        ("merged".into(), State::read("merged", &state.to_bytes().unwrap()).unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn files_in_any_order_and_grouping_are_the_same_file_to_the_last_byte(
+            seeds in prop::collection::vec(0u64..10_000, 2..6), keys in prop::collection::vec(any::<u64>(), 6), cuts in (1usize..6, 1usize..6),
+        ) {
+            let merged = |states: Vec<Named>| State::merged(states, &[profile(16)]).unwrap();
+            let whole = merged(files(&seeds));
+            let mut shuffled: Vec<(u64, Named)> = keys.into_iter().zip(files(&seeds)).collect();
+            shuffled.sort_by_key(|(key, _)| *key);
+            let mut rest: Vec<Named> = shuffled.into_iter().map(|(_, named)| named).collect();
+            // Groups of groups: some of them, with those the rest of some, and so on.
+            for cut in [cuts.0, cuts.1] {
+                let some = rest.split_off(rest.len() - cut.min(rest.len()));
+                rest.insert(0, read_again(&merged(some)));
+            }
+            prop_assert!(merged(rest).to_bytes() == whole.to_bytes());
         }
-        let models = first.clone().models("sum", &[profile(16)], false).unwrap();
-        assert_eq!(
-            (models[0].monitor.rows, models[0].monitor.features[0].count, first.raised),
-            (270, 270, 3)
-        );
+    }
+
+    #[test]
+    fn what_several_have_seen_is_the_sum_and_their_evidence_the_mean() {
+        let states = [("a", state(16, 0, 90)), ("b", state(16, 500, 70)), ("c", state(16, 9, 110))];
+        let named = |(name, state): &(&str, State)| ((*name).to_owned(), state.clone());
+        let sum = State::merged(states.iter().map(named).collect(), &[profile(16)]).unwrap();
+        let evidence = |state: &State| {
+            let models = state.clone().models("sum", &[profile(16)], false).unwrap();
+            (models[0].monitor.features[0].evidence.as_ref().unwrap().bits * 2f64.ln()).exp()
+        };
+        let mean = states.iter().map(|(_, state)| evidence(state)).sum::<f64>() / 3.0;
+        // Of those with less than a bit, the bits say only that.
+        assert!(mean > 1e6 && (evidence(&sum) / mean - 1.0).abs() < 1e-5, "{mean}");
+        let models = sum.clone().models("sum", &[profile(16)], false).unwrap();
+        assert_eq!((models[0].monitor.rows, models[0].monitor.features[0].count, sum.raised), (270, 270, 3));
         assert_eq!(models[0].monitor.features[0].windows[0].rows, 270);
     }
 

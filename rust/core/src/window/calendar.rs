@@ -4,6 +4,7 @@
 //! long is closed by whatever comes next.
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 
 /// Counts the slices since the beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,18 @@ impl Calendar {
         let elapsed = now.wrapping_sub(self.origin);
         // More than half of all there is: `now` lies before the origin.
         if elapsed > u64::MAX / 2 { self.slot } else { elapsed / self.unit }
+    }
+
+    /// The calendar of two workers' rows together, whose running slices are one: of rows, those of both have passed; of time,
+    /// the one that is further on goes on.
+    #[must_use]
+    pub fn merged(self, other: Calendar, in_rows: bool) -> Calendar {
+        if in_rows {
+            let (origin, slot) = (self.origin.wrapping_add(other.origin), self.slot + other.slot);
+            return Calendar { origin, slot, ..self };
+        }
+        let further = |calendar: &Calendar| (calendar.slot, Reverse(calendar.origin as i64));
+        if further(&other) > further(&self) { other } else { self }
     }
 
     /// As it was at `then`, when it goes on at `now`, after a pause of `gap`.
@@ -103,6 +116,20 @@ mod tests {
         assert_eq!(resumed(0), None); // 119 units in
         assert_eq!(resumed(1), Some(Passed { from: 1, to: 2 }));
         assert_eq!(resumed(3_600), Some(Passed { from: 1, to: 61 }));
+    }
+
+    #[test]
+    fn workers_that_count_rows_fill_a_slice_together_and_those_that_count_time_have_one_clock() {
+        let at = |unit, origin, now| {
+            let mut calendar = Calendar::new(unit, origin);
+            calendar.advance(now);
+            calendar
+        };
+        let mut rows = at(100, 0, 250).merged(at(100, 40, 190), true); // 50 rows into slices 2 and 1
+        assert_eq!((rows.advance(250 + 189), rows.is_due(250 + 190)), (None, true));
+        assert_eq!(rows.advance(250 + 190), Some(Passed { from: 3, to: 4 }));
+        let (one, other) = (at(60, 1_000, 1_185), at(60, 1_010, 1_185));
+        assert_eq!((one.merged(other, false), other.merged(one, false)), (one, one));
     }
 
     #[test]

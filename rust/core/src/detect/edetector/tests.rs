@@ -6,6 +6,7 @@ use crate::sketch::Sketch;
 use crate::sketch::binning::Binning;
 use crate::sketch::screen::Specials;
 use directions::Aspect;
+use pool::Pool;
 
 const PANE: usize = 100;
 const LEVEL: f64 = 1e6;
@@ -179,18 +180,24 @@ fn the_state_of_another_reference_is_refused() {
     let other = detector(&Bins::new(Arc::new(Binning::discrete(&[1.0]).unwrap())), 0.0);
     let mine = detector(&reference(1_000), 0.0);
     assert!(EDetector::resumed(Arc::clone(&mine.plan), other.state().clone()).is_none());
-    assert!(mine.state().mean(other.state()).is_none());
+    assert!(!Pool::of(mine.state().clone()).merge(&Pool::of(other.state().clone())));
 }
 
 #[test]
-fn the_mean_of_two_workers_holds_half_the_capital_of_each() {
+fn a_pool_goes_on_with_the_mean_of_what_each_holds() {
     let reference = reference(10_000);
-    let (mut a, mut b) = (detector(&reference, 0.0), detector(&reference, 0.0));
-    show(&mut a, counted(&reference, &Random(1).normals(PANE)).cells(), 0);
-    show(&mut b, counted(&reference, &Random(2).normals(PANE)).cells(), 0);
-    let mean = EDetector::resumed(Arc::clone(&a.plan), a.state().mean(b.state()).unwrap()).unwrap();
-    let half = 0.5 * (a.capital() + b.capital());
-    assert!(mean.capital() <= half && mean.capital() >= half * (1.0 - 1e-6));
+    let watched = |seed: u64| {
+        let mut detector = detector(&reference, 0.0);
+        show(&mut detector, counted(&reference, &Random(seed).normals(PANE)).cells(), 0);
+        detector
+    };
+    let detectors: Vec<EDetector> = (1..=3).map(watched).collect();
+    let mut pool = Pool::of(detectors[0].state().clone());
+    assert_eq!(&pool.mean(), detectors[0].state());
+    detectors[1..].iter().for_each(|other| assert!(pool.merge(&Pool::of(other.state().clone()))));
+    let mean = EDetector::resumed(Arc::clone(&detectors[0].plan), pool.mean()).unwrap();
+    let third = detectors.iter().map(EDetector::capital).sum::<f64>() / 3.0;
+    assert!(mean.capital() <= third * (1.0 + 1e-15) && mean.capital() >= third * (1.0 - 1e-6));
 }
 
 #[test]

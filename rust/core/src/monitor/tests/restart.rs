@@ -196,6 +196,34 @@ fn time_that_passed_meanwhile_moves_the_windows() {
 }
 
 #[test]
+fn what_was_merged_goes_on_as_one_and_is_read_again_as_it_was_written() {
+    let fed = |calls: std::ops::Range<u64>, shift| {
+        let mut monitor = Monitor::new(config(JSON), Some(profile()));
+        feed(&mut monitor, calls, shift);
+        monitor
+    };
+    let mut merged = fed(0..40, 0.0);
+    merged.merge(fed(40..90, 0.1)).unwrap();
+    merged.merge(fed(90..130, 0.0)).unwrap();
+    let bytes = |monitor: &mut Monitor| postcard::to_stdvec(&monitor.stored().unwrap()).unwrap();
+    let at = |call: u64| Resumption { then: call * MINUTE, now: call * MINUTE, gap: 0 };
+    let mut again = restarted(&mut merged, JSON, Some(profile()), at(129)).unwrap();
+    assert!(bytes(&mut again) == bytes(&mut merged));
+    for monitor in [&mut merged, &mut again] {
+        feed(monitor, 130..400, 1.0);
+    }
+    assert!(merged.active_alarms() > 0 && bytes(&mut again) == bytes(&mut merged));
+    // With rows of its own it is one sidecar, which another one weighs as much as.
+    let mut third = restarted(&mut merged, JSON, Some(profile()), at(399)).unwrap();
+    let evidence = |monitor: &Monitor| monitor.roster.features().iter().find_map(Watch::evidence).unwrap();
+    let before = evidence(&third);
+    third.merge(fed(0..0, 0.0)).unwrap();
+    assert!(evidence(&third) == before, "one that saw nothing has no features");
+    third.merge(fed(0..3, 0.0)).unwrap();
+    assert!((evidence(&third) / before - 0.5).abs() < 1e-3, "{} of {before}", evidence(&third));
+}
+
+#[test]
 fn state_of_something_else_is_refused() {
     let mut before = monitor(JSON, Some(profile()));
     feed(&mut before, 0..50, 0.0);

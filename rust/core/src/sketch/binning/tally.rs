@@ -7,12 +7,18 @@
 //! into the same bin and an addition must wait for the one before it.
 
 use super::{BESIDE, BINS_MAX, Binning, CELLS_MAX, FIRST, Kind, OUTSIDE_MAX, UNDER, UNSEEN};
-use crate::sketch::BLOCK;
+use crate::sketch::permute::PART;
 use crate::sketch::real::{Bounds, Real};
 use fearless_simd::{Level, Simd, dispatch};
 
 /// Bits of the sum of places in a shared number; those above them count.
 const PLACES: u32 = 52;
+
+/// How many lower ends a value may have reached: none to all of them, and one more above the last bin.
+const REACHED: usize = BINS_MAX + 2;
+
+/// Of values that none of the discrete ones equals, instead.
+const OTHER: usize = REACHED;
 
 /// Fewest values for which tables are worth their own cost.
 const TABLES_MIN: usize = 32;
@@ -28,7 +34,7 @@ pub struct Tally<'a> {
 }
 
 /// Counts with sums of places above them, in two tables.
-struct Shared([[u64; CELLS_MAX + 1]; 2]);
+struct Shared([[u64; REACHED + 1]; 2]);
 
 // === impl Binning ===
 
@@ -45,10 +51,10 @@ impl Binning {
         match (self.kind, self.bins) {
             (Kind::Category, _) | (_, 0) => into.add(UNSEEN, finite.len() as u64, 0),
             (kind, _) => {
-                for block in finite.chunks(BLOCK) {
+                for part in finite.chunks(PART) {
                     dispatch!(Level::new(), simd => match kind {
-                        Kind::Numeric => self.count_ranges(simd, block, into),
-                        _ => self.count_points(simd, block, into),
+                        Kind::Numeric => self.count_ranges(simd, part, into),
+                        _ => self.count_points(simd, part, into),
                     });
                 }
             }
@@ -58,49 +64,65 @@ impl Binning {
         }
     }
 
-    /// How many lower ends each value of a block has reached, and one more above the last bin.
+    fn bounds<R: Real>(&self) -> Bounds<'_, R> {
+        let (tree, bins, is_short) = (&self.tree, self.bins.min(BINS_MAX), self.is_short);
+        R::pick(
+            Bounds { lower: &self.short_lower, high: self.short_high, bins, is_short, tree },
+            Bounds { lower: &self.lower, high: self.high, bins, is_short, tree },
+        )
+    }
+
+    /// How many lower ends each value of a part has reached, and one more above the last bin.
     #[inline(always)]
-    fn reached<S: Simd, R: Real>(&self, simd: S, block: &[R]) -> [u8; BLOCK] {
-        let (tree, bins) = (&self.tree, self.bins.min(BINS_MAX));
-        let narrow = Bounds { lower: &self.short_lower, high: self.short_high, bins, tree };
-        let wide = Bounds { lower: &self.lower, high: self.high, bins, tree };
-        let mut reached = [0; BLOCK];
-        R::reached(simd, block, R::pick(narrow, wide), &mut reached);
+    fn reached<S: Simd, R: Real>(&self, simd: S, part: &[R]) -> [u8; PART] {
+        let mut reached = [0; PART];
+        R::reached(simd, part, self.bounds(), &mut reached);
         reached
     }
 
     #[inline(always)]
-    fn count_ranges<S: Simd, R: Real>(&self, simd: S, block: &[R], into: &mut Tally<'_>) {
-        let (reached, bins) = (self.reached(simd, block), self.bins as u8);
+    fn count_ranges<S: Simd, R: Real>(&self, simd: S, part: &[R], into: &mut Tally<'_>) {
+        let (reached, bins) = (self.reached(simd, part), self.bins as u8);
         let place = |value: R, reached: u8| {
             let place = self.place(value.wide());
             if reached.wrapping_sub(1) < bins { place } else { 0 }
         };
-        if block.len() < TABLES_MIN {
-            for (&value, reached) in block.iter().zip(reached) {
+        if part.len() < TABLES_MIN {
+            for (&value, reached) in part.iter().zip(reached) {
                 into.add(UNDER + usize::from(reached), 1, place(value, reached));
             }
             return;
         }
-        let mut counted = [0; BLOCK];
-        for ((counted, &value), &reached) in counted.iter_mut().zip(block).zip(&reached) {
+        let mut counted = [0; PART];
+        for ((counted, &value), &reached) in counted.iter_mut().zip(part).zip(&reached) {
             *counted = (1 << PLACES) | place(value, reached);
         }
-        let mut shared = Shared([[0; CELLS_MAX + 1]; 2]);
-        let cells = reached.map(|reached| UNDER as u8 + reached);
-        shared.add(&cells[..block.len().min(BLOCK)], &counted);
+        let mut shared = Shared([[0; REACHED + 1]; 2]);
+        shared.add(&reached[..part.len().min(PART)], &counted);
         shared.add_to(into);
     }
 
     #[inline(always)]
-    fn count_points<S: Simd, R: Real>(&self, simd: S, block: &[R], into: &mut Tally<'_>) {
-        let reached = self.reached(simd, block);
-        for (value, reached) in block.iter().zip(reached) {
-            let reached = usize::from(reached);
-            let is_point = self.lower.get(reached.wrapping_sub(1)).is_some_and(|&it| it == value.wide());
-            let is_outside = reached == 0 || reached > self.bins;
-            into.add(if is_point | is_outside { UNDER + reached } else { UNSEEN }, 1, 0);
+    fn count_points<S: Simd, R: Real>(&self, simd: S, part: &[R], into: &mut Tally<'_>) {
+        let mut reached = self.reached(simd, part);
+        if !R::mark_others(simd, part, self.bounds(), OTHER as u8, &mut reached) {
+            for (value, reached) in part.iter().zip(&mut reached) {
+                let last = usize::from(*reached).wrapping_sub(1);
+                let is_other = last < self.bins && self.lower.get(last) != Some(&value.wide());
+                *reached = if is_other { OTHER as u8 } else { *reached };
+            }
         }
+        if part.len() < TABLES_MIN {
+            for reached in reached.into_iter().take(part.len()).map(usize::from) {
+                into.add(if reached == OTHER { UNSEEN } else { UNDER + reached }, 1, 0);
+            }
+            return;
+        }
+        let mut shared = Shared([[0; REACHED + 1]; 2]);
+        shared.add(&reached[..part.len().min(PART)], &[1 << PLACES; PART]);
+        shared.add_to(into);
+        let [even, odd] = shared.0;
+        into.add(UNSEEN, (even[OTHER] + odd[OTHER]) >> PLACES, 0);
     }
 
     #[cold]
@@ -136,34 +158,39 @@ impl Tally<'_> {
 // === impl Shared ===
 
 impl Shared {
-    /// Adds what is counted of at most [`BLOCK`] values to their cells.
+    /// Adds what is counted of at most [`PART`] values, by how many lower ends they have reached.
     #[inline(always)]
-    fn add(&mut self, cells: &[u8], counted: &[u64; BLOCK]) {
-        let Shared([even, odd]) = self;
-        let cell = |cell: u8| usize::from(cell).min(CELLS_MAX);
-        let (pairs, last) = cells.as_chunks::<2>();
+    fn add(&mut self, reached: &[u8], counted: &[u64; PART]) {
+        let Shared(tables) = self;
+        let (reached, last) = reached.as_chunks::<2>();
         let (counted, _) = counted.as_chunks::<2>();
-        for (cells, counted) in pairs.iter().zip(counted) {
-            even[cell(cells[0])] += counted[0];
-            odd[cell(cells[1])] += counted[1];
+        let mut add = |table: usize, reached: u8, counted: u64| {
+            if let Some(number) = tables[table].get_mut(usize::from(reached)) {
+                *number += counted;
+            }
+        };
+        for (reached, counted) in reached.iter().zip(counted) {
+            add(0, reached[0], counted[0]);
+            add(1, reached[1], counted[1]);
         }
-        if let (Some(&last), Some(counted)) = (last.first(), counted.get(pairs.len())) {
-            even[cell(last)] += counted[0];
+        if let (Some(&last), Some(counted)) = (last.first(), counted.get(reached.len())) {
+            add(0, last, counted[0]);
         }
     }
 
-    /// A block has so few values that neither their counts nor their places overflow.
+    /// So few values neither let their counts nor their places overflow.
     #[inline(always)]
-    fn add_to(self, into: &mut Tally<'_>) {
-        let Shared([mut counted, odd]) = self;
-        counted.iter_mut().zip(odd).for_each(|(counted, odd)| *counted += odd);
-        for (count, counted) in into.counts.iter_mut().zip(&counted) {
-            *count += counted >> PLACES;
+    fn add_to(&self, into: &mut Tally<'_>) {
+        let Shared([even, odd]) = self;
+        let counts = into.counts.get_mut(UNDER..).unwrap_or_default();
+        for (count, (even, odd)) in counts.iter_mut().zip(even[..REACHED].iter().zip(odd)) {
+            *count += (even + odd) >> PLACES;
         }
-        for (sum, counted) in into.sums.iter_mut().zip(&counted) {
-            *sum = sum.wrapping_add(counted & ((1 << PLACES) - 1));
+        let sums = into.sums.get_mut(UNDER..).unwrap_or_default();
+        for (sum, (even, odd)) in sums.iter_mut().zip(even[..REACHED].iter().zip(odd)) {
+            *sum = sum.wrapping_add((even + odd) & ((1 << PLACES) - 1));
         }
     }
 }
 
-const _: () = assert!(BLOCK < 1 << (u64::BITS - PLACES));
+const _: () = assert!(PART < 1 << (u64::BITS - PLACES));

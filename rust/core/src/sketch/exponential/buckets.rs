@@ -3,8 +3,9 @@
 use super::index::{Places, SCALE_MAX, index_of};
 use super::{BucketRange, ExponentialSnapshot};
 use crate::feature::stage::Depth;
+use crate::sketch::permute::PART;
 use crate::sketch::real::Real;
-use crate::sketch::{BLOCK, Sketch, WORDS_PER_LINE};
+use crate::sketch::{Sketch, WORDS_PER_LINE};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,21 @@ impl Buckets {
             Depth::Far => self.cells.first().copied().unwrap_or(0),
             Depth::Whole => self.cells.iter().step_by(WORDS_PER_LINE).fold(0, |sum, cell| sum ^ cell),
         }
+    }
+
+    /// The same counts where they lie in the middle of the room for them: the same bytes for the same values, whatever their
+    /// order and split.
+    #[must_use]
+    pub fn centred(&self) -> Buckets {
+        if self.count == 0 {
+            return Buckets::default();
+        }
+        let mut centred = self.clone();
+        for sign in 0..2 {
+            let base = self.used(sign).map_or(0, |(low, high)| centred_base(low, high));
+            centred.rebase(sign, base);
+        }
+        centred
     }
 
     /// How many values were counted.
@@ -94,10 +110,10 @@ impl Buckets {
         Some((self.base[sign] + first, self.base[sign] + last))
     }
 
-    /// Counts at most [`BLOCK`] values together, unless there is one among them that has no bucket yet, or none that its
+    /// Counts at most [`PART`] values together, unless there is one among them that has no bucket yet, or none that its
     /// bits tell; whether it did.
-    fn add_block<R: Real>(&mut self, values: &[R]) -> bool {
-        let (scale, mut places) = (Places { shift: self.shift, base: self.base }, [0; BLOCK]);
+    fn add_part<R: Real>(&mut self, values: &[R]) -> bool {
+        let (scale, mut places) = (Places { shift: self.shift, base: self.base }, [0; PART]);
         let are_found = dispatch!(Level::new(), simd => R::places(simd, values, scale, &mut places));
         if !are_found {
             return false;
@@ -140,7 +156,7 @@ impl Buckets {
                 self.used(sign).map_or((index, index), |(low, high)| (low.min(index), high.max(index)));
             let needed = (high - low) as usize + 1;
             if needed <= BUCKETS {
-                self.rebase(sign, low - ((BUCKETS - needed) / 2) as i32);
+                self.rebase(sign, centred_base(low, high));
                 self.cells[sign * BUCKETS + (index - self.base[sign]) as usize] += times;
                 return;
             }
@@ -178,15 +194,20 @@ impl Buckets {
     }
 }
 
+/// Of at most [`BUCKETS`] indices, so that there is as much room below as above.
+fn centred_base(low: i32, high: i32) -> i32 {
+    low - (BUCKETS as i32 - 1 - (high - low)) / 2
+}
+
 impl Sketch for Buckets {
     fn update<R: Real>(&mut self, finite: &[R]) {
         self.count += finite.len() as u64;
         if self.cells.is_empty() {
             self.cells = vec![0; ZERO + 1];
         }
-        for block in finite.chunks(BLOCK) {
-            if block.len() < TOGETHER_MIN || !self.add_block(block) {
-                block.iter().for_each(|&value| self.add(value));
+        for part in finite.chunks(PART) {
+            if part.len() < TOGETHER_MIN || !self.add_part(part) {
+                part.iter().for_each(|&value| self.add(value));
             }
         }
     }
@@ -341,6 +362,8 @@ mod tests {
             right.merge(&first);
             prop_assert_eq!(seen(&left), whole.clone());
             prop_assert_eq!(seen(&right), whole);
+            prop_assert_eq!(left.centred(), buckets(&values).centred());
+            prop_assert_eq!(right.centred(), buckets(&values).centred());
         }
     }
 }

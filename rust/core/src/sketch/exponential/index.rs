@@ -5,9 +5,8 @@
 
 use super::boundaries::FLOORS;
 use super::buckets::{BUCKETS, ZERO};
-use crate::sketch::BLOCK;
 use crate::sketch::lanes::each;
-use crate::sketch::permute::{self, ENTRIES};
+use crate::sketch::permute::{self, ENTRIES, PART};
 use fearless_simd::Simd;
 
 /// The scale a histogram starts with: 256 buckets per doubling, 0.14 % relative error. (The SDKs start at 20; values
@@ -52,8 +51,8 @@ impl Places {
 
 /// Floats whose buckets are found from their bits.
 pub trait Bucketed: Sized {
-    /// The cells of at most [`BLOCK`] values; whether all have one. Subnormal floats and the smallest normal one have none.
-    fn places<S: Simd>(simd: S, values: &[Self], scale: Places, places: &mut [u16; BLOCK]) -> bool;
+    /// The cells of at most [`PART`] values; whether all have one. Subnormal floats and the smallest normal one have none.
+    fn places<S: Simd>(simd: S, values: &[Self], scale: Places, places: &mut [u16; PART]) -> bool;
 }
 
 /// The lower end of a bucket of a scale that is coarser by `coarser`, among mantissas of so many bits; behind the last
@@ -101,7 +100,7 @@ const COARSE_ENTRIES: [u32; ENTRIES] = short(entries(COARSE, f32::MANTISSA_DIGIT
 macro_rules! bucketed {
     ($name:ident, $float:ident, $bits:ident, $mantissa_bits:literal, $bias:literal, $entries:ident) => {
         #[inline(always)]
-        fn $name(values: &[$float], scale: Places, places: &mut [u16; BLOCK]) -> bool {
+        fn $name(values: &[$float], scale: Places, places: &mut [u16; PART]) -> bool {
             let mut farthest = [0; LANES];
             each(
                 values,
@@ -151,7 +150,7 @@ bucketed!(places_of_long, f64, u64, 52, 1023, LONG_ENTRIES);
 
 impl Bucketed for f32 {
     #[inline(always)]
-    fn places<S: Simd>(simd: S, values: &[f32], scale: Places, places: &mut [u16; BLOCK]) -> bool {
+    fn places<S: Simd>(simd: S, values: &[f32], scale: Places, places: &mut [u16; PART]) -> bool {
         permute::places(simd, values, scale, &COARSE_ENTRIES, places)
             .unwrap_or_else(|| places_of_short(values, scale, places))
     }
@@ -159,7 +158,7 @@ impl Bucketed for f32 {
 
 impl Bucketed for f64 {
     #[inline(always)]
-    fn places<S: Simd>(_: S, values: &[f64], scale: Places, places: &mut [u16; BLOCK]) -> bool {
+    fn places<S: Simd>(_: S, values: &[f64], scale: Places, places: &mut [u16; PART]) -> bool {
         places_of_long(values, scale, places)
     }
 }

@@ -1,20 +1,8 @@
-//! A fast source of chance (SplitMix64), and normal values from a table of 65,536 quantiles.
+//! Normal values from a table of 65,536 quantiles, and which of them.
 
-pub struct Random(pub u64);
+use super::random::Random;
 
 impl Random {
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn uniform(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
     /// One of 65,536.
     pub fn index(&mut self) -> usize {
         (self.bits() >> 48) as usize
