@@ -63,7 +63,13 @@ pub struct Plan {
 /// A plan's bets for other autocorrelation times, as long as any detector makes them: times move in steps, so that
 /// features of one plan meet there. They follow from the plan, and any two are equal.
 #[derive(Clone, Debug, Default)]
-struct Tunings(Arc<Mutex<Vec<(f64, Weak<Bets>)>>>);
+struct Tunings(Arc<Mutex<Vec<Tuning>>>);
+
+#[derive(Clone, Debug)]
+struct Tuning {
+    time: f64,
+    bets: Weak<Bets>,
+}
 
 /// Watches one feature.
 #[derive(Clone, Debug)]
@@ -154,11 +160,11 @@ impl Plan {
     /// The bets for rows of which `time` are worth one independent row.
     fn bets_for(&self, time: f64) -> Arc<Bets> {
         let mut tuned = lock(&self.tuned.0);
-        let known = tuned.iter().find(|(of, _)| *of == time).and_then(|(_, bets)| bets.upgrade());
+        let known = tuned.iter().find(|tuning| tuning.time == time).and_then(|tuning| tuning.bets.upgrade());
         known.unwrap_or_else(|| {
             let bets = Arc::new(self.bets.tuned(time));
-            tuned.retain(|(_, bets)| bets.strong_count() > 0);
-            tuned.push((time, Arc::downgrade(&bets)));
+            tuned.retain(|tuning| tuning.bets.strong_count() > 0);
+            tuned.push(Tuning { time, bets: Arc::downgrade(&bets) });
             bets
         })
     }

@@ -233,7 +233,7 @@ fn detectors_of_one_plan_share_what_they_bet_for_the_same_autocorrelation_time()
     assert!(Arc::ptr_eq(&one.bets, &other.bets));
     assert_eq!(*one.bets, plan.bets.tuned(4.0));
     drop((one, other));
-    assert_eq!(plan.tuned.0.lock().unwrap()[0].1.strong_count(), 0);
+    assert_eq!(plan.tuned.0.lock().unwrap()[0].bets.strong_count(), 0);
 }
 
 #[test]
