@@ -100,5 +100,7 @@ fn a_feature_stays_within_its_memory() {
         assert!(full <= 96 * KIB, "{full} bytes per feature with all windows full");
         assert!(full - off <= 32 * KIB, "{} bytes for 114 slices", full - off);
         assert!(lean - off <= 6 * KIB, "{} bytes for 54 slices of counts", lean - off);
+        let shared = full <= 52 * KIB && lean <= 30 * KIB;
+        assert!(shared || !alike, "{full} and {lean} bytes per feature where bets are shared");
     }
 }
