@@ -12,7 +12,7 @@ QUALITY_ROWS ?= 1e8
 SOAK_ARGS ?=
 ROTATION_ARGS ?=
 
-.PHONY: help demo test check test-peers conformance bench bench-tools quality soak build tools clean
+.PHONY: help demo test check test-peers conformance bench bench-tools quality soak build wheel tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ demo: build ## a real model, a dirty lens, a drift alarm (DEMO_ARGS="--for 60s" 
 	$(BIN)/pilotfish demo $(DEMO_ARGS)
 
 build: $(EXTENSION) ## the virtual environment and the Rust extension
+
+wheel: build bench-tools ## the wheel as it is released: compiled twice, the second time for the way calls take (target/wheels)
+	deploy/wheel.sh $(BIN)/python
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "make: no '$(PYTHON)': install Python 3.10 or newer, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }

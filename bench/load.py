@@ -49,14 +49,19 @@ class LoadError(RuntimeError):
     """A run in which a call failed or a reply was not the expected one."""
 
 
-def run(port: int, body: Path, calls: int, shape: Shape, core: int, reply_bytes: int) -> Run:
+def run(
+    port: int, body: Path, calls: int, shape: Shape, core: int, reply_bytes: int, scheme: str = "http"
+) -> Run:
     """Send ``calls`` calls to a port of the loopback and wait for all the replies.
 
     ``reply_bytes`` is the size of one reply, frame included. Raises LoadError.
     """
     with tempfile.NamedTemporaryFile(prefix="h2load-") as log:
         done = subprocess.run(
-            command(port, body, calls, shape, core, log.name), capture_output=True, text=True, timeout=300
+            command(port, body, calls, shape, core, log.name, scheme),
+            capture_output=True,
+            text=True,
+            timeout=300,
         )
         check(done, calls, reply_bytes)
         times = sorted(int(line.split("\t")[2]) for line in Path(log.name).read_text().splitlines())
@@ -64,7 +69,7 @@ def run(port: int, body: Path, calls: int, shape: Shape, core: int, reply_bytes:
     return Run(p50=p50, p99=p99, p999=p999, rate=rate(done.stdout))
 
 
-def command(port: int, body: Path, calls: int, shape: Shape, core: int, log: str) -> list[str]:
+def command(port: int, body: Path, calls: int, shape: Shape, core: int, log: str, scheme: str) -> list[str]:
     pinned = [
         "taskset",
         "-c",
@@ -84,7 +89,7 @@ def command(port: int, body: Path, calls: int, shape: Shape, core: int, log: str
         "-d",
         str(body),
         f"--log-file={log}",
-        f"http://127.0.0.1:{port}{METHOD}",
+        f"{scheme}://127.0.0.1:{port}{METHOD}",
     ]
 
 

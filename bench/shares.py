@@ -1,8 +1,9 @@
 """Whose instructions a call is made of: the native plane alone, under callgrind, by library.
 
 Instructions of the plane's process outside the kernel, per call in the steady state; unlike times they are
-the same on a busy machine. ``--watch`` adds the observer and the statistics. Needs valgrind, and the plane
-without Python: ``cargo build --release -p pilotfish-proxy --example forward``.
+the same on a busy machine. ``--watch`` adds the observer and the statistics, ``--budget`` a bound on them.
+Needs valgrind, and the plane without Python:
+``cargo build --release -p pilotfish-proxy --example forward``.
 """
 
 import argparse
@@ -50,6 +51,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--payload", choices=PAYLOADS, default="4KiB")
     parser.add_argument("--calls", type=int, default=3000, help="default %(default)s")
     parser.add_argument("--watch", action="store_true", help="with statistics")
+    parser.add_argument(
+        "--budget", type=int, metavar="N", help="with statistics of so many values per second at most"
+    )
     options = parser.parse_args(arguments)
     if not shutil.which("valgrind") or not FORWARD.exists():
         print("bench: valgrind and the plane are needed: see --help", file=sys.stderr)
@@ -77,7 +81,7 @@ def shares(options: argparse.Namespace) -> Counter[str]:
         body.write_bytes(framed(PAYLOADS[options.payload].message()))
         profile = directory / "profile"
         tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={profile}"]
-        ends = [f"127.0.0.1:{port}", f"127.0.0.1:{upstream}", *(["watch"] if options.watch else [])]
+        ends = [f"127.0.0.1:{port}", f"127.0.0.1:{upstream}", *watching(options)]
         said = stack.enter_context((directory / "said").open("w"))
         plane = subprocess.Popen(
             [*tool, str(FORWARD), *ends], stdin=subprocess.PIPE, stdout=said, stderr=said
@@ -92,6 +96,12 @@ def shares(options: argparse.Namespace) -> Counter[str]:
         instrument(plane.pid, "off")
         plane.communicate(timeout=60)
         return owned(profile)
+
+
+def watching(options: argparse.Namespace) -> list[str]:
+    if options.budget:
+        return ["watch", str(options.budget)]
+    return ["watch"] if options.watch else []
 
 
 def answering(port: int) -> None:
