@@ -30,6 +30,7 @@ mod copied;
 mod joint;
 mod layout;
 mod look;
+mod plans;
 mod roster;
 mod schema;
 mod scores;
@@ -359,7 +360,6 @@ impl Monitor {
     }
 
     fn close_pane(&mut self, direction: Direction, now: u64) {
-        self.roster.drain(direction);
         if direction == Direction::Output {
             self.scores.iter_mut().for_each(ScoreWatch::close);
         }
@@ -377,9 +377,7 @@ impl Monitor {
         let mut report = |name: &str, method, change| {
             remember(events, event(name, direction, method, change, end, now));
         };
-        for feature in self.roster.of_direction(direction) {
-            feature.close(&closing, chance, &mut report);
-        }
+        self.roster.drain_and_visit(direction, |feature| feature.close(&closing, chance, &mut report));
         if let Some(profile) = &self.profile {
             let judged = self.schema.judge(profile, &mut self.roster, Judged { direction, start, end, now });
             judged.into_iter().for_each(|event| remember(&mut self.events, event));
@@ -395,12 +393,13 @@ impl Monitor {
     fn judge(&mut self, direction: Direction, closing: &Closing<'_>, now: u64) {
         let discovery = self.discover();
         self.discovery = Some((discovery, closing.unit));
-        for feature in self.roster.of_direction(direction) {
+        let events = &mut self.events;
+        self.roster.visit(direction, |feature| {
             if let Some(change) = feature.judge(discovery.level, closing) {
                 let event = event(feature.name(), direction, edetector::METHOD, change, closing.end, now);
-                remember(&mut self.events, event);
+                remember(events, event);
             }
-        }
+        });
     }
 
     // === learning ===
@@ -414,20 +413,14 @@ impl Monitor {
     fn finish_learning(&mut self, now: u64) {
         self.settle();
         let (joints, of_numbers) = self.joints.learned();
-        let references = self.roster.features_mut().iter_mut().filter_map(Watch::learned);
-        let references = references.chain(of_numbers).collect();
+        let references = self.roster.learned().chain(of_numbers).collect();
         self.phase = Phase::Learned;
         let profile = Profile::new(&self.model, references).and_then(|profile| {
             if joints.maps.is_empty() { Ok(profile) } else { profile.with_section(&joints) }
         });
         self.profile = profile.ok().map(Arc::new);
         self.named = naming(&self.config, &self.joints);
-        let features = self.profile.as_ref().map_or(0, |profile| profile.references().len());
-        for feature in self.roster.features_mut() {
-            let reference =
-                self.profile.as_ref().and_then(|profile| profile.get(feature.direction(), feature.name()));
-            feature.compare_with(reference, &self.config, features);
-        }
+        self.roster.compare_with(self.profile.as_deref(), &self.config);
         let calls = self.inputs.calls;
         self.inputs.restart(calls, now);
         self.outputs.restart(calls, now);

@@ -18,6 +18,7 @@ pub mod exact;
 pub mod exponential;
 pub mod extent;
 pub mod frequent;
+pub mod groups;
 mod lanes;
 pub mod moments;
 mod permute;
@@ -26,6 +27,9 @@ pub mod screen;
 
 /// Values handed over at a time: enough to keep one feature's counters in the fastest cache while they are used.
 pub const BLOCK: usize = 256;
+
+/// Numbers of 64 bits in a cache line, of most processors.
+pub const WORDS_PER_LINE: usize = 8;
 
 use real::Real;
 

@@ -30,11 +30,14 @@ use super::{AlarmState, Mark};
 use bets::{Bets, Null};
 use change::{History, Onset};
 use directions::Shape;
+use growth::Capital;
 use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use tempo::{Probe, Tempo};
 
+use crate::feature::stage::Depth;
+use crate::lock::lock;
 use crate::sketch::bins::Bins;
 
 /// Name under which its alarms go out.
@@ -51,9 +54,21 @@ const GAIN_MIN: f64 = -640.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     bets: Arc<Bets>,
+    tuned: Tunings,
     probe: Probe,
     screen: Screen,
     autocorrelation_time: Option<f64>,
+}
+
+/// A plan's bets for other autocorrelation times, as long as any detector makes them: times move in steps, so that
+/// features of one plan meet there. They follow from the plan, and any two are equal.
+#[derive(Clone, Debug, Default)]
+struct Tunings(Arc<Mutex<Vec<Tuning>>>);
+
+#[derive(Clone, Debug)]
+struct Tuning {
+    time: f64,
+    bets: Weak<Bets>,
 }
 
 /// Watches one feature.
@@ -75,7 +90,7 @@ pub struct EDetector {
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// Of every bet, in the order of the plan.
-    capital: Vec<f64>,
+    capital: Vec<Capital>,
     /// What the latest pane was worth, in the unit of the stakes.
     stake: f64,
     tempo: Tempo,
@@ -120,6 +135,7 @@ impl Plan {
         let null = Null { tolerance, delta, autocorrelation_time: autocorrelation_time.unwrap_or(1.0) };
         Plan {
             bets: Arc::new(Bets::against(reference, &null)),
+            tuned: Tunings::default(),
             probe: Probe::of(reference),
             screen: Screen::of(reference),
             autocorrelation_time,
@@ -128,7 +144,8 @@ impl Plan {
 
     /// With bets that were worked out elsewhere.
     pub fn placed(bets: Bets, probe: Probe, autocorrelation_time: Option<f64>) -> Plan {
-        Plan { bets: Arc::new(bets), probe, screen: Screen::default(), autocorrelation_time }
+        let (bets, tuned) = (Arc::new(bets), Tunings::default());
+        Plan { bets, tuned, probe, screen: Screen::default(), autocorrelation_time }
     }
 
     /// The same for live values of which the reference held only a part.
@@ -139,6 +156,43 @@ impl Plan {
     pub fn bets(&self) -> &Bets {
         &self.bets
     }
+
+    /// The bets for rows of which `time` are worth one independent row.
+    fn bets_for(&self, time: f64) -> Arc<Bets> {
+        let mut tuned = lock(&self.tuned.0);
+        let known = tuned.iter().find(|tuning| tuning.time == time).and_then(|tuning| tuning.bets.upgrade());
+        known.unwrap_or_else(|| {
+            let bets = Arc::new(self.bets.tuned(time));
+            tuned.retain(|tuning| tuning.bets.strong_count() > 0);
+            tuned.push(Tuning { time, bets: Arc::downgrade(&bets) });
+            bets
+        })
+    }
+
+    /// The same plan, sharing with another one what is equal.
+    #[must_use]
+    pub fn beside(self, other: &Plan) -> Plan {
+        Plan { bets: Arc::new(Bets::clone(&self.bets).beside(&other.bets)), ..self }
+    }
+
+    /// Something of the cache lines that [`Plan::is_unusual`] needs.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        self.screen.touch(depth)
+    }
+
+    /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done; of which `time`
+    /// are worth one independent row.
+    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
+        self.screen.is_unusual(counts, time)
+    }
+}
+
+// === impl Tunings ===
+
+impl PartialEq for Tunings {
+    fn eq(&self, _: &Tunings) -> bool {
+        true
+    }
 }
 
 // === impl EDetector ===
@@ -146,7 +200,7 @@ impl Plan {
 impl EDetector {
     pub fn new(plan: Arc<Plan>) -> EDetector {
         let state = State {
-            capital: vec![0.0; plan.bets.len()],
+            capital: vec![Capital::default(); plan.bets.len()],
             stake: 0.0,
             tempo: Tempo::new(plan.autocorrelation_time),
             history: History::default(),
@@ -167,7 +221,7 @@ impl EDetector {
     fn tune(&mut self) {
         let time = self.state.tempo.time();
         if time != self.time {
-            self.bets = Arc::new(self.plan.bets.tuned(time));
+            self.bets = self.plan.bets_for(time);
             self.time = time;
         }
     }
@@ -175,7 +229,7 @@ impl EDetector {
     /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
     pub fn resumed(plan: Arc<Plan>, state: State) -> Option<EDetector> {
         let fits = state.capital.len() == plan.bets.len() && state.history.has_cells(plan.bets.cells());
-        let sound = state.capital.iter().all(|capital| (0.0..=CAPITAL_MAX).contains(capital));
+        let sound = state.capital.iter().all(|capital| (0.0..=CAPITAL_MAX).contains(&capital.get()));
         (fits && sound).then(|| EDetector::with(plan, state))
     }
 
@@ -203,7 +257,8 @@ impl EDetector {
         self.bets.play(counts, before.min(stake), &mut self.state.capital);
         let after = stake - before;
         if after > 0.0 {
-            self.state.capital.iter_mut().for_each(|capital| *capital += after);
+            let paid = |capital: &mut Capital| *capital = Capital::of(capital.get() + after);
+            self.state.capital.iter_mut().for_each(paid);
         }
         self.evidence = self.bets.weighted(&self.state.capital);
     }
@@ -239,9 +294,9 @@ impl EDetector {
         }
     }
 
-    /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done.
-    pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2]) -> bool {
-        self.plan.screen.is_unusual(counts, self.time)
+    /// The autocorrelation time for which bets are made.
+    pub fn tuned_time(&self) -> f64 {
+        self.time
     }
 
     /// While an alarm stands: has the pane just taken in kept it alive, or taken some of what was won back?
@@ -261,8 +316,10 @@ impl EDetector {
     /// The bet that holds most; of those that hold all that is possible, the one that wins fastest.
     fn fastest(&self) -> Option<usize> {
         let weighted = self.bets.iter().zip(&self.state.capital).zip(&self.gains).enumerate();
-        let held =
-            |weight: f64, capital: f64| if capital < CAPITAL_MAX { weight * capital } else { CAPITAL_MAX };
+        let most = Capital::of(CAPITAL_MAX);
+        let held = |weight: f64, capital: Capital| {
+            if capital == most { CAPITAL_MAX } else { weight * capital.get() }
+        };
         let ranked =
             weighted.map(|(bet, (((_, weight), &capital), &gain))| (bet, held(weight, capital), gain));
         let best = ranked.max_by(|a, b| a.1.total_cmp(&b.1).then(a.2.total_cmp(&b.2)));
@@ -285,8 +342,8 @@ impl EDetector {
         let mut shapes: Vec<(Shape, f64)> = Vec::new();
         for ((shape, weight), capital) in self.plan.bets.iter().zip(&self.state.capital) {
             match shapes.iter_mut().rfind(|(known, _)| *known == shape) {
-                Some((_, sum)) => *sum += weight * capital,
-                None => shapes.push((shape, weight * capital)),
+                Some((_, sum)) => *sum += weight * capital.get(),
+                None => shapes.push((shape, weight * capital.get())),
             }
         }
         let stake = self.state.stake;
@@ -309,7 +366,8 @@ impl EDetector {
     /// The bet that holds most, and the shape it is on.
     fn best(&self) -> Option<(usize, Shape)> {
         let weighted = self.plan.bets.iter().zip(&self.state.capital).enumerate();
-        let best = weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * **a).total_cmp(&(w * **b)));
+        let best =
+            weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * a.get()).total_cmp(&(w * b.get())));
         best.map(|(bet, ((shape, _), _))| (bet, shape))
     }
 
@@ -377,7 +435,7 @@ impl EDetector {
     }
 
     fn restart(&mut self) {
-        self.state.capital.fill(0.0);
+        self.state.capital.fill(Capital::default());
         self.evidence = 0.0;
         self.state.history.clear();
         self.state.raised = None;

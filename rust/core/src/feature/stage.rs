@@ -8,6 +8,7 @@ use crate::sketch::BLOCK;
 use crate::sketch::real::{Real, widened};
 use crate::tensor::Tensor;
 use fearless_simd::{Level, Simd, dispatch};
+use std::hint::black_box;
 use std::ops::Range;
 
 /// Most values that wait, a small part of what the counters of so many features take.
@@ -18,6 +19,9 @@ const ROWS_MIN: usize = 8;
 
 /// Columns walked at a time: those that share a cache line.
 const GROUP: usize = 16;
+
+/// Fewest columns whose counters the caches do not keep from one block to the next.
+const WIDE: usize = 256;
 
 /// A block of rows, one column per feature.
 #[derive(Clone, Debug)]
@@ -39,6 +43,24 @@ enum Values {
 /// Whatever the values of a column are counted in.
 pub trait Count {
     fn count<R: Real>(&mut self, values: &[R]);
+
+    /// Reads a part of the cache lines that counting will need, and answers something that depends on all of them: so
+    /// that many features' lines come from memory at once, instead of one after the other when each is needed. What can
+    /// be reached by one address more is read at the next depth, when that address has come.
+    fn touch(&self, _depth: Depth) -> u64 {
+        0
+    }
+}
+
+/// How far from a feature itself what is read lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What it points to.
+    Near,
+    /// The first line of everything that points to.
+    Far,
+    /// All other lines.
+    Whole,
 }
 
 // === impl Stage ===
@@ -130,9 +152,32 @@ impl Stage {
 
     /// Counts the waiting values of every feature, in order, and forgets them.
     pub fn drain<C: Count>(&mut self, features: &mut [C]) {
+        self.drain_each(features, |_, _| {});
+    }
+
+    /// The same, and shows each feature as soon as its values are counted.
+    pub fn drain_each<C: Count>(&mut self, features: &mut [C], mut each: impl FnMut(usize, &mut C)) {
+        let touch = |features: &[C], slots: &[u32]| {
+            let features = || slots.iter().filter_map(|&slot| features.get(slot as usize));
+            for depth in [Depth::Near, Depth::Far, Depth::Whole] {
+                black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth)));
+            }
+        };
+        let ahead = |features: &mut &mut [C], slots: &[u32]| {
+            if self.slots.len() >= WIDE {
+                touch(features, slots);
+            }
+        };
+        let mut features = features;
         match &self.values {
-            Values::Short(values) => self.columns(values, |slot, column| features[slot].count(column)),
-            Values::Long(values) => self.columns(values, |slot, column| features[slot].count(column)),
+            Values::Short(values) => self.columns(values, &mut features, ahead, |features, slot, column| {
+                features[slot].count(column);
+                each(slot, &mut features[slot]);
+            }),
+            Values::Long(values) => self.columns(values, &mut features, ahead, |features, slot, column| {
+                features[slot].count(column);
+                each(slot, &mut features[slot]);
+            }),
         }
         self.filled = 0;
     }
@@ -140,14 +185,28 @@ impl Stage {
     /// Shows every feature its waiting values, in order.
     pub fn visit(&self, mut visit: impl FnMut(usize, &[f64])) {
         match &self.values {
-            Values::Short(values) => {
-                self.columns(values, |slot, column| widened(column, |values| visit(slot, values)));
+            Values::Short(values) => self.columns(
+                values,
+                &mut visit,
+                |_, _| {},
+                |visit, slot, column| {
+                    widened(column, |values| visit(slot, values));
+                },
+            ),
+            Values::Long(values) => {
+                self.columns(values, &mut visit, |_, _| {}, |visit, slot, column| visit(slot, column))
             }
-            Values::Long(values) => self.columns(values, visit),
         }
     }
 
-    fn columns<R: Real>(&self, values: &[R], mut visit: impl FnMut(usize, &[R])) {
+    /// Shows the features of some columns, and then each of these columns.
+    fn columns<R: Real, T>(
+        &self,
+        values: &[R],
+        to: &mut T,
+        ahead: impl Fn(&mut T, &[u32]),
+        mut visit: impl FnMut(&mut T, usize, &[R]),
+    ) {
         if self.is_empty() {
             return;
         }
@@ -155,6 +214,7 @@ impl Stage {
         let rows = &values[..self.filled * width];
         let mut columns = [[R::INFINITY; BLOCK]; GROUP];
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
+            ahead(to, slots);
             let rows = &rows[group * GROUP..];
             if slots.len() == GROUP && self.filled >= R::LANES {
                 dispatch!(Level::new(), simd => turn(simd, rows, width, self.filled, &mut columns));
@@ -166,7 +226,7 @@ impl Stage {
                 }
             }
             for (column, &slot) in columns.iter().zip(slots) {
-                visit(slot as usize, &column[..self.filled]);
+                visit(to, slot as usize, &column[..self.filled]);
             }
         }
     }

@@ -2,15 +2,17 @@
 
 use super::NOISY_PANES;
 use super::config::{AlarmConfig, DetectorKind, MonitorConfig};
+use super::plans::Plans;
 use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
 use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
+use crate::feature::stage::Depth;
 use crate::profile::Reference;
-use crate::sketch::Sketch;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::{Bins, Packed};
+use crate::sketch::{Sketch, Subtract};
 use crate::window::Window;
 use crate::window::calendar::Passed;
 use crate::window::cascade::{self, Cascade};
@@ -19,14 +21,14 @@ use std::sync::Arc;
 
 /// The window of a feature, the reference it is compared with, and the detectors that judge the difference.
 ///
-/// A copy shares all but the open pane, until that is closed or looked at.
+/// A copy shares all but the counts, until a pane is closed or weighed. What a look needs comes first.
 #[derive(Clone, Debug)]
 pub struct Comparison {
+    window: Window<Bins>,
+    /// The e-detector, where that is what raises alarms.
+    suspicion: Option<Suspicion>,
     reference: Arc<Reference>,
     spread: Spread,
-    window: Window<Bins>,
-    /// All panes closed so far.
-    past: Arc<Bins>,
     /// The last hour, day and month.
     cascade: Arc<Cascade>,
     /// What the pane closed last may score by chance; `None` before the first one.
@@ -34,8 +36,6 @@ pub struct Comparison {
     /// The distance that speaks for the feature.
     lead: Distance,
     detectors: Vec<(Distance, Threshold)>,
-    /// The e-detector, where that is what raises alarms.
-    suspicion: Option<Arc<Suspicion>>,
 }
 
 /// A comparison at rest.
@@ -66,17 +66,16 @@ pub struct Closing<'a> {
 // === impl Comparison ===
 
 impl Comparison {
-    /// `features` is how many the model has: the doubt about the profile is shared among them.
-    pub fn new(reference: Arc<Reference>, config: &MonitorConfig, features: usize) -> Comparison {
+    /// `plans` are those of the monitor, which has so many features.
+    pub fn new(reference: Arc<Reference>, config: &MonitorConfig, plans: &mut Plans) -> Comparison {
         let empty = Bins::new(Arc::clone(reference.bins.binning()));
         let evident = config.alarm.detector == DetectorKind::EDetector;
         Comparison {
             spread: Spread::of(&reference),
-            suspicion: evident.then(|| Arc::new(Suspicion::new(&reference, &config.alarm, features))),
+            suspicion: evident.then(|| Suspicion::new(plans.of(&reference, &config.alarm), &config.alarm)),
             reference,
             cascade: Arc::new(Cascade::new(empty.binning(), config.windows)),
-            window: Window::new(empty.clone(), config.window_panes as usize),
-            past: Arc::new(empty),
+            window: Window::new(empty, config.window_panes as usize),
             chance: None,
             lead: config.alarm.thresholds().next().map_or(Distance::Psi, |(distance, _)| distance),
             detectors: config.alarm.detectors(),
@@ -86,13 +85,13 @@ impl Comparison {
     pub fn stored(&self) -> Stored {
         let packed = |bins: &Bins| Packed::of(bins, true);
         Stored {
-            open: packed(self.window.open()),
-            closed: self.window.closed().map(packed).collect(),
-            past: packed(&self.past),
+            open: packed(&self.window.open()),
+            closed: self.window.closed().map(|pane| packed(&pane)).collect(),
+            past: packed(self.window.past()),
             cascade: self.cascade.stored(),
             chance: self.chance.map(|chance| chance.probability()),
             detectors: self.detectors.iter().map(|(_, detector)| detector.stored()).collect(),
-            suspicion: self.suspicion.as_ref().map(|suspicion| suspicion.stored()),
+            suspicion: self.suspicion.as_ref().map(Suspicion::stored),
         }
     }
 
@@ -104,14 +103,14 @@ impl Comparison {
             bins
         };
         let closed: Vec<Bins> = stored.closed.iter().map(unpacked).collect();
-        (self.past, self.chance) = (Arc::new(unpacked(&stored.past)), stored.chance.map(Chance::of));
-        self.window.resume(closed, unpacked(&stored.open));
+        self.chance = stored.chance.map(Chance::of);
+        self.window.resume(&unpacked(&stored.past), &closed, &unpacked(&stored.open));
         let same = stored.detectors.len() == self.detectors.len();
         for ((_, detector), stored) in self.detectors.iter_mut().zip(stored.detectors) {
             detector.resume(stored);
         }
         let suspected = match (&mut self.suspicion, stored.suspicion) {
-            (Some(suspicion), Some(stored)) => Arc::make_mut(suspicion).resume(stored),
+            (Some(suspicion), Some(stored)) => suspicion.resume(stored),
             (None, None) => true,
             _ => false,
         };
@@ -121,17 +120,7 @@ impl Comparison {
     /// Adds the counts of another worker that was compared with the same reference, pane by pane and slice by slice,
     /// the latest beside the latest.
     pub fn merge(&mut self, other: &Comparison) {
-        let size = self.window.closed().count().max(other.window.closed().count());
-        let empty = Bins::new(Arc::clone(self.reference.bins.binning()));
-        let mut panes = vec![empty; size];
-        for window in [&self.window, &other.window] {
-            let skipped = size - window.closed().count();
-            panes.iter_mut().skip(skipped).zip(window.closed()).for_each(|(sum, pane)| sum.merge(pane));
-        }
-        let mut open = self.window.open().clone();
-        open.merge(other.window.open());
-        self.window.resume(panes, open);
-        Arc::make_mut(&mut self.past).merge(&other.past);
+        self.window.merge(&other.window);
         Arc::make_mut(&mut self.cascade).merge(&other.cascade);
         let chances = self.chance.into_iter().chain(other.chance);
         self.chance = chances.min_by(|one, next| one.probability().total_cmp(&next.probability()));
@@ -139,7 +128,7 @@ impl Comparison {
             mine.merge(theirs.stored());
         }
         if let (Some(mine), Some(theirs)) = (&mut self.suspicion, &other.suspicion) {
-            Arc::make_mut(mine).merge(theirs);
+            mine.merge(theirs);
         }
     }
 
@@ -149,18 +138,18 @@ impl Comparison {
     }
 
     pub fn suspicion(&self) -> Option<&Suspicion> {
-        self.suspicion.as_deref()
+        self.suspicion.as_ref()
     }
 
     /// Given the evidence at which a feature is flagged, once that of all features is known.
     pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
-        Arc::make_mut(self.suspicion.as_mut()?).judge(level, closing)
+        self.suspicion.as_mut()?.judge(level, closing)
     }
 
     /// Weighs the evidence of the open pane up to now, if that is `due` or worthwhile; whether it did.
     pub fn look(&mut self, so_far: &Closing<'_>, due: bool) -> bool {
-        let look = Look { past: &self.past, open: self.window.open(), so_far };
-        self.suspicion.as_mut().is_some_and(|suspicion| Arc::make_mut(suspicion).look(&look, due))
+        let look = Look { window: &self.window, so_far };
+        self.suspicion.as_mut().is_some_and(|suspicion| suspicion.look(&look, due))
     }
 
     pub fn close(
@@ -170,15 +159,16 @@ impl Comparison {
         mut report: impl FnMut(&'static str, Change),
     ) {
         if let Some(suspicion) = &mut self.suspicion {
-            let look = Look { past: &self.past, open: self.window.open(), so_far: closing };
-            Arc::make_mut(suspicion).close(&look);
+            suspicion.close(&Look { window: &self.window, so_far: closing });
         }
         self.window.close();
-        let Some(pane) = self.window.last() else { return };
-        Arc::make_mut(&mut self.past).merge(pane);
         self.chance = Some(chance);
+        if self.detectors.is_empty() {
+            return;
+        }
+        let Some(pane) = &self.window.last() else { return };
         for (distance, detector) in &mut self.detectors {
-            let (reference, pane) = (&self.reference.bins, pane);
+            let reference = &self.reference.bins;
             let Some((score, noise)) = score(*distance, reference, pane, &chance) else { continue };
             let (reference, pane) = (reference.cells(), pane.cells());
             let evidence = Evidence { reference, pane, score, noise, start: closing.start };
@@ -192,32 +182,29 @@ impl Comparison {
         self.reference.bins.binning().kind()
     }
 
-    /// The pane being filled.
-    pub fn open(&self) -> &Bins {
-        self.window.open()
+    /// Something of the cache lines that counting and a look need.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        self.window.total().touch(depth) ^ self.suspicion().map_or(0, |suspicion| suspicion.touch(depth))
+    }
+
+    /// Everything counted so far.
+    pub fn total(&self) -> &Bins {
+        self.window.total()
     }
 
     #[inline]
-    pub fn open_mut(&mut self) -> &mut Bins {
-        self.window.open_mut()
+    pub fn total_mut(&mut self) -> &mut Bins {
+        self.window.total_mut()
     }
 
     /// The distances of the pane closed last. Computed when asked for: panes close far more often.
     pub fn drift(&self) -> Option<DriftSnapshot> {
-        measured(&self.reference.bins, self.window.last()?, &self.spread, &self.chance?, self.lead)
-    }
-
-    /// All counts so far, given those of the open pane.
-    pub fn totals(&self, open: &Bins) -> Bins {
-        let mut totals = Bins::clone(&self.past);
-        totals.merge(open);
-        totals
+        measured(&self.reference.bins, &self.window.last()?, &self.spread, &self.chance?, self.lead)
     }
 
     /// Slices of the windows are over.
     pub fn advance(&mut self, passed: Passed) {
-        let total = self.totals(self.window.open());
-        Arc::make_mut(&mut self.cascade).advance(passed, &total);
+        Arc::make_mut(&mut self.cascade).advance(passed, self.window.total());
     }
 
     /// The windows that hold rows, by name, given all counts so far.
@@ -230,10 +217,11 @@ impl Comparison {
         measured.collect()
     }
 
-    /// Reference and window bin by bin, given the counts of the open pane.
-    pub fn bins(&self, open: Bins) -> BinsSnapshot {
-        let mut window = open;
-        window.merge(self.window.sum());
+    /// Reference and window bin by bin, given all counts so far.
+    pub fn bins(&self, totals: &Bins) -> BinsSnapshot {
+        let mut window = totals.clone();
+        window.subtract(self.window.past());
+        window.merge(&self.window.sum());
         let binning = self.reference.bins.binning();
         let values = binning.values().iter().map(f64::to_string);
         let labels = binning.labels().iter().map(|label| String::from_utf8_lossy(label).into_owned());

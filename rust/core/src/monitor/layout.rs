@@ -215,6 +215,31 @@ impl Layout {
         }
     }
 
+    /// Whether rows of `direction` wait in it.
+    pub fn waits(&self, direction: Direction) -> bool {
+        match &self.route {
+            Route::Columns { stage, .. } | Route::Pooled { stage, .. } => {
+                self.direction == direction && !stage.is_empty()
+            }
+            Route::Nothing | Route::Strings { .. } => false,
+        }
+    }
+
+    /// The features whose values wait in it.
+    pub fn slots(&self) -> &[u32] {
+        match &self.route {
+            Route::Columns { stage, .. } | Route::Pooled { stage, .. } => stage.slots(),
+            Route::Nothing | Route::Strings { .. } => &[],
+        }
+    }
+
+    /// Counts the rows that wait, and shows each feature after its values were counted.
+    pub fn drain_each(&mut self, features: &mut [Watch], each: impl FnMut(usize, &mut Watch)) {
+        if let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &mut self.route {
+            stage.drain_each(features, each);
+        }
+    }
+
     /// Shows the values that wait, by feature.
     pub fn visit(&self, visit: impl FnMut(usize, &[f64])) {
         if let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &self.route {

@@ -21,16 +21,13 @@ impl Monitor {
         if self.look_room(direction) != LOOK_ROWS as usize {
             return;
         }
-        self.roster.drain(direction);
         let (config, clock) = (Arc::clone(&self.config), *self.clock(direction));
         let (start, end) = (clock.start, Mark { row: clock.rows, call: self.inputs.calls });
         let stake = config.alarm.stake(clock.open_rows(), clock.open_seconds(now));
         let unit = stake * f64::from(config.pane_rows) / clock.open_rows().max(1) as f64;
         let so_far = Closing { alarm: &config.alarm, start, end, stake, unit };
         let mut weighed = false;
-        for feature in self.roster.of_direction(direction) {
-            weighed |= feature.look(&so_far, false);
-        }
+        self.roster.drain_and_visit(direction, |feature| weighed |= feature.look(&so_far, false));
         if weighed && self.weigh_all(&so_far, direction) {
             self.judge(direction, &so_far, now);
         }
@@ -41,9 +38,7 @@ impl Monitor {
     pub(super) fn weigh_all(&mut self, so_far: &Closing<'_>, direction: Direction) -> bool {
         let has_evidence = self.has_evidence(direction);
         if has_evidence {
-            self.roster.of_direction(direction).for_each(|feature| {
-                feature.look(so_far, true);
-            });
+            self.roster.visit(direction, |feature| _ = feature.look(so_far, true));
         }
         has_evidence
     }
@@ -51,11 +46,7 @@ impl Monitor {
     /// Whether the model as a whole, or a feature of a direction whose alarm is not raised, would be flagged.
     fn has_evidence(&mut self, direction: Direction) -> bool {
         let discovery = self.discover();
-        let mut flagged = self
-            .roster
-            .of_direction(direction)
-            .filter(|feature| feature.evidence().is_some_and(|evidence| evidence >= discovery.level));
-        if flagged.any(|feature| !feature.is_alarmed()) {
+        if self.roster.is_suspect(direction, discovery.level) {
             return true;
         }
         let level = self.config.alarm.level();

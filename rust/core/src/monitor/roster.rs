@@ -2,12 +2,13 @@
 
 use super::config::MonitorConfig;
 use super::layout::{self, Layout, Route};
+use super::plans::Plans;
 use super::snapshot::{FeatureSnapshot, Shown};
 use super::watch::{self, Watch};
 use crate::detect::discovery::{Discovery, discover};
 use crate::feature::stage::Stage;
 use crate::feature::{Reading, Room, Spec, TensorConfig};
-use crate::profile::{Column, Labels, Numbers, Plan, Profile};
+use crate::profile::{Column, Labels, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,13 @@ const LEARN_VALUES_PER_ROW: usize = 512;
 #[derive(Debug, Default)]
 pub struct Roster {
     features: Vec<Watch>,
+    /// What the e-detector of each has gathered, where it has one: asked for far more often than it changes.
+    evidence: Vec<Option<f64>>,
+    /// How many inputs there are, and how many outputs.
+    of_direction: [usize; 2],
+    /// How many have a reference.
+    compared: usize,
+    plans: Plans,
     numbers: Arc<BTreeMap<(Direction, String), u32>>,
     layouts: Vec<Layout>,
     /// The layout after the one used last: messages repeat, so the next tensor probably belongs there.
@@ -63,8 +71,9 @@ impl Roster {
         &self.features
     }
 
-    pub fn features_mut(&mut self) -> &mut [Watch] {
-        &mut self.features
+    /// Ends learning: what was learned of each feature.
+    pub fn learned(&mut self) -> impl Iterator<Item = Reference> {
+        self.features.iter_mut().filter_map(Watch::learned)
     }
 
     /// What a snapshot shows of it now, histograms only if asked for, with the rows that wait.
@@ -72,6 +81,10 @@ impl Roster {
     pub fn copied(&self, histograms: bool) -> Roster {
         Roster {
             features: self.features.iter().map(|feature| feature.copied(histograms)).collect(),
+            evidence: self.evidence.clone(),
+            of_direction: self.of_direction,
+            compared: self.compared,
+            plans: Plans::default(),
             numbers: Arc::clone(&self.numbers),
             layouts: self.layouts.iter().map(Layout::copied).collect(),
             cursor: self.cursor,
@@ -82,8 +95,67 @@ impl Roster {
     /// What the evidence of all features adds up to; `evidence` is memory that is used again.
     pub fn weigh(&self, evidence: &mut Vec<f64>, level: f64) -> Discovery {
         evidence.clear();
-        evidence.extend(self.features.iter().filter_map(Watch::evidence));
+        evidence.extend(self.evidence.iter().flatten());
         discover(evidence, level)
+    }
+
+    /// Whether a feature of a direction has so much evidence without an alarm.
+    pub fn is_suspect(&self, direction: Direction, level: f64) -> bool {
+        let known = self.features.iter().zip(&self.evidence);
+        let mut suspects = known.filter(|(_, evidence)| evidence.is_some_and(|evidence| evidence >= level));
+        suspects.any(|(feature, _)| feature.direction() == direction && !feature.is_alarmed())
+    }
+
+    /// Shows all features of a direction, whose evidence may change.
+    pub fn visit(&mut self, direction: Direction, mut visit: impl FnMut(&mut Watch)) {
+        for (feature, evidence) in self.features.iter_mut().zip(&mut self.evidence) {
+            if feature.direction() == direction {
+                visit(feature);
+                *evidence = feature.evidence();
+            }
+        }
+    }
+
+    /// Counts what waits of a direction, and shows every feature of it, where that is possible right after its values
+    /// were counted: with thousands of features, what one of them has counted is out of the caches when all of them have.
+    pub fn drain_and_visit(&mut self, direction: Direction, mut visit: impl FnMut(&mut Watch)) {
+        let mut waiting = self.layouts.iter_mut().filter(|layout| layout.waits(direction));
+        let (first, second) = (waiting.next(), waiting.next());
+        // Every feature must be visited once, when nothing of it waits any more.
+        let features = self.of_direction[place(direction)];
+        let is_all = |layout: &&mut Layout| {
+            layout.slots().len() == features && layout.slots().is_sorted_by(|one, next| one < next)
+        };
+        let Some(layout) = first.filter(is_all).filter(|_| second.is_none()) else {
+            self.drain(direction);
+            return self.visit(direction, visit);
+        };
+        let evidence = &mut self.evidence;
+        layout.drain_each(&mut self.features, |slot, feature| {
+            visit(feature);
+            if let Some(evidence) = evidence.get_mut(slot) {
+                *evidence = feature.evidence();
+            }
+        });
+    }
+
+    /// Takes in all features anew: their evidence, and how many there are.
+    fn recount(&mut self) {
+        self.evidence.clear();
+        self.evidence.extend(self.features.iter().map(Watch::evidence));
+        self.compared = self.features.iter().filter(|feature| feature.is_compared()).count();
+        self.of_direction = [Direction::Input, Direction::Output]
+            .map(|direction| self.features.iter().filter(|it| it.direction() == direction).count());
+    }
+
+    /// Compares all features with a profile that was learned.
+    pub fn compare_with(&mut self, profile: Option<&Profile>, config: &MonitorConfig) {
+        self.plans = Plans::of_model(profile.map_or(0, |profile| profile.references().len()));
+        for feature in &mut self.features {
+            let reference = profile.and_then(|profile| profile.get(feature.direction(), feature.name()));
+            feature.compare_with(reference, config, &mut self.plans);
+        }
+        self.recount();
     }
 
     /// Adds the features of another roster, of which no rows wait: those of one name are one feature. Features and
@@ -114,6 +186,7 @@ impl Roster {
         let resumed = |layout| Layout::resumed(layout, self.features.len());
         self.layouts = layouts.into_iter().filter_map(resumed).collect();
         self.numbers = Arc::new(numbers);
+        self.recount();
     }
 
     /// All features and layouts, of which no rows wait any more.
@@ -131,7 +204,8 @@ impl Roster {
         if stored.features.len() > most || stored.layouts.len() > most {
             return None;
         }
-        let resumed = |stored: watch::Stored| Watch::resumed(stored, profile, config);
+        let mut plans = Plans::of_model(profile.map_or(0, |profile| profile.references().len()));
+        let resumed = |stored: watch::Stored| Watch::resumed(stored, profile, config, &mut plans);
         let features = stored.features.into_iter().map(resumed).collect::<Option<Vec<Watch>>>()?;
         let key = |(number, feature): (usize, &Watch)| {
             ((feature.direction(), feature.name().to_owned()), number as u32)
@@ -140,8 +214,16 @@ impl Roster {
         let layout = |stored| Layout::resumed(stored, features.len());
         let layouts = stored.layouts.into_iter().map(layout).collect::<Option<Vec<Layout>>>()?;
         let distinct = numbers.len() == features.len();
-        let numbers = Arc::new(numbers);
-        distinct.then_some(Roster { features, numbers, layouts, cursor: 0, missing: stored.missing })
+        let mut roster = Roster {
+            features,
+            plans,
+            numbers: Arc::new(numbers),
+            layouts,
+            missing: stored.missing,
+            ..Roster::default()
+        };
+        roster.recount();
+        distinct.then_some(roster)
     }
 
     /// Those of one direction.
@@ -151,7 +233,7 @@ impl Roster {
 
     /// How many features have a reference.
     pub fn compared(&self) -> usize {
-        self.features.iter().filter(|feature| feature.is_compared()).count()
+        self.compared
     }
 
     /// Counts a range of the rows of a tensor.
@@ -258,24 +340,32 @@ impl Roster {
             return number;
         }
         let number = self.features.len() as u32;
-        self.features.push(start.feature(direction, spec, per_row));
+        let feature = start.feature(direction, spec, per_row, &mut self.plans);
+        self.evidence.push(feature.evidence());
+        self.of_direction[place(direction)] += 1;
+        self.compared += usize::from(feature.is_compared());
+        self.features.push(feature);
         Arc::make_mut(&mut self.numbers).insert(key, number);
         number
     }
 }
 
+fn place(direction: Direction) -> usize {
+    usize::from(direction == Direction::Output)
+}
+
 // === impl Start ===
 
 impl Start<'_> {
-    fn feature(self, direction: Direction, spec: Spec, per_row: usize) -> Watch {
+    fn feature(self, direction: Direction, spec: Spec, per_row: usize, plans: &mut Plans) -> Watch {
         if self.is_learning {
             let column = self.column(&spec, per_row);
             return Watch::learning(spec, direction, column);
         }
         let reference = self.profile.and_then(|profile| profile.get(direction, &spec.name));
         let mut feature = Watch::unprofiled(spec, direction);
-        let features = self.profile.map_or(0, |profile| profile.references().len());
-        feature.compare_with(reference, self.config, features);
+        plans.set_model(self.profile.map_or(0, |profile| profile.references().len()));
+        feature.compare_with(reference, self.config, plans);
         feature
     }
 

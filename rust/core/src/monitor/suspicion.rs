@@ -9,8 +9,10 @@ use crate::detect::edetector::{
     screen::{LANES, WIDTH},
 };
 use crate::detect::{Alarm, AlarmState, Change, Mark};
-use crate::profile::Reference;
+use crate::feature::stage::Depth;
+use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
+use crate::window::Window;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -27,39 +29,64 @@ const WEIGHED_ROWS: u64 = 8_000;
 const SEGMENT_ROWS: u64 = 500;
 
 /// How much speaks for a change of a feature, and of what kind.
+///
+/// A look that finds nothing, as most do, reads what stands here, the counts and the plan's screen, and nothing else.
 #[derive(Clone, Debug)]
 pub struct Suspicion {
     plan: Arc<Plan>,
-    detector: EDetector,
-    /// The detectors of several sidecars of which that one is the mean, until it has seen more.
+    /// All that was counted, modulo 2^32, of which differences take no notice, up to each of three [`Moments`]: so many
+    /// cells each, filled up with zeros to whole lanes.
+    counts: Box<[u32]>,
+    moments: Moments,
+    /// Whether anything was looked at yet.
+    begun: bool,
+    /// Of the detector.
+    raised: bool,
+    time: f64,
+    evidence: f64,
+    /// The detectors of several sidecars of which this one's is the mean, until it has seen more.
     pool: Option<Box<Pool>>,
     /// Evidence at which the feature is flagged, and the length of a pane.
     level: f64,
     stake: f64,
     /// Paid for all panes that are closed.
     paid: f64,
-    /// How far rows have been looked at, kept in the history, and weighed.
-    seen: Counted,
-    kept: Counted,
-    weighed: Counted,
+    /// A copy shares it until rows are weighed.
+    detector: Arc<EDetector>,
 }
 
-/// All that was counted up to a moment.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Counted<C = Vec<u32>> {
-    /// Modulo 2^32, of which differences take no notice; filled up with zeros to whole lanes.
-    cells: C,
+/// How far rows have been looked at, weighed, and kept in the history.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    seen: Moment,
+    weighed: Moment,
+    kept: Moment,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Moment {
     until: Mark,
     /// Paid until then.
+    stake: f64,
+}
+
+/// Whose counts are wanted, by their place.
+const SEEN: usize = 0;
+const WEIGHED: usize = 1;
+const KEPT: usize = 2;
+
+/// All that was counted up to a moment, at rest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counted {
+    cells: Vec<u32>,
+    until: Mark,
     stake: f64,
 }
 
 /// The moment of a look.
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
-    /// Closed panes, and the open one.
-    pub past: &'a Bins,
-    pub open: &'a Bins,
+    pub window: &'a Window<Bins>,
     pub so_far: &'a Closing<'a>,
 }
 
@@ -85,33 +112,41 @@ enum Held {
 // === impl Suspicion ===
 
 impl Suspicion {
-    pub fn new(reference: &Reference, alarm: &AlarmConfig, features: usize) -> Suspicion {
-        let delta = alarm.delta / features.max(1) as f64;
-        let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
-        let plan = plan.with_live_time(reference.live_autocorrelation_time());
-        let plan = Arc::new(plan);
-        Suspicion {
-            detector: EDetector::new(Arc::clone(&plan)),
-            plan,
+    pub fn new(plan: Arc<Plan>, alarm: &AlarmConfig) -> Suspicion {
+        let lanes = plan.bets().cells().next_multiple_of(LANES);
+        let mut suspicion = Suspicion {
+            counts: vec![0; 3 * lanes].into(),
+            moments: Moments::default(),
+            begun: false,
+            raised: false,
+            time: 1.0,
+            evidence: 0.0,
             pool: None,
             level: alarm.level(),
             stake: 0.0,
             paid: 0.0,
-            seen: Counted::default(),
-            kept: Counted::default(),
-            weighed: Counted::default(),
-        }
+            detector: Arc::new(EDetector::new(Arc::clone(&plan))),
+            plan,
+        };
+        suspicion.note();
+        suspicion
     }
 
     pub fn stored(&self) -> Stored {
+        let Moments { seen, weighed, kept } = self.moments;
+        let counted = |of: usize, Moment { until, stake }| Counted {
+            cells: if self.begun { self.counted(of).to_vec() } else { Vec::new() },
+            until,
+            stake,
+        };
         Stored {
             evidence: self.held(),
             level: self.level,
             stake: self.stake,
             paid: self.paid,
-            seen: self.seen.clone(),
-            kept: self.kept.clone(),
-            weighed: self.weighed.clone(),
+            seen: counted(SEEN, seen),
+            kept: counted(KEPT, kept),
+            weighed: counted(WEIGHED, weighed),
         }
     }
 
@@ -128,20 +163,21 @@ impl Suspicion {
         let mut pool = self.held().pooled();
         let mean = pool.merge(&other.held().pooled()).then(|| pool.mean());
         if let Some(detector) = mean.and_then(|state| EDetector::resumed(Arc::clone(&self.plan), state)) {
-            (self.detector, self.pool) = (detector, Some(Box::new(pool)));
+            (self.detector, self.pool) = (Arc::new(detector), Some(Box::new(pool)));
         }
         self.stake = self.stake.max(other.stake);
         self.level = self.level.max(other.level);
         self.paid = self.paid.max(other.paid);
-        self.seen.merge(&other.seen);
-        self.kept.merge(&other.kept);
-        self.weighed.merge(&other.weighed);
+        self.begun |= other.begun;
+        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum = sum.wrapping_add(*count));
+        self.moments.seen.merge(&other.moments.seen);
+        self.moments.weighed.merge(&other.moments.weighed);
+        self.moments.kept.merge(&other.moments.kept);
+        self.note();
     }
 
     /// Goes on with what was stored; false when that belongs to another reference.
     pub fn resume(&mut self, stored: Stored) -> bool {
-        let lanes = self.plan.bets().cells().next_multiple_of(LANES);
-        let [seen, rest @ ..] = [&stored.seen, &stored.kept, &stored.weighed].map(|it| it.cells.len());
         let (state, pool) = match stored.evidence {
             Held::Own(state) => (state, None),
             Held::Pooled(pool) => (pool.mean(), Some(Box::new(pool))),
@@ -149,93 +185,152 @@ impl Suspicion {
         let Some(detector) = EDetector::resumed(Arc::clone(&self.plan), state) else {
             return false;
         };
-        if rest != [seen; 2] || !(seen == 0 || seen == lanes) {
+        let parts = [&stored.seen, &stored.weighed, &stored.kept];
+        let lanes = self.lanes();
+        self.begun = parts.iter().any(|part| !part.cells.is_empty());
+        if self.begun && parts.iter().any(|part| part.cells.len() != lanes) {
             return false;
         }
-        (self.detector, self.pool) = (detector, pool);
+        for (mine, part) in self.counts.chunks_exact_mut(lanes).zip(parts) {
+            mine.iter_mut().zip(&part.cells).for_each(|(mine, &count)| *mine = count);
+        }
+        let [seen, weighed, kept] = parts.map(|part| Moment { until: part.until, stake: part.stake });
+        self.moments = Moments { seen, weighed, kept };
+        (self.detector, self.pool) = (Arc::new(detector), pool);
         (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
-        (self.seen, self.kept, self.weighed) = (stored.seen, stored.kept, stored.weighed);
+        self.note();
         true
+    }
+
+    /// Something of the cache lines that a look needs.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => self.moments.weighed.until.row ^ self.counts.len() as u64,
+            Depth::Far => u64::from(self.counts.first().copied().unwrap_or(0)) ^ self.plan.touch(depth),
+            Depth::Whole => {
+                let lines = self.counts.iter().step_by(LANES);
+                lines.fold(self.plan.touch(depth), |sum, &count| sum ^ u64::from(count))
+            }
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        self.counts.len() / 3
+    }
+
+    fn counted(&self, of: usize) -> &[u32] {
+        let lanes = self.lanes();
+        &self.counts[of * lanes..][..lanes]
+    }
+
+    /// Sets what was counted up to one of the moments.
+    fn set(&mut self, of: usize, counted: &[u32; WIDTH]) {
+        let lanes = self.lanes();
+        self.counts[of * lanes..][..lanes].copy_from_slice(&counted[..lanes]);
+    }
+
+    /// Takes note of what looks ask about the detector.
+    fn note(&mut self) {
+        self.raised = self.detector.is_raised();
+        self.time = self.detector.tuned_time();
+        self.evidence = self.detector.capital();
     }
 
     /// Looks at what has been counted, and weighs what has not been weighed yet if that is `due` or its rows look
     /// unusual; whether it did. Not while an alarm stands, which is a matter of whole panes.
     pub fn look(&mut self, look: &Look<'_>, due: bool) -> bool {
-        !self.detector.is_raised() && self.weigh(look, due)
+        !self.raised && self.weigh(look, due)
     }
 
     /// The pane that is open in `look` is over.
     pub fn close(&mut self, look: &Look<'_>) {
         self.pool = None;
-        let pane = look.open.cells();
-        let due = self.detector.is_raised() || self.detector.learn(pane);
+        let (pane, cells) = look.pane();
+        let pane = &pane[..cells];
+        let due = self.raised || Arc::make_mut(&mut self.detector).learn(pane);
         self.weigh(look, due);
-        self.detector.turn(pane);
+        Arc::make_mut(&mut self.detector).turn(pane);
         self.stake = look.so_far.unit;
         self.paid += look.so_far.stake;
+        self.note();
     }
 
     fn weigh(&mut self, look: &Look<'_>, due: bool) -> bool {
-        let (end, cells) = (look.so_far.end, look.open.cells().len());
-        if self.seen.cells.is_empty() {
+        let (end, cells) = (look.so_far.end, look.window.total().cells().len());
+        if !self.begun {
             self.begin(look);
         }
-        let now = Counted { cells: look.counted(), until: end, stake: self.paid + look.so_far.stake };
-        let rows = end.row.saturating_sub(self.weighed.until.row);
+        let counted = counted(look.window.total());
+        let now = Moment { until: end, stake: self.paid + look.so_far.stake };
+        let Moments { seen, weighed, kept } = self.moments;
+        let rows = end.row.saturating_sub(weighed.until.row);
         if rows == 0 {
             return false;
         }
         self.pool = None;
-        let waiting = now.since(&self.weighed);
-        let worthwhile =
-            due || rows >= WEIGHED_ROWS || self.detector.is_unusual([&now.since(&self.seen), &waiting]);
+        let waiting = since(&counted, self.counted(WEIGHED));
+        let worthwhile = due
+            || rows >= WEIGHED_ROWS
+            || self.plan.is_unusual([&since(&counted, self.counted(SEEN)), &waiting], self.time);
         if worthwhile {
             // Apart from what is new, and may be what has changed.
-            self.keep(&self.seen.clone(), cells);
+            let before = whole(self.counted(SEEN));
+            self.keep(&before, seen, cells);
         }
-        if worthwhile || end.row.saturating_sub(self.kept.until.row) >= SEGMENT_ROWS {
-            self.keep(&now, cells);
+        if worthwhile || end.row.saturating_sub(kept.until.row) >= SEGMENT_ROWS {
+            self.keep(&counted, now, cells);
         }
         if worthwhile {
             self.stake = look.so_far.unit;
-            let stake = (now.stake - self.weighed.stake).max(0.0);
+            let stake = (now.stake - weighed.stake).max(0.0);
             // They might have been weighed after the first look.
             let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
-            self.detector.weigh(&waiting.map(u64::from)[..cells], (before, stake), self.stake);
-            self.weighed.set(&now);
+            let detector = Arc::make_mut(&mut self.detector);
+            detector.weigh(&waiting.map(u64::from)[..cells], (before, stake), self.stake);
+            self.set(WEIGHED, &counted);
+            self.moments.weighed = now;
+            self.note();
         }
-        self.seen.set(&now);
+        self.set(SEEN, &counted);
+        self.moments.seen = now;
         worthwhile
     }
 
     /// Nothing is counted before the pane that is open.
     fn begin(&mut self, look: &Look<'_>) {
-        let past = Look { open: &Bins::of_counts(Arc::clone(look.open.binning())), ..*look };
-        let cells = past.counted()[..look.open.cells().len().next_multiple_of(LANES)].to_vec();
-        let counted = Counted { cells, until: look.so_far.start, stake: self.paid };
-        (self.seen, self.kept, self.weighed) = (counted.clone(), counted.clone(), counted);
+        let past = counted(look.window.past());
+        [SEEN, WEIGHED, KEPT].into_iter().for_each(|of| self.set(of, &past));
+        let start = Moment { until: look.so_far.start, stake: self.paid };
+        self.moments = Moments { seen: start, weighed: start, kept: start };
+        self.begun = true;
     }
 
     /// Keeps, in the history, what was counted until then and is not in it yet.
-    fn keep<C: AsRef<[u32]>>(&mut self, counted: &Counted<C>, cells: usize) {
-        if counted.until.row > self.kept.until.row {
-            let counts = counted.since(&self.kept).map(u64::from);
-            self.detector.keep(&counts[..cells], self.kept.until, counted.until);
-            self.kept.set(counted);
+    fn keep(&mut self, counted: &[u32; WIDTH], now: Moment, cells: usize) {
+        let before = self.moments.kept.until;
+        if now.until.row > before.row {
+            let counts = since(counted, self.counted(KEPT)).map(u64::from);
+            Arc::make_mut(&mut self.detector).keep(&counts[..cells], before, now.until);
+            self.set(KEPT, counted);
+            self.moments.kept = now;
         }
     }
 
     /// In the unit of the time between false alarms.
     pub fn evidence(&self) -> f64 {
-        self.detector.capital()
+        self.evidence
     }
 
     pub fn judge(&mut self, level: f64, closing: &Closing<'_>) -> Option<Change> {
         self.level = level;
+        if !self.raised && self.evidence < level {
+            return None;
+        }
         let score = self.detector.evidence_bits();
         let before = self.detector.is_raised().then(|| self.detector.finding()).flatten();
-        let state = self.detector.judge(level, closing.alarm.clear_after)?;
+        let state = Arc::make_mut(&mut self.detector).judge(level, closing.alarm.clear_after)?;
         self.pool = None;
+        self.note();
         let finding = match state {
             AlarmState::Raised => self.detector.finding(),
             AlarmState::Cleared => before,
@@ -289,44 +384,49 @@ impl Held {
 // === impl Look ===
 
 impl Look<'_> {
-    /// Everything counted so far, modulo 2^32.
-    fn counted(&self) -> [u32; WIDTH] {
-        let mut counted = [0; WIDTH];
-        let counts = self.past.cells().iter().zip(self.open.cells());
-        counted.iter_mut().zip(counts).for_each(|(sum, (past, open))| *sum = past.wrapping_add(*open) as u32);
-        counted
+    /// What was counted since the last pane, by cell, and how many cells there are.
+    fn pane(&self) -> ([u64; CELLS_MAX], usize) {
+        let (total, past) = (self.window.total().cells(), self.window.past().cells());
+        let mut pane = [0; CELLS_MAX];
+        pane.iter_mut()
+            .zip(total.iter().zip(past))
+            .for_each(|(rest, (now, then))| *rest = now.saturating_sub(*then));
+        (pane, total.len())
     }
 }
 
-// === impl Counted ===
+/// Counts modulo 2^32.
+fn counted(bins: &Bins) -> [u32; WIDTH] {
+    let mut counted = [0; WIDTH];
+    counted.iter_mut().zip(bins.cells()).for_each(|(counted, &count)| *counted = count as u32);
+    counted
+}
 
-impl<C: AsRef<[u32]>> Counted<C> {
-    /// What has been counted since, by cell.
-    fn since(&self, before: &Counted) -> [u32; WIDTH] {
-        let mut rest = [0; WIDTH];
-        let ((rests, _), (cells, _)) =
-            (rest.as_chunks_mut::<LANES>(), self.cells.as_ref().as_chunks::<LANES>());
-        let (before, _) = before.cells.as_chunks::<LANES>();
-        for ((rest, cells), before) in rests.iter_mut().zip(cells).zip(before) {
-            for lane in 0..LANES {
-                rest[lane] = cells[lane].wrapping_sub(before[lane]);
-            }
+/// Filled up with zeros.
+fn whole(lanes: &[u32]) -> [u32; WIDTH] {
+    let mut whole = [0; WIDTH];
+    whole.iter_mut().zip(lanes).for_each(|(whole, &count)| *whole = count);
+    whole
+}
+
+/// What has been counted since, by cell.
+fn since(counted: &[u32; WIDTH], before: &[u32]) -> [u32; WIDTH] {
+    let mut rest = [0; WIDTH];
+    let ((rests, _), (counted, _)) = (rest.as_chunks_mut::<LANES>(), counted.as_chunks::<LANES>());
+    let (before, _) = before.as_chunks::<LANES>();
+    for ((rest, counted), before) in rests.iter_mut().zip(counted).zip(before) {
+        for lane in 0..LANES {
+            rest[lane] = counted[lane].wrapping_sub(before[lane]);
         }
-        rest
     }
+    rest
 }
 
-impl Counted {
-    fn set<C: AsRef<[u32]>>(&mut self, to: &Counted<C>) {
-        let cells = self.cells.len();
-        self.cells.copy_from_slice(&to.cells.as_ref()[..cells]);
-        (self.until, self.stake) = (to.until, to.stake);
-    }
+// === impl Moment ===
 
-    /// What either has counted.
-    fn merge(&mut self, other: &Counted) {
-        self.cells.resize(self.cells.len().max(other.cells.len()), 0);
-        self.cells.iter_mut().zip(&other.cells).for_each(|(sum, count)| *sum = sum.wrapping_add(*count));
+impl Moment {
+    /// What either has seen.
+    fn merge(&mut self, other: &Moment) {
         self.until.row += other.until.row;
         self.until.call += other.until.call;
         self.stake = self.stake.max(other.stake);
@@ -349,6 +449,7 @@ impl AlarmConfig {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plans::Plans;
     use super::*;
     use crate::profile::ProfileBuilder;
     use crate::tensor::Direction;
@@ -359,7 +460,8 @@ mod tests {
         let values: Vec<f64> = (0..500).map(f64::from).collect();
         builder.add_column_f64("x", Direction::Input, &values).unwrap();
         let profile = builder.finish().unwrap();
-        let mut fresh = Suspicion::new(&profile.references()[0], &AlarmConfig::default(), 1);
+        let plan = Plans::of_model(1).of(&profile.references()[0], &AlarmConfig::default());
+        let mut fresh = Suspicion::new(plan, &AlarmConfig::default());
         assert!(fresh.resume(fresh.stored()));
         let counted = |cells| Counted { cells: vec![1; cells], ..Counted::default() };
         for (seen, kept) in [(16, 16), (16, 0), (7, 7), (1_000, 1_000)] {

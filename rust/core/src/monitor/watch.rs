@@ -2,13 +2,14 @@
 
 use super::comparison::{self, Closing, Comparison};
 use super::config::MonitorConfig;
+use super::plans::Plans;
 use super::snapshot::{BinsSnapshot, EvidenceSnapshot, FeatureSnapshot, Shown};
 use super::suspicion::Suspicion;
 use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::distance::Chance;
 use crate::feature::Spec;
-use crate::feature::stage::Count;
+use crate::feature::stage::{Count, Depth};
 use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
@@ -112,16 +113,16 @@ impl Watch {
     }
 
     /// From now on, compares with `reference`; with nothing when that is none, or strings where numbers are seen.
-    /// `features` is how many have a reference.
+    /// `plans` are those of all features.
     pub fn compare_with(
         &mut self,
         reference: Option<&Arc<Reference>>,
         config: &MonitorConfig,
-        features: usize,
+        plans: &mut Plans,
     ) {
         let fits = reference.filter(|reference| self.is_of_kind(reference));
         self.stage = fits.map_or(Stage::Unprofiled, |reference| {
-            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, features)))
+            Stage::Compared(Box::new(Comparison::new(Arc::clone(reference), config, plans)))
         });
     }
 
@@ -168,15 +169,19 @@ impl Watch {
     }
 
     /// A stored feature, compared with `profile`; `None` when it does not belong to it.
-    pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Watch> {
+    pub fn resumed(
+        stored: Stored,
+        profile: Option<&Profile>,
+        config: &MonitorConfig,
+        plans: &mut Plans,
+    ) -> Option<Watch> {
         let Stored { spec, direction, sums, buckets, specials, texts, counted, was_seen, comparison } =
             stored;
         let (sums, texts) = (Exact::unpacked(&sums)?, Texts::resumed(&texts)?);
         let reference = profile.and_then(|profile| profile.get(direction, &spec.name)).cloned();
         let unprofiled = Watch::unprofiled(spec, direction);
         let mut feature = Watch { sums, buckets, specials, texts, counted, was_seen, ..unprofiled };
-        let features = profile.map_or(0, |profile| profile.references().len());
-        feature.compare_with(reference.as_ref(), config, features);
+        feature.compare_with(reference.as_ref(), config, plans);
         let goes_on = match (&mut feature.stage, comparison) {
             (Stage::Compared(mine), Some(stored)) => mine.resume(stored),
             (Stage::Unprofiled, None) => true,
@@ -262,7 +267,7 @@ impl Watch {
         self.sums.add_block(finite, extent);
         self.buckets.update(finite);
         match &mut self.stage {
-            Stage::Compared(comparison) => comparison.open_mut().update(finite),
+            Stage::Compared(comparison) => comparison.total_mut().update(finite),
             Stage::Learning(column) => {
                 if let Column::Numbers(numbers) = column.as_mut() {
                     widened(finite, |block| numbers.update(block));
@@ -281,7 +286,7 @@ impl Watch {
     fn add_specials(&mut self, specials: &Specials) {
         self.specials.merge(specials);
         match &mut self.stage {
-            Stage::Compared(comparison) => comparison.open_mut().add_specials(specials),
+            Stage::Compared(comparison) => comparison.total_mut().add_specials(specials),
             Stage::Learning(column) => column.add_specials(specials),
             Stage::Unprofiled => {}
         }
@@ -291,7 +296,7 @@ impl Watch {
     pub fn add_label(&mut self, label: &[u8]) {
         self.texts.add(label);
         match &mut self.stage {
-            Stage::Compared(comparison) => comparison.open_mut().add_label(label, 1),
+            Stage::Compared(comparison) => comparison.total_mut().add_label(label, 1),
             Stage::Learning(column) => {
                 if let Column::Labels(labels) = column.as_mut() {
                     labels.add(Some(label));
@@ -355,27 +360,23 @@ impl Watch {
             Stage::Compared(comparison) => Some(comparison),
             Stage::Learning(_) | Stage::Unprofiled => None,
         };
-        let mut open = comparison.map(|comparison| comparison.open().clone());
+        let mut counts = comparison.map(|comparison| comparison.total().clone());
         let mut scratch = [0.0; BLOCK];
         for block in staged.chunks(BLOCK) {
             let (finite, others) = screen(block, &mut scratch);
             sums.update(finite);
             specials.merge(&others);
             buckets.iter_mut().for_each(|buckets| buckets.update(finite));
-            open.iter_mut().for_each(|open| open.update(finite));
+            counts.iter_mut().for_each(|counts| counts.update(finite));
         }
-        let mut windows = Vec::new();
-        let mut totals = Totals { moments: sums.moments(), specials, counts: None };
-        let bins = comparison.zip(open).and_then(|(comparison, open)| {
-            let counts = comparison.totals(&open);
-            windows = comparison.windows(&counts, shown.windows, detail);
-            totals.counts = Some(counts);
-            detail.then(|| comparison.bins(open))
-        });
+        let compared = comparison.zip(counts.as_ref());
+        let windows = compared.map(|(comparison, counts)| comparison.windows(counts, shown.windows, detail));
+        let bins = compared.filter(|_| detail).map(|(comparison, counts)| comparison.bins(counts));
+        let totals = Totals { moments: sums.moments(), specials, counts };
         let histogram = buckets.map(|buckets| totals.histogram(&buckets));
         let evidence = comparison.and_then(|comparison| comparison.suspicion()?.snapshot(detail));
         FeatureSnapshot {
-            windows,
+            windows: windows.unwrap_or_default(),
             texts: detail.then(|| self.texts.snapshot()).flatten(),
             ..self.assemble(totals, comparison.map(Box::as_ref), evidence, bins, histogram)
         }
@@ -422,6 +423,14 @@ impl Watch {
 impl Count for Watch {
     fn count<R: Real>(&mut self, values: &[R]) {
         self.update(values);
+    }
+
+    fn touch(&self, depth: Depth) -> u64 {
+        let compared = match &self.stage {
+            Stage::Compared(comparison) => comparison.touch(depth),
+            Stage::Learning(_) | Stage::Unprofiled => 0,
+        };
+        compared ^ self.buckets.touch(depth)
     }
 }
 

@@ -7,6 +7,7 @@ mod tally;
 
 pub use tally::Tally;
 
+use super::WORDS_PER_LINE;
 use super::permute;
 use super::real::{at_least, at_most};
 use serde::{Deserialize, Serialize};
@@ -207,6 +208,14 @@ impl Binning {
     /// Where the next bin begins; behind the last one, its upper end.
     pub fn next_edge(&self, bin: usize) -> f64 {
         if bin + 1 < self.bins { self.lower[bin + 1] } else { self.high }
+    }
+
+    /// Something of every cache line that counting short floats needs.
+    pub fn touch(&self) -> u64 {
+        let [first, ..] = self.lower;
+        let bounds = self.short_lower.iter().take(self.bins + 1).step_by(2 * WORDS_PER_LINE);
+        let ends = first.to_bits() ^ self.high.to_bits() ^ self.scale.to_bits();
+        bounds.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
     }
 
     /// Quanta per unit of distance; 0 where places cannot be measured.

@@ -10,7 +10,8 @@ pub use packed::Packed;
 use super::binning::{self, Binning, Kind, Tally};
 use super::real::Real;
 use super::screen::Specials;
-use super::{Sketch, Subtract};
+use super::{Sketch, Subtract, WORDS_PER_LINE};
+use crate::feature::stage::Depth;
 use std::sync::Arc;
 
 /// Counters of one feature: one per bin, and one per cell beside them (see [`binning`]). Of numbers also the sum of
@@ -18,9 +19,9 @@ use std::sync::Arc;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bins {
     binning: Arc<Binning>,
-    cells: Box<[u64]>,
-    /// Places added up modulo 2^64, one per cell for numeric bins, else none.
-    sums: Box<[u64]>,
+    /// Counts, one per cell, and behind them, of numeric bins, places added up modulo 2^64, one per cell: beside each
+    /// other, because they are counted together.
+    numbers: Box<[u64]>,
     /// Distances of the values under and over all bins from the outermost edges, in quanta.
     tails: [u128; 2],
 }
@@ -29,15 +30,15 @@ pub struct Bins {
 
 impl Bins {
     pub fn new(binning: Arc<Binning>) -> Bins {
-        let cells = vec![0; binning.cells()].into_boxed_slice();
-        let measured = binning.kind() == Kind::Numeric;
-        let sums = vec![0; if measured { binning.cells() } else { 0 }].into_boxed_slice();
-        Bins { binning, cells, sums, tails: [0; 2] }
+        let parts = if binning.kind() == Kind::Numeric { 2 } else { 1 };
+        let numbers = vec![0; parts * binning.cells()].into();
+        Bins { binning, numbers, tails: [0; 2] }
     }
 
     /// Counters without places, for sums of counts: they can be merged into, but not updated.
     pub fn of_counts(binning: Arc<Binning>) -> Bins {
-        Bins { sums: Box::default(), ..Bins::new(binning) }
+        let numbers = vec![0; binning.cells()].into();
+        Bins { binning, numbers, tails: [0; 2] }
     }
 
     /// Counters as they were stored, with what [`Bins::offsets`] and [`Bins::tails`] were. `None` when there are not as
@@ -49,25 +50,49 @@ impl Bins {
         tails: [u128; 2],
     ) -> Option<Bins> {
         let mut bins = Bins::new(binning);
-        bins.cells = (cells.len() == bins.cells.len()).then(|| cells.into_boxed_slice())?;
-        if offsets.len() != bins.measured() {
+        if cells.len() != bins.cells().len() || offsets.len() != bins.measured() {
             return None;
         }
+        bins.cells_mut().copy_from_slice(&cells);
         for (bin, &offset) in offsets.iter().enumerate() {
             let (base, width) = bins.place(bin);
             let count = bins.bins()[bin];
             if u128::from(offset) > u128::from(count) * u128::from(width) {
                 return None;
             }
-            bins.sums[binning::FIRST + bin] = offset.wrapping_add(count.wrapping_mul(base));
+            bins.sums_mut()[binning::FIRST + bin] = offset.wrapping_add(count.wrapping_mul(base));
         }
         bins.tails = tails;
         Some(bins)
     }
 
+    /// Something of the cache lines that counting short floats needs.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => self.numbers.len() as u64,
+            Depth::Far => self.binning.scale().to_bits() ^ self.numbers.first().copied().unwrap_or(0),
+            Depth::Whole => {
+                let lines = self.numbers.iter().step_by(WORDS_PER_LINE);
+                lines.fold(self.binning.touch(), |sum, number| sum ^ number)
+            }
+        }
+    }
+
     /// How many bins have sums of places.
     fn measured(&self) -> usize {
-        if self.sums.is_empty() { 0 } else { self.binning.bins() }
+        if self.sums().is_empty() { 0 } else { self.binning.bins() }
+    }
+
+    fn sums(&self) -> &[u64] {
+        &self.numbers[self.binning.cells()..]
+    }
+
+    fn sums_mut(&mut self) -> &mut [u64] {
+        &mut self.numbers[self.binning.cells()..]
+    }
+
+    fn cells_mut(&mut self) -> &mut [u64] {
+        &mut self.numbers[..self.binning.cells()]
     }
 
     /// Place of the lower end of a bin, and how many quanta the bin is wide.
@@ -83,12 +108,12 @@ impl Bins {
 
     /// All counters, in the order of [`binning`].
     pub fn cells(&self) -> &[u64] {
-        &self.cells
+        &self.numbers[..self.binning.cells()]
     }
 
     /// The counters of the bins alone.
     pub fn bins(&self) -> &[u64] {
-        &self.cells[binning::FIRST..self.binning.over()]
+        &self.numbers[binning::FIRST..self.binning.over()]
     }
 
     /// How far the values of each bin lie above its lower end, added up, in quanta; empty unless the bins are ranges.
@@ -97,7 +122,7 @@ impl Bins {
     pub fn offsets(&self) -> impl Iterator<Item = u64> + use<'_> {
         (0..self.measured()).map(|bin| {
             let cell = binning::FIRST + bin;
-            self.sums[cell].wrapping_sub(self.cells[cell].wrapping_mul(self.place(bin).0))
+            self.sums()[cell].wrapping_sub(self.numbers[cell].wrapping_mul(self.place(bin).0))
         })
     }
 
@@ -117,68 +142,69 @@ impl Bins {
 
     /// How many values were counted, whatever they were.
     pub fn total(&self) -> u64 {
-        self.cells.iter().sum()
+        self.cells().iter().sum()
     }
 
     /// The same; `None` when there were more than a counter holds.
     pub fn checked_total(&self) -> Option<u64> {
-        self.cells.iter().try_fold(0u64, |total, &count| total.checked_add(count))
+        self.cells().iter().try_fold(0u64, |total, &count| total.checked_add(count))
     }
 
     pub fn under(&self) -> u64 {
-        self.cells[binning::UNDER]
+        self.numbers[binning::UNDER]
     }
 
     pub fn over(&self) -> u64 {
-        self.cells[self.binning.over()]
+        self.numbers[self.binning.over()]
     }
 
     pub fn unseen(&self) -> u64 {
-        self.cells[binning::UNSEEN]
+        self.numbers[binning::UNSEEN]
     }
 
     /// Values that are not finite numbers, by what they were.
     pub fn specials(&self) -> Specials {
         Specials {
-            missing: self.cells[binning::MISSING],
-            nan: self.cells[binning::NAN],
-            neg_inf: self.cells[binning::NEG_INF],
-            pos_inf: self.cells[self.binning.pos_inf()],
+            missing: self.numbers[binning::MISSING],
+            nan: self.numbers[binning::NAN],
+            neg_inf: self.numbers[binning::NEG_INF],
+            pos_inf: self.numbers[self.binning.pos_inf()],
         }
     }
 
     /// Counts values that are not finite numbers.
     pub fn add_specials(&mut self, specials: &Specials) {
-        self.cells[binning::MISSING] += specials.missing;
-        self.cells[binning::NAN] += specials.nan;
-        self.cells[binning::NEG_INF] += specials.neg_inf;
-        self.cells[self.binning.pos_inf()] += specials.pos_inf;
+        self.numbers[binning::MISSING] += specials.missing;
+        self.numbers[binning::NAN] += specials.nan;
+        self.numbers[binning::NEG_INF] += specials.neg_inf;
+        self.numbers[self.binning.pos_inf()] += specials.pos_inf;
     }
 
     /// Counts a category `times` times.
     pub fn add_label(&mut self, label: &[u8], times: u64) {
-        self.cells[self.binning.cell_of_label(label)] += times;
+        self.numbers[self.binning.cell_of_label(label)] += times;
     }
 
     /// Counts `times` categories that have no bin.
     pub fn add_unseen(&mut self, times: u64) {
-        self.cells[binning::UNSEEN] += times;
+        self.numbers[binning::UNSEEN] += times;
     }
 }
 
 impl Sketch for Bins {
     fn update<R: Real>(&mut self, finite: &[R]) {
-        let mut tally = Tally { counts: &mut self.cells, sums: &mut self.sums, tails: &mut self.tails };
+        let (counts, sums) = self.numbers.split_at_mut(self.binning.cells());
+        let mut tally = Tally { counts, sums, tails: &mut self.tails };
         self.binning.tally(finite, &mut tally);
     }
 
     /// Both must have the same binning.
     fn merge(&mut self, other: &Bins) {
         debug_assert_eq!(self.binning, other.binning, "counts on different bins do not add up");
-        for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
+        for (mine, theirs) in self.cells_mut().iter_mut().zip(other.cells()) {
             *mine += theirs;
         }
-        for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
+        for (mine, theirs) in self.sums_mut().iter_mut().zip(other.sums()) {
             *mine = mine.wrapping_add(*theirs);
         }
         for (mine, theirs) in self.tails.iter_mut().zip(other.tails) {
@@ -191,10 +217,10 @@ impl Subtract for Bins {
     /// `other` must have been merged before; a count never falls below zero.
     fn subtract(&mut self, other: &Bins) {
         debug_assert_eq!(self.binning, other.binning, "counts on different bins do not add up");
-        for (mine, theirs) in self.cells.iter_mut().zip(&other.cells) {
+        for (mine, theirs) in self.cells_mut().iter_mut().zip(other.cells()) {
             *mine = mine.saturating_sub(*theirs);
         }
-        for (mine, theirs) in self.sums.iter_mut().zip(&other.sums) {
+        for (mine, theirs) in self.sums_mut().iter_mut().zip(other.sums()) {
             *mine = mine.wrapping_sub(*theirs);
         }
         for (mine, theirs) in self.tails.iter_mut().zip(other.tails) {
@@ -203,8 +229,7 @@ impl Subtract for Bins {
     }
 
     fn clear(&mut self) {
-        self.cells.fill(0);
-        self.sums.fill(0);
+        self.numbers.fill(0);
         self.tails = [0; 2];
     }
 }

@@ -57,7 +57,8 @@ impl Calendar {
     #[must_use]
     pub fn merged(self, other: Calendar, in_rows: bool) -> Calendar {
         if in_rows {
-            let (origin, slot) = (self.origin.wrapping_add(other.origin), self.slot + other.slot);
+            let (origin, slot) =
+                (self.origin.wrapping_add(other.origin), self.slot.saturating_add(other.slot));
             return Calendar { origin, slot, ..self };
         }
         let further = |calendar: &Calendar| (calendar.slot, Reverse(calendar.origin as i64));

@@ -20,7 +20,7 @@ mod shares;
 pub use shares::{on_less, on_more};
 
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
-use super::growth::{self, LANES, rounded_down};
+use super::growth::{self, Capital, LANES, rounded_down};
 use super::slack::{self, Sample};
 pub use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::binning::Kind;
@@ -152,15 +152,14 @@ impl Bets {
         let weights = weights.map(|alike| (alike.first().map_or(0.0, |bet| weight(bet.family)), alike.len()));
         let weights = weights.collect();
         let shapes = offers.iter().map(|offer| offer.shape).collect();
-        let (mut rows, mut shares) = (Vec::new(), ShareBets::default());
+        let (mut rows, mut shares) = (Vec::new(), Vec::new());
         for offer in offers {
             match offer.bet {
                 Form::Cells(row) => rows.push(row),
-                Form::Share(bet) => shares.push(&bet),
+                Form::Share(bet) => shares.push(bet),
             }
         }
-        shares.fill_up();
-        let (on_shapes, factors) = (rows.len(), by_block(&rows, cells));
+        let (on_shapes, factors, shares) = (rows.len(), by_block(&rows, cells), ShareBets::of(&shares));
         Bets { cells, rows_per_count: 1.0, on_shapes, factors, shares, groups, shapes, weights }
     }
 
@@ -181,6 +180,16 @@ impl Bets {
             shapes: bets.iter().map(|(shape, ..)| *shape).collect(),
             weights: weights.collect(),
         }
+    }
+
+    /// The same bets, sharing with others what is equal: which shapes and shares are bet on is so for most features.
+    #[must_use]
+    pub fn beside(mut self, other: &Bets) -> Bets {
+        share(&mut self.shapes, &other.shapes);
+        share(&mut self.groups, &other.groups);
+        share(&mut self.shares.group, &other.shares.group);
+        share(&mut self.weights, &other.weights);
+        self
     }
 
     /// How many cells a pane's counts have.
@@ -204,7 +213,7 @@ impl Bets {
     }
 
     /// What `capital`, in the order of the bets, adds up to by their weights.
-    pub fn weighted(&self, mut capital: &[f64]) -> f64 {
+    pub fn weighted(&self, mut capital: &[Capital]) -> f64 {
         let mut total = 0.0;
         for &(weight, bets) in self.weights.iter() {
             let (alike, rest) = capital.split_at(bets.min(capital.len()));
@@ -230,7 +239,7 @@ impl Bets {
     }
 
     /// Gives every bet its `stake`, and multiplies what it then holds by what it wins on a pane of these `counts`.
-    pub fn play(&self, counts: &[u64], stake: f64, capital: &mut [f64]) {
+    pub fn play(&self, counts: &[u64], stake: f64, capital: &mut [Capital]) {
         dispatch!(Level::new(), _simd => {
             self.each(counts, #[inline(always)] |first, gains| {
                 growth::grow(capital.get_mut(first..).unwrap_or_default(), stake, gains);
@@ -311,6 +320,12 @@ impl Bets {
         let total = below[CELLS_MAX];
         let held = self.groups.get(usize::from(group)).map_or(0.0, |group| group.held(&below));
         held * f64::from(inside) + (total - held) * f64::from(outside)
+    }
+}
+
+fn share<T: PartialEq>(mine: &mut Arc<[T]>, other: &Arc<[T]>) {
+    if mine == other {
+        *mine = Arc::clone(other);
     }
 }
 

@@ -8,10 +8,10 @@
 //! segment at its late end, because a change may lie inside one. (In the spirit of Saha and Ramdas, "Post-detection
 //! inference for sequential changepoint localization", arXiv 2502.06096, whose guarantee is stronger and dearer.)
 
-use super::bets::Bets;
+use super::bets::{Bets, CELLS_MAX};
 use crate::detect::Mark;
+use crate::sketch::groups::{Numbers, holds, write};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// Segments of one length that are kept; beyond that the two oldest become one of double the length. A start is
 /// known to an eighth of its age.
@@ -27,25 +27,26 @@ const RIVALS: f64 = 3.688_879_454_113_936;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// Oldest first.
-    segments: VecDeque<Segment>,
+    segments: Vec<Segment>,
+    /// Of each segment, one after the other, in groups of seven bits: most are small, and hardly ever read.
+    counts: Vec<u8>,
+    /// Counts per segment.
+    cells: usize,
     /// Where the newest segment ends.
     end: Mark,
-    /// Counters that can be used again.
-    #[serde(skip)]
-    spare: Spare,
 }
 
-/// Memory only: any two are equal.
-#[derive(Clone, Debug, Default)]
-struct Spare(Vec<Box<[u32]>>);
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Segment {
     start: Mark,
     panes: u32,
-    /// Half the memory of whole counts: beyond four billion rows in a cell a date is an estimate anyway.
-    counts: Box<[u32]>,
+    /// How many bytes its counts take.
+    bytes: u32,
 }
+
+/// By which memory grows: little at a time, for it is never given back.
+const SEGMENTS_MORE: usize = 8;
+const BYTES_MORE: usize = 512;
 
 /// When a change is estimated to have begun.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,32 +60,55 @@ pub struct Onset {
 // === impl History ===
 
 impl History {
-    /// Adds a pane.
+    /// Adds a pane, of as many cells as those before it.
     pub fn push(&mut self, counts: &[u64], start: Mark, end: Mark) {
-        let counts = self.spare.holding(counts);
-        self.segments.push_back(Segment { start, panes: 1, counts });
+        if self.segments.len() == self.segments.capacity() {
+            self.segments.reserve_exact(SEGMENTS_MORE);
+        }
+        self.cells = counts.len();
+        let bytes = self.write(counts);
+        self.segments.push(Segment { start, panes: 1, bytes });
         self.end = end;
         self.condense();
         self.forget();
     }
 
+    /// Puts counts behind all others; how many bytes they take. Beyond four billion rows in a cell a date is an estimate
+    /// anyway.
+    fn write(&mut self, counts: &[u64]) -> u32 {
+        const LONGEST: usize = 5;
+        let before = self.counts.len();
+        if self.counts.capacity() - before < LONGEST * counts.len() {
+            self.counts.reserve_exact(BYTES_MORE.max(LONGEST * counts.len()));
+        }
+        counts.iter().for_each(|&count| write(&mut self.counts, count.min(u32::MAX.into()).into()));
+        (self.counts.len() - before) as u32
+    }
+
     /// Whether all of it was counted in so many cells.
     pub fn has_cells(&self, cells: usize) -> bool {
-        self.segments.iter().all(|segment| segment.counts.len() == cells && segment.panes > 0)
+        let mut rest = self.counts.as_slice();
+        let sound = self.segments.iter().all(|segment| {
+            let counts = rest.split_off(..segment.bytes as usize);
+            segment.panes > 0 && counts.is_some_and(|counts| holds(counts, cells))
+        });
+        sound && rest.is_empty() && (self.segments.is_empty() || self.cells == cells)
     }
 
     pub fn clear(&mut self) {
-        self.spare.0.extend(self.segments.drain(..).map(|segment| segment.counts));
+        self.segments.clear();
+        self.counts.clear();
     }
 
     /// Nothing is as old as that before the oldest segments are this long.
     fn forget(&mut self) {
         const LENGTH_MAX: u32 = PANES_MAX / (4 * SEGMENTS_PER_LENGTH as u32);
-        if self.segments.front().is_none_or(|oldest| oldest.panes < LENGTH_MAX) {
+        if self.segments.first().is_none_or(|oldest| oldest.panes < LENGTH_MAX) {
             return;
         }
         while self.segments.iter().map(|segment| segment.panes).sum::<u32>() > PANES_MAX {
-            self.segments.pop_front().into_iter().for_each(|oldest| self.spare.0.push(oldest.counts));
+            let oldest = self.segments.remove(0);
+            self.counts.drain(..oldest.bytes as usize);
         }
     }
 
@@ -92,22 +116,47 @@ impl History {
         let mut newest = self.segments.len();
         let mut length = 1;
         loop {
-            let older = self.segments.iter().take(newest).rposition(|segment| segment.panes != length);
+            let older = self.segments[..newest].iter().rposition(|segment| segment.panes != length);
             let first = older.map_or(0, |position| position + 1);
             if newest - first <= SEGMENTS_PER_LENGTH {
                 return;
             }
-            let Some(second) = self.segments.remove(first + 1) else { return };
-            let oldest = &mut self.segments[first];
-            oldest.panes += second.panes;
-            oldest
-                .counts
-                .iter_mut()
-                .zip(&second.counts)
-                .for_each(|(sum, count)| *sum = sum.saturating_add(*count));
-            self.spare.0.push(second.counts);
+            self.join(first);
             (newest, length) = (first + 1, 2 * length);
         }
+    }
+
+    /// Makes one of a segment and the next one.
+    fn join(&mut self, first: usize) {
+        let start: usize = self.segments[..first].iter().map(|segment| segment.bytes as usize).sum();
+        let second = self.segments.remove(first + 1);
+        let end = start + (self.segments[first].bytes + second.bytes) as usize;
+        let (mut few, mut many) = ([0u64; CELLS_MAX], Vec::new());
+        let sums = few.get_mut(..self.cells).unwrap_or_else(|| {
+            many.resize(self.cells, 0);
+            &mut many
+        });
+        let mut numbers = Numbers::of(&self.counts[start..end]);
+        sums.iter_mut().for_each(|sum| *sum = numbers.take() as u64);
+        sums.iter_mut().for_each(|sum| *sum += numbers.take() as u64);
+        // A sum takes no more bytes than what it is the sum of.
+        let tail = self.counts.len();
+        let bytes = self.write(sums);
+        self.counts.copy_within(tail.., start);
+        self.counts.truncate(tail);
+        self.counts.drain(start + bytes as usize..end);
+        let segment = &mut self.segments[first];
+        (segment.panes, segment.bytes) = (segment.panes + second.panes, bytes);
+    }
+
+    /// The segments with their counts, newest first.
+    fn latest(&self) -> impl Iterator<Item = (&Segment, Numbers<'_>)> {
+        let mut rest = self.counts.as_slice();
+        self.segments.iter().rev().map(move |segment| {
+            let (before, counts) = rest.split_at(rest.len().saturating_sub(segment.bytes as usize));
+            rest = before;
+            (segment, Numbers::of(counts))
+        })
     }
 
     /// Where segments begin, oldest first.
@@ -118,9 +167,9 @@ impl History {
     /// The counts of all segments from `start` on.
     pub fn since(&self, start: Mark) -> Vec<u64> {
         let mut sums = Vec::new();
-        for segment in self.segments.iter().filter(|segment| segment.start.row >= start.row) {
-            sums.resize(segment.counts.len(), 0);
-            sums.iter_mut().zip(&segment.counts).for_each(|(sum, &count)| *sum += u64::from(count));
+        for (_, mut numbers) in self.latest().take_while(|(segment, _)| segment.start.row >= start.row) {
+            sums.resize(self.cells, 0);
+            sums.iter_mut().for_each(|sum| *sum += numbers.take() as u64);
         }
         sums
     }
@@ -128,10 +177,9 @@ impl History {
     /// When the change began, by the judgement of one bet.
     pub fn onset(&self, bets: &Bets, bet: usize) -> Onset {
         let mut won: Vec<f64> = Vec::with_capacity(self.segments.len());
-        let (mut sum, mut counts) = (0.0, Vec::new());
-        for segment in self.segments.iter().rev() {
-            counts.clear();
-            counts.extend(segment.counts.iter().map(|&count| u64::from(count)));
+        let (mut sum, mut counts) = (0.0, vec![0; self.cells]);
+        for (_, mut numbers) in self.latest() {
+            counts.iter_mut().for_each(|count| *count = numbers.take() as u64);
             sum += bets.gain(bet, &counts);
             won.push(sum);
         }
@@ -143,23 +191,6 @@ impl History {
         let latest = won.iter().rposition(is_rival).unwrap_or(best);
         let start = |position: usize| self.segments.get(position).map_or(self.end, |segment| segment.start);
         Onset { estimate: start(best), earliest: start(earliest), latest: start(latest + 1) }
-    }
-}
-
-// === impl Spare ===
-
-impl Spare {
-    fn holding(&mut self, counts: &[u64]) -> Box<[u32]> {
-        let fits = self.0.pop().filter(|spare| spare.len() == counts.len());
-        let mut held = fits.unwrap_or_else(|| vec![0; counts.len()].into());
-        held.iter_mut().zip(counts).for_each(|(mine, &count)| *mine = count.try_into().unwrap_or(u32::MAX));
-        held
-    }
-}
-
-impl PartialEq for Spare {
-    fn eq(&self, _: &Spare) -> bool {
-        true
     }
 }
 
@@ -221,6 +252,22 @@ mod tests {
         assert!(history.segments.len() <= 8 * 11, "{}", history.segments.len());
         assert!(history.segments.iter().map(|segment| segment.panes).sum::<u32>() <= PANES_MAX);
         assert!(history.segments.iter().is_sorted_by(|a, b| a.panes >= b.panes));
+    }
+
+    #[test]
+    fn joined_segments_hold_what_their_panes_held() {
+        let mut history = History::default();
+        let mark = |pane: u64| Mark { row: pane * 10, call: pane };
+        for pane in 0..777 {
+            history.push(&[pane, 1_000 * pane, u64::from(u32::MAX)], mark(pane), mark(pane + 1));
+        }
+        assert!(history.has_cells(3) && !history.has_cells(2));
+        for start in history.starts().collect::<Vec<Mark>>() {
+            let (sum, thousands) = (history.since(start)[0], history.since(start)[1]);
+            assert_eq!((sum, thousands), ((start.call..777).sum(), 1_000 * (start.call..777).sum::<u64>()));
+        }
+        let cut = History { counts: history.counts[1..].to_vec(), ..history.clone() };
+        assert!(!cut.has_cells(3));
     }
 
     #[test]

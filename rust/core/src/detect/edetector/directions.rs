@@ -203,7 +203,7 @@ impl Polynomials {
 }
 
 /// The mid-rank of every cell among the ordered ones, from -1 to 1.
-fn mid_ranks(reference: &Bins) -> Vec<Option<f64>> {
+pub fn mid_ranks(reference: &Bins) -> Vec<Option<f64>> {
     let ordered = &reference.cells()[binning::NEG_INF..];
     let total = ordered.iter().sum::<u64>().max(1) as f64;
     let mut below = 0;

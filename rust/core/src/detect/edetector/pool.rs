@@ -6,6 +6,7 @@
 //! bit: sums are exact, and are divided when the pool goes on as one detector.
 
 use super::State;
+use super::growth::{self, Capital};
 use crate::sketch::exact::Sum;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -27,7 +28,7 @@ pub struct Pool {
 impl Pool {
     /// One detector.
     pub fn of(state: State) -> Pool {
-        let sums = state.capital.iter().map(|&capital| Sum::of(capital)).collect();
+        let sums = state.capital.iter().map(|capital| Sum::of(capital.get())).collect();
         Pool { detectors: 1, sums, lead: state }
     }
 
@@ -47,7 +48,7 @@ impl Pool {
     /// The detector to go on with.
     pub fn mean(&self) -> State {
         let count = f64::from(self.detectors.max(1));
-        let capital = self.sums.iter().map(|sum| sum.value() / count).collect();
+        let capital = self.sums.iter().map(|sum| Capital::of(sum.value() / count)).collect();
         State { capital, ..self.lead.clone() }
     }
 }
@@ -57,7 +58,7 @@ impl Pool {
 impl State {
     /// Which of two holds more: in the same order for everybody, and equal only if they are the same.
     fn cmp_by_capital(&self, other: &State) -> Ordering {
-        let held = |state: &State| state.capital.iter().sum::<f64>();
+        let held = |state: &State| growth::sum(&state.capital);
         let bytes = |state: &State| postcard::to_stdvec(state).unwrap_or_default();
         held(self).total_cmp(&held(other)).then_with(|| bytes(self).cmp(&bytes(other)))
     }

@@ -5,8 +5,9 @@
 //! unusual, which is when an alarm may be near and when fresh stakes are worth having, and else only now and then. The
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
-use super::directions::Polynomials;
-use crate::sketch::binning::CELLS_MAX;
+use super::directions::{Polynomials, mid_ranks};
+use crate::feature::stage::Depth;
+use crate::sketch::binning::{CELLS_MAX, NEG_INF};
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
 
@@ -23,16 +24,33 @@ pub const LANES: usize = 16;
 /// The most cells of a feature, in whole blocks.
 pub const WIDTH: usize = CELLS_MAX.next_multiple_of(LANES);
 
-/// What rows usually look like, a block of cells at a time.
+/// What rows usually look like.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Screen(Vec<Block>);
+pub struct Screen {
+    blocks: Vec<Block>,
+    /// Of the polynomials: their means, and what makes their variance 1.
+    means: [f32; FUNCTIONS],
+    scales: [f32; FUNCTIONS],
+}
 
-/// Shares of the reference, and the values of functions that have the mean 0 and the variance 1 there.
+/// A block of cells: their shares in the reference, and their mid-ranks, of which polynomials are computed anew. It is
+/// less work than to wait for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Block {
     shares: [f32; LANES],
-    values: [[f32; LANES]; FUNCTIONS],
+    ranks: [f32; LANES],
 }
+
+/// Which cells of the first block have a rank; all others have.
+const RANKED: [f32; LANES] = {
+    let mut ranked = [1.0; LANES];
+    let mut cell = 0;
+    while cell < NEG_INF {
+        ranked[cell] = 0.0;
+        cell += 1;
+    }
+    ranked
+};
 
 // === impl Screen ===
 
@@ -40,20 +58,32 @@ impl Screen {
     pub fn of(reference: &Bins) -> Screen {
         let total = reference.total().max(1) as f64;
         let shares: Vec<f64> = reference.cells().iter().map(|&count| count as f64 / total).collect();
-        let mut blocks = vec![Block::default(); shares.len().div_ceil(LANES)];
+        let mut screen =
+            Screen { blocks: vec![Block::default(); shares.len().div_ceil(LANES)], ..Screen::default() };
         for (cell, &share) in shares.iter().enumerate() {
-            blocks[cell / LANES].shares[cell % LANES] = share as f32;
+            screen.blocks[cell / LANES].shares[cell % LANES] = share as f32;
         }
         for (function, (_, values)) in Polynomials::of(reference).iter().take(FUNCTIONS).enumerate() {
             let mean: f64 = shares.iter().zip(values).map(|(share, value)| share * value).sum();
             let square = |(share, value): (&f64, &f64)| share * (value - mean).powi(2);
             let variance: f64 = shares.iter().zip(values).map(square).sum();
-            let scale = if variance > 0.0 { variance.sqrt().recip() } else { 0.0 };
-            for (cell, value) in values.iter().enumerate() {
-                blocks[cell / LANES].values[function][cell % LANES] = ((value - mean) * scale) as f32;
-            }
+            screen.means[function] = mean as f32;
+            screen.scales[function] = if variance > 0.0 { variance.sqrt().recip() as f32 } else { 0.0 };
         }
-        Screen(blocks)
+        for (cell, rank) in mid_ranks(reference).into_iter().enumerate() {
+            let (block, lane) = (&mut screen.blocks[cell / LANES], cell % LANES);
+            block.ranks[lane] = rank.unwrap_or(0.0) as f32;
+        }
+        screen
+    }
+
+    /// Something of the cache lines.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        if depth != Depth::Whole {
+            return self.blocks.len() as u64;
+        }
+        let lines = self.blocks.iter().flat_map(|block| [&block.shares, &block.ranks]);
+        lines.fold(0, |sum, line| sum ^ u64::from(line[0].to_bits()))
     }
 
     /// Whether either of the `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than
@@ -61,37 +91,64 @@ impl Screen {
     pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
         let time = time as f32;
         dispatch!(Level::new(), simd => {
-            self.differs(simd, counts[0], time) | self.differs(simd, counts[1], time)
+            let [latest, all] = self.sums(simd, counts);
+            self.differs(simd, counts[0], latest, time) | self.differs(simd, counts[1], all, time)
         })
     }
 
+    /// How many rows there are, and the sums of the polynomials less their means.
     #[inline(always)]
-    fn differs<S: Simd>(&self, simd: S, counts: &[u32; WIDTH], time: f32) -> bool {
+    fn sums<S: Simd>(&self, simd: S, counts: [&[u32; WIDTH]; 2]) -> [[f32; 1 + FUNCTIONS]; 2] {
         let of_each = |value: f32| f32x16::splat(simd, value);
-        let none = of_each(0.0);
-        let (counts, _) = counts.as_chunks::<LANES>();
-        let (mut totals, mut sums) = (none, [none; FUNCTIONS]);
-        for (block, counts) in self.0.iter().zip(counts) {
-            let counts = counted(simd, counts);
-            totals += counts;
-            for (sum, values) in sums.iter_mut().zip(&block.values) {
-                *sum += f32x16::from_slice(simd, values) * counts;
+        let mut sums = [[of_each(0.0); 1 + FUNCTIONS]; 2];
+        let means = self.means.map(of_each);
+        let counts = counts.map(|counts| counts.as_chunks::<LANES>().0);
+        for (position, block) in self.blocks.iter().enumerate() {
+            let u = f32x16::from_slice(simd, &block.ranks);
+            let ranked = f32x16::from_slice(simd, if position == 0 { &RANKED } else { &[1.0; LANES] });
+            let square = u * u;
+            let values = [
+                u,
+                square * of_each(1.5) - of_each(0.5),
+                (square * of_each(2.5) - of_each(1.5)) * u,
+                (square * of_each(4.375) - of_each(3.75)) * square + of_each(0.375),
+            ];
+            for (sums, counts) in sums.iter_mut().zip(counts) {
+                let Some(counts) = counts.get(position) else { continue };
+                let counts = counted(simd, counts);
+                sums[0] += counts;
+                for function in 0..FUNCTIONS {
+                    sums[1 + function] += (values[function] * ranked - means[function]) * counts;
+                }
             }
         }
-        let total = sum([lanes(totals)])[0];
-        let (doubt, third) = (of_each(2.0 * UNUSUAL_CELL * time), of_each(1.0 / 3.0));
+        sums.map(|sums| sum(sums.map(lanes)))
+    }
+
+    #[inline(always)]
+    fn differs<S: Simd>(
+        &self,
+        simd: S,
+        counts: &[u32; WIDTH],
+        sums: [f32; 1 + FUNCTIONS],
+        time: f32,
+    ) -> bool {
+        let [total, sums @ ..] = sums;
+        let of_each = |value: f32| f32x16::splat(simd, value);
+        let (doubt, third, none) = (of_each(2.0 * UNUSUAL_CELL * time), of_each(1.0 / 3.0), of_each(0.0));
+        let (counts, _) = counts.as_chunks::<LANES>();
         let mut crowded = none;
-        for (block, counts) in self.0.iter().zip(counts) {
+        for (block, counts) in self.blocks.iter().zip(counts) {
             // Bernstein's bound of a Poisson variable: below its likelihood ratio, and without a logarithm.
             let expected = f32x16::from_slice(simd, &block.shares) * of_each(total);
             let excess = counted(simd, counts) - expected;
             let scale = expected + excess.max(none) * third;
             crowded = crowded.max(excess * excess - doubt * scale);
         }
+        let [crowded] = sum([lanes(crowded)]);
         let limit = 2.0 * UNUSUAL_SHAPE * total * time;
-        let [crowded, rest @ ..] =
-            sum([lanes(crowded), lanes(sums[0]), lanes(sums[1]), lanes(sums[2]), lanes(sums[3])]);
-        rest.into_iter().fold(crowded > 0.0, |any, sum| any | (sum * sum > limit))
+        let scaled = sums.into_iter().zip(self.scales).map(|(sum, scale)| sum * scale);
+        scaled.fold(crowded > 0.0, |any, sum| any | (sum * sum > limit))
     }
 }
 

@@ -6,14 +6,12 @@
 
 use super::Bins;
 use crate::sketch::binning;
+use crate::sketch::groups::{Numbers, write};
 use serde::{Deserialize, Serialize};
 
 /// The counters of a [`Bins`], without its bins. Nothing counted takes no memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packed(Box<[u8]>);
-
-/// Takes numbers off packed bytes; zeros when there are none left.
-struct Numbers<'a>(&'a [u8]);
 
 // === impl Packed ===
 
@@ -23,9 +21,9 @@ impl Packed {
         if bins.total() == 0 {
             return Packed::default();
         }
-        let mut bytes = Vec::with_capacity(4 * bins.cells.len());
+        let mut bytes = Vec::with_capacity(4 * bins.cells().len());
         let mut write = |number: u128| write(&mut bytes, number);
-        bins.cells.iter().for_each(|&count| write(count.into()));
+        bins.cells().iter().for_each(|&count| write(count.into()));
         bins.tails.iter().for_each(|&tail| write(tail));
         if with_places {
             bins.offsets().for_each(|offset| write(offset.into()));
@@ -40,32 +38,6 @@ impl Packed {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-/// Groups of seven bits, lowest first; the highest bit says that more follow.
-fn write(bytes: &mut Vec<u8>, mut number: u128) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-// === impl Numbers ===
-
-impl Numbers<'_> {
-    fn take(&mut self) -> u128 {
-        let (mut number, mut shift) = (0, 0);
-        while let Some((&byte, rest)) = self.0.split_first() {
-            self.0 = rest;
-            number |= u128::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-            shift += 7;
-            if byte < 0x80 {
-                break;
-            }
-        }
-        number
     }
 }
 
@@ -92,9 +64,9 @@ impl Bins {
         if packed.is_empty() {
             return;
         }
-        let mut numbers = Numbers(&packed.0);
+        let mut numbers = Numbers::of(&packed.0);
         let mut counts = [0u64; binning::CELLS_MAX];
-        for (mine, theirs) in self.cells.iter_mut().zip(&mut counts) {
+        for (mine, theirs) in self.cells_mut().iter_mut().zip(&mut counts) {
             *theirs = numbers.take() as u64;
             *mine = count(*mine, *theirs);
         }
@@ -104,7 +76,8 @@ impl Bins {
         for bin in 0..self.measured() {
             let cell = binning::FIRST + bin;
             let place = counts[cell].wrapping_mul(self.place(bin).0);
-            self.sums[cell] = sum(self.sums[cell], place.wrapping_add(numbers.take() as u64));
+            let mine = &mut self.sums_mut()[cell];
+            *mine = sum(*mine, place.wrapping_add(numbers.take() as u64));
         }
     }
 }

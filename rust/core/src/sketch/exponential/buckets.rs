@@ -2,9 +2,10 @@
 
 use super::index::{Places, SCALE_MAX, index_of};
 use super::{BucketRange, ExponentialSnapshot};
-use crate::sketch::Sketch;
+use crate::feature::stage::Depth;
 use crate::sketch::permute::PART;
 use crate::sketch::real::Real;
+use crate::sketch::{Sketch, WORDS_PER_LINE};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,15 @@ impl Buckets {
             && self.shift <= 16
             && self.base.iter().all(|base| (FIRST..=-FIRST).contains(base))
             && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
+    }
+
+    /// Something of the cache lines.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => self.cells.len() as u64,
+            Depth::Far => self.cells.first().copied().unwrap_or(0),
+            Depth::Whole => self.cells.iter().step_by(WORDS_PER_LINE).fold(0, |sum, cell| sum ^ cell),
+        }
     }
 
     /// The same counts where they lie in the middle of the room for them: the same bytes for the same values, whatever their

@@ -2,12 +2,13 @@
 
 use super::super::growth::{LANES, rounded_down};
 use super::CELLS_MAX;
+use std::sync::Arc;
 
 /// Bets on shares: the share, and the logarithms of the factors of a value in it and of one that is not; filled up
 /// with zeros to whole lanes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ShareBets {
-    pub group: Vec<u8>,
+    pub group: Arc<[u8]>,
     pub inside: Vec<f32>,
     pub outside: Vec<f32>,
 }
@@ -63,17 +64,19 @@ impl Group {
 // === impl ShareBets ===
 
 impl ShareBets {
-    pub fn push(&mut self, bet: &ShareBet) {
-        self.group.push(bet.group as u8);
-        self.inside.push(rounded_down(bet.inside));
-        self.outside.push(rounded_down(bet.outside));
-    }
-
-    pub fn fill_up(&mut self) {
-        let whole = self.group.len().next_multiple_of(LANES);
-        self.group.resize(whole, 0);
-        self.inside.resize(whole, 0.0);
-        self.outside.resize(whole, 0.0);
+    pub fn of(bets: &[ShareBet]) -> ShareBets {
+        let whole = bets.len().next_multiple_of(LANES);
+        let filled = |log: fn(&ShareBet) -> f64| {
+            let mut logs: Vec<f32> = bets.iter().map(|bet| rounded_down(log(bet))).collect();
+            logs.resize(whole, 0.0);
+            logs
+        };
+        let groups = bets.iter().map(|bet| bet.group as u8).chain(std::iter::repeat(0));
+        ShareBets {
+            group: groups.take(whole).collect(),
+            inside: filled(|bet| bet.inside),
+            outside: filled(|bet| bet.outside),
+        }
     }
 }
 
