@@ -237,7 +237,8 @@ mod tests {
                 (mean.ln() + tolerance) / eta + most
             };
             let least = (0..4_000).map(|step| bound(1.01f64.powi(step - 2_000))).fold(most, f64::min);
-            proptest::prop_assert!(found <= least + 1e-6 && found >= least - 1e-3 * (most - least) - 1e-6, "{} {}", found, least);
+            // Any tilt's bound holds; the search ends before tilts so steep that only the largest value is left.
+            proptest::prop_assert!(found <= least + 1e-4 * most && found >= least - 1e-3 * (most - least) - 1e-6, "{} {}", found, least);
         }
     }
 
