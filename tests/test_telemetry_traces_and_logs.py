@@ -1,7 +1,6 @@
 """Traces of kept calls, log lines, and what a receiver that is gone may cost."""
 
 import io
-import logging
 import socket
 import threading
 import time
@@ -113,16 +112,6 @@ def test_keeping_a_call_never_raises(monkeypatch: pytest.MonkeyPatch, collector:
 
 
 # === logs ===
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers, root.level = handlers, level
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def test_an_alarm_becomes_an_event_with_the_registered_attributes(collector: Collector) -> None:

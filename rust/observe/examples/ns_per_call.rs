@@ -9,12 +9,17 @@
     reason = "a benchmark reads what the system counts; the library does not"
 )]
 
+#[path = "../../core/src/random.rs"]
+#[allow(dead_code, reason = "the library's own, of which not all is needed here")]
+mod random;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use pilotfish_core::engine::{Engine, EngineConfig, QueueConfig};
 use pilotfish_observe::{Job, Messages, Observer};
+use random::Random;
 
 const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -42,7 +47,7 @@ fn measure(features: usize) -> f64 {
     let queue = QueueConfig { messages: QUEUED, bytes: 1 << 30 };
     let observer = Observer::start(Arc::clone(&engine), queue).expect("a thread");
     let mut random = Random(1);
-    let requests: Vec<Arc<[u8]>> = (0..REQUESTS).map(|_| random.request(features).into()).collect();
+    let requests: Vec<Arc<[u8]>> = (0..REQUESTS).map(|_| request(&mut random, features).into()).collect();
     let (method, answer): (Arc<str>, Arc<[u8]>) = (INFER.into(), Arc::from([]));
     let observe = |calls: usize| {
         for call in 0..calls {
@@ -76,27 +81,13 @@ fn processor_ns() -> u64 {
     counted.sum()
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 24) as f32
-    }
-
-    /// `ModelInferRequest{model_name: "p", inputs: [{name: "x", datatype: "FP32", shape: [1, features]}], raw}`.
-    fn request(&mut self, features: usize) -> Vec<u8> {
-        let shape: Vec<u8> = [vec![1], varint(features)].concat();
-        let head = [b"\x0a\x01x\x12\x04FP32\x1a".to_vec(), varint(shape.len()), shape].concat();
-        let raw: Vec<u8> = (0..features).flat_map(|_| self.uniform().to_le_bytes()).collect();
-        let fields =
-            [b"\x0a\x01p\x2a".to_vec(), varint(head.len()), head, vec![0x3a], varint(raw.len()), raw];
-        fields.concat()
-    }
+/// `ModelInferRequest{model_name: "p", inputs: [{name: "x", datatype: "FP32", shape: [1, features]}], raw}`.
+fn request(random: &mut Random, features: usize) -> Vec<u8> {
+    let shape: Vec<u8> = [vec![1], varint(features)].concat();
+    let head = [b"\x0a\x01x\x12\x04FP32\x1a".to_vec(), varint(shape.len()), shape].concat();
+    let raw: Vec<u8> = (0..features).flat_map(|_| (random.uniform() as f32).to_le_bytes()).collect();
+    let fields = [b"\x0a\x01p\x2a".to_vec(), varint(head.len()), head, vec![0x3a], varint(raw.len()), raw];
+    fields.concat()
 }
 
 fn varint(mut value: usize) -> Vec<u8> {

@@ -95,8 +95,9 @@ class _StreamCall:
             await self._send_initial(initial)
             await self._down()
             status = await self._stream.status()
-            code, message = in_time(status.code, status.message, has_expired(self._context))
-            status = status._replace(code=code, message=message)
+            if status.code != OK:
+                code, message = in_time(status.code, status.message, has_expired(self._context))
+                status = status._replace(code=code, message=message)
             await self._headers_settled()
         except asyncio.CancelledError:
             if has_expired(self._context):

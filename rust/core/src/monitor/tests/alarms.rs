@@ -59,6 +59,15 @@ fn noise_is_exceeded_as_rarely_as_it_says() {
     assert!(above <= 3, "{above} of 15,000 scores are above their noise floor");
 }
 
+/// Sends rows of two normal columns, ten at a time, the first of them shifted.
+fn send_shifted(monitor: &mut Monitor, random: &mut Random, rows: usize, shift: f64) {
+    for _ in 0..rows / 10 {
+        let mut values = random.normals(20);
+        values.iter_mut().step_by(2).for_each(|value| *value += shift);
+        send(monitor, IN, "x", 2, &values);
+    }
+}
+
 #[test]
 fn a_shift_raises_an_alarm_that_names_its_first_row_and_its_end_clears_it() {
     let mut random = Random(9);
@@ -66,13 +75,7 @@ fn a_shift_raises_an_alarm_that_names_its_first_row_and_its_end_clears_it() {
         r#"{"learn_rows": 2000, "pane_rows": 500, "alarm": {"detector": "threshold", "clear_after": 3}}"#,
         None,
     );
-    let mut phase = |monitor: &mut Monitor, rows: usize, shift: f64| {
-        for _ in 0..rows / 10 {
-            let mut values = random.normals(20);
-            values.iter_mut().step_by(2).for_each(|value| *value += shift);
-            send(monitor, IN, "x", 2, &values);
-        }
-    };
+    let mut phase = |monitor: &mut Monitor, rows, shift| send_shifted(monitor, &mut random, rows, shift);
     phase(&mut monitor, 4_000, 0.0);
     assert_eq!(monitor.take_events(), []);
     phase(&mut monitor, 1_500, 1.0);
@@ -93,13 +96,7 @@ fn a_shift_raises_an_alarm_that_names_its_first_row_and_its_end_clears_it() {
 fn evidence_raises_an_alarm_that_says_what_changed_and_since_when_and_its_end_clears_it() {
     let mut random = Random(9);
     let mut monitor = monitor(r#"{"learn_rows": 2000, "pane_rows": 250}"#, None);
-    let mut phase = |monitor: &mut Monitor, rows: usize, shift: f64| {
-        for _ in 0..rows / 10 {
-            let mut values = random.normals(20);
-            values.iter_mut().step_by(2).for_each(|value| *value += shift);
-            send(monitor, IN, "x", 2, &values);
-        }
-    };
+    let mut phase = |monitor: &mut Monitor, rows, shift| send_shifted(monitor, &mut random, rows, shift);
     phase(&mut monitor, 4_000, 0.0);
     assert_eq!(monitor.take_events(), []);
     phase(&mut monitor, 1_500, 0.7);
