@@ -37,7 +37,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const FEATURES: usize = 100;
+const FEATURES: usize = 48;
 const ROWS: usize = 600;
 const MINUTE: u64 = 60_000_000_000;
 

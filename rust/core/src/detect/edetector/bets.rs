@@ -246,7 +246,7 @@ impl Offer {
 fn stakes_on(function: usize) -> &'static [f64] {
     match function {
         ..PLAIN => &PLAIN_STAKES,
-        ..POLYNOMIALS => &FORM_STAKES,
+        PLAIN..POLYNOMIALS => &FORM_STAKES,
         _ => &END_STAKES,
     }
 }

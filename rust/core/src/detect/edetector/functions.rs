@@ -227,7 +227,7 @@ mod tests {
         let ranks = [0.0, 0.0, 0.0, -1.0, -1.0, -0.75, -0.25, 0.25, 0.75, 1.0, 1.0];
         assert_eq!(functions.iter().next().unwrap(), ranks);
         assert!(functions.iter().all(|row| row.iter().all(|value| (-1.0..=1.0).contains(value))));
-        assert!(functions.iter().skip(8).all(|row| row.iter().any(|&value| value == 1.0)));
+        assert!(functions.iter().skip(8).all(|row| row.contains(&1.0)));
     }
 
     #[test]
