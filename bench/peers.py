@@ -5,7 +5,8 @@ machine: compare within one table only. Three traps, and what is done about them
 core costs some 50 µs and makes all proxies look alike, so everything runs on one core; batching hides cost,
 so one call at a time (c1m1) is measured beside several (c4m8); a proxy that works on after the last reply is
 waited for. Each measurement follows as many calls that are not measured: what is spent per second, such as
-the monitor's budget of values, is then as under steady load, if these take a second or two (``--calls 100000`` with 4KiB).
+the monitor's budget of values, is then as under steady load, if these take a second or two (``--calls
+100000`` with 4KiB).
 """
 
 import argparse
