@@ -19,6 +19,7 @@ mod shares;
 
 pub use shares::{on_less, on_more};
 
+use super::choice::Choice;
 use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
 use super::growth::{self, Capital, LANES, rounded_down};
 use super::slack::{self, Sample};
@@ -122,6 +123,7 @@ impl Bets {
             null,
             size: reference.total() as f64 / null.autocorrelation_time.max(1.0),
             log_odds: (directions.max(1) as f64 / null.delta).ln(),
+            choice: Choice::of(reference, null.autocorrelation_time),
         };
         let stakes = |aspect| if is_plain(aspect) { &PLAIN_STAKES[..] } else { &FORM_STAKES[..] };
         let on_shapes =
@@ -351,6 +353,7 @@ struct Table<'a> {
     /// Independent rows.
     size: f64,
     log_odds: f64,
+    choice: Choice,
 }
 
 // === impl Table ===
@@ -408,8 +411,13 @@ impl Table<'_> {
         let total = self.reference.total().max(1) as f64;
         let count: u64 = cells.iter().map(|&cell| self.reference.cells()[cell]).sum();
         let share = |count: u64| (count as f64 / total).min(1.0);
-        let most = slack::share_above(share(count + self.unseen(aspect)), self.size, self.log_odds);
-        let least = slack::share_below(share(count), self.size, self.log_odds);
+        let (above, below) = match aspect {
+            Aspect::Unseen => (self.log_odds + self.choice.ways(), self.log_odds),
+            Aspect::Bin(_) => (self.log_odds, self.log_odds + self.choice.each()),
+            _ => (self.log_odds, self.log_odds),
+        };
+        let most = slack::share_above(share(count + self.unseen(aspect)), self.size, above);
+        let least = slack::share_below(share(count), self.size, below);
         let most = most.max(slack::tolerated_above(share(count), self.null.tolerance));
         let least = least.min(slack::tolerated_below(share(count), self.null.tolerance)).max(0.0);
         let family = match aspect {
