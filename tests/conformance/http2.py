@@ -109,6 +109,18 @@ class Call:
             data = data[size:]
             self.peer.flush()
 
+    async def send_padding(self, length: int, count: int) -> None:
+        """Send frames of data that hold none, as the other side's windows allow."""
+        connection = self.peer.connection
+        for _ in range(count):
+            await self.peer.until(
+                lambda: self.over or connection.local_flow_control_window(self.id) >= length
+            )
+            if self.reset is not None or self.lost:
+                return
+            connection.send_data(self.id, b"", pad_length=length - 1)
+            self.peer.flush()
+
     async def end(self) -> None:
         # The other side may be done first, and have closed the stream for good.
         with contextlib.suppress(h2.exceptions.StreamClosedError):

@@ -70,6 +70,7 @@ HOUSEKEEPING = {
     "window-update": frame(flood.WINDOW_UPDATE, payload=bytes.fromhex("00000001")),
     "window-update-of-a-call": frame(flood.WINDOW_UPDATE, 1, bytes.fromhex("00000001")),
     "empty-data": frame(flood.DATA, 1),
+    "padding": frame(flood.DATA, 1, b"\x01\x00", flood.PADDED),
     "unknown": frame(flood.UNKNOWN, payload=b"what is it"),
 }
 

@@ -32,6 +32,30 @@ async def test_a_message_arrives_byte_for_byte_and_comes_back(
     assert (answer.status, answer.messages) == ("0", [message])
 
 
+@pytest.mark.guarantee("padding")
+@pytest.mark.parametrize(("length", "count"), [(1, 200), (2, 200), (256, 4100)])
+async def test_frames_of_nothing_but_padding_change_nothing(
+    relay: int, backend: Backend, length: int, count: int
+) -> None:
+    """More than a library forgives empty frames in its life, and more than a window of 1 MiB has room for."""
+
+    async def script(call: Call) -> None:
+        await call.until_over()
+        await call.send_headers(RESPONSE_HEADERS)
+        await call.send_padding(length, count)
+        await call.send_data(framed(call.messages[0]))
+        await call.send_headers(OK_TRAILERS, end=True)
+
+    backend.script = script
+    message = b"x" * 200_000
+    async with connected(relay) as client:
+        call = await client.begin(request_headers())
+        await call.send_padding(length, count)
+        await call.send_data(framed(message), end=True)
+        await call.until_over()
+    assert (call.status, call.messages, backend.call.messages) == ("0", [message], [message])
+
+
 @pytest.mark.guarantee("message-size")
 @PATHS
 async def test_a_message_above_grpcs_usual_limit_passes_both_ways(

@@ -5,6 +5,8 @@ import base64
 
 import pytest
 
+from conformance import flood
+from conformance.flood import flooder, frame
 from conformance.http2 import PATIENCE, Backend, Call, connected, framed, request_headers, values
 
 
@@ -46,6 +48,51 @@ async def test_an_authority_of_several_addresses_arrives_verbatim(
             assert values(backend.calls[-1].headers, ":authority") == [several]
         await client.unary(b"")
     assert values(backend.calls[-1].headers, ":authority") == ["model.example:8001"]
+
+
+CODED_AUTHORITY = bytes.fromhex("b83b5339ec327d7f")
+POST, HTTP = b"\x83", b"\x86"
+FIELDS = b"\x00\x02te\x08trailers\x0f\x10\x10application/grpc"
+"""Not to be remembered, as the path below."""
+
+
+def block(authority: bytes) -> bytes:
+    return POST + HTTP + b"\x04\x0e/test.Any/Call" + authority + FIELDS
+
+
+def literal(name: bytes, value: str) -> bytes:
+    """To be remembered, not Huffman coded."""
+    return name + bytes([len(value)]) + value.encode()
+
+
+NAMES = {"by-index": b"\x41", "in-letters": b"\x40\x0a:authority", "coded": b"\x40\x88" + CODED_AUTHORITY}
+
+
+@pytest.mark.guarantee("authority-list")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("cut", [0, 1, 20, 30, 45])
+async def test_an_authority_arrives_verbatim_however_its_block_is_written(
+    relay: int, backend: Backend, name: str, cut: int
+) -> None:
+    """Its name in letters or in an entry of the table, in CONTINUATION, whole or in part."""
+    first, second = LISTS[:2]
+    blocks = [
+        block(literal(NAMES[name], first)),
+        block(b"\xbe"),  # the newest entry of the table
+        block(literal(b"\x7e", second)),  # named by it
+        block(b"\xbf"),  # the one before the newest
+    ]
+    async with flooder(relay) as client:
+        for number, whole in enumerate(blocks):
+            stream = 2 * number + 1
+            if cut:
+                await client.send(frame(flood.HEADERS, stream, whole[:cut], flood.END_STREAM))
+                await client.send(frame(flood.CONTINUATION, stream, whole[cut:], flood.END_HEADERS))
+            else:
+                await client.send(frame(flood.HEADERS, stream, whole, flood.END_STREAM | flood.END_HEADERS))
+            await backend.until(lambda number=number: len(backend.calls) == number + 1)
+            assert values(backend.calls[-1].headers, ":authority") == [second if number == 2 else first]
+    assert client.resets() == []
 
 
 @pytest.mark.guarantee("te")

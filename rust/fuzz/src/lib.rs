@@ -54,32 +54,75 @@ fn messages(stream: &[u8]) -> fuzz::Split {
 }
 
 /// Frames are the same, and counted the same, wherever the bytes are cut; their borders stay where they are. Changed are
-/// only the type of an empty frame of data and, for what an authority needs, the block of HEADERS.
+/// only the type of an empty frame of data and, for what an authority needs, the block of headers.
 pub fn frames(data: &[u8]) {
     let (cuts, stream) = cut(data);
     let (given, counts) = fuzz::received(&[stream]);
     assert_eq!((&given, counts), (&fuzz::received(&cuts).0, fuzz::received(&cuts).1));
     assert_eq!(given.len(), stream.len());
-    let (mut at, mut seen) = (stream.len().min(24), fuzz::FrameCounts::default());
+    let (mut at, mut last, mut seen) = (stream.len().min(24), 0, fuzz::FrameCounts::default());
     assert_eq!(given[..at], stream[..at]);
-    while let Some(&[a, b, c, kind, flags, ref stream_id @ ..]) = stream[at..].first_chunk::<9>() {
-        let length = u32::from_be_bytes([0, a, b, c]) as usize;
-        let end = stream.len().min(at + 9 + length);
-        let empty = kind == 0 && length == 0 && flags & 1 == 0;
-        let hidden = empty && *stream_id != [0; 4];
+    while let Some(frame) = Frame::read(&stream[at..])
+        && !frame.is_held(&stream[at..])
+    {
+        let end = stream.len().min(at + 9 + frame.length);
+        let empty = frame.is_empty(&stream[at..], last);
         assert_eq!(given[at..at + 3], stream[at..at + 3]);
-        assert_eq!(given[at + 3], if hidden { 0xff } else { kind });
+        assert_eq!(given[at + 3], if empty && frame.id != 0 { 0xff } else { frame.kind });
         assert_eq!(given[at + 4..at + 9], stream[at + 4..at + 9]);
-        assert!(kind == 1 || given[at + 9..end] == stream[at + 9..end]);
-        // A block that is not whole is held back, and not counted yet.
-        if kind != 1 || end == at + 9 + length || length > 16 * 1024 {
-            seen.of_calls += u64::from(kind == 1 || (kind == 0 && !empty));
-            seen.housekeeping += u64::from(empty || !matches!(kind, 0 | 1 | 9));
-        }
+        assert!(matches!(frame.kind, 1 | 9) || given[at + 9..end] == stream[at + 9..end]);
+        seen.of_calls += u64::from(frame.kind == 1 || (frame.kind == 0 && !empty));
+        seen.housekeeping += u64::from(empty || !matches!(frame.kind, 0 | 1 | 9));
+        last = if frame.kind == 1 { frame.id.max(last) } else { last };
         at = end;
     }
+    assert_eq!(given[at..], stream[at..]);
     assert_eq!((counts.of_calls, counts.housekeeping), (seen.of_calls, seen.housekeeping));
     assert!(counts.begun <= counts.of_calls);
+}
+
+struct Frame {
+    length: usize,
+    kind: u8,
+    flags: u8,
+    id: u32,
+}
+
+// === impl Frame ===
+
+impl Frame {
+    fn read(bytes: &[u8]) -> Option<Frame> {
+        let &[a, b, c, kind, flags, ref id @ ..] = bytes.first_chunk::<9>()?;
+        let length = u32::from_be_bytes([0, a, b, c]) as usize;
+        Some(Frame { length, kind, flags, id: u32::from_be_bytes(*id) & 0x7fff_ffff })
+    }
+
+    /// Data that holds nothing, or nothing but padding for a stream that has begun, and ends nothing.
+    fn is_empty(&self, bytes: &[u8], last: u32) -> bool {
+        let padding = || usize::from(bytes[9]) + 1 == self.length && (1..=last).contains(&self.id);
+        match (self.kind, self.flags & 9) {
+            (0, 0) => self.length == 0,
+            (0, 8) => self.length > 0 && padding(),
+            _ => false,
+        }
+    }
+
+    /// A beginning that is held back until more has come, and not counted yet.
+    fn is_held(&self, bytes: &[u8]) -> bool {
+        match self.kind {
+            0 => self.flags & 9 == 8 && self.length > 0 && bytes.len() == 9,
+            1 => bytes.len() < 16 * 1024 && !self.ends(bytes),
+            _ => false,
+        }
+    }
+
+    /// Whether the header block that begins here has come, or what comes is no part of it.
+    fn ends(&self, bytes: &[u8]) -> bool {
+        let Some(rest) = bytes.get(9 + self.length..) else { return false };
+        let next = Frame::read(rest);
+        self.flags & 4 != 0
+            || next.is_some_and(|next| next.kind != 9 || next.id != self.id || next.ends(rest))
+    }
 }
 
 /// Header values: a deadline never grows, text and bytes are never longer than what they were read from allows.

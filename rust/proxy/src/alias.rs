@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use http::uri::{Authority, Uri};
 
-use crate::hpack::{self, huffman};
+use crate::hpack::{self, Table, huffman};
 use crate::seed::Seeds;
 
 /// Names that one client may have an alias for.
@@ -38,6 +38,7 @@ pub struct Alias {
 #[derive(Debug)]
 pub struct Aliases {
     known: Vec<Arc<Alias>>,
+    table: Table,
     seeds: Seeds,
 }
 
@@ -104,12 +105,13 @@ fn pick(among: u32, seeds: &mut Seeds) -> u32 {
 
 impl Aliases {
     pub fn new(seeds: Seeds) -> Aliases {
-        Aliases { known: Vec::new(), seeds }
+        Aliases { known: Vec::new(), table: Table::default(), seeds }
     }
 
-    /// Writes an alias over the authority in a header block, if it needs one.
-    pub fn cover(&mut self, block: &mut [u8]) {
-        let Some(literal) = hpack::authority(block) else { return };
+    /// Writes an alias over the authority in the next header block, if it needs one. Of a block that is not `whole` this
+    /// is the beginning.
+    pub fn cover(&mut self, block: &mut [u8], whole: bool) {
+        let Some(literal) = self.table.read(block, whole) else { return };
         let Some(value) = block.get_mut(literal.place) else { return };
         let Some(alias) = self.of_value(literal.coded, value) else { return };
         if literal.coded {
@@ -200,8 +202,8 @@ mod tests {
 
     fn passed_as(written: u8, aliases: &mut Aliases, block: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let mut read = block.to_vec();
-        aliases.cover(&mut read);
-        let literal = hpack::authority(&read).unwrap();
+        aliases.cover(&mut read, true);
+        let literal = Table::default().read(&read, true).unwrap();
         let value = &read[literal.place];
         let text = if literal.coded { huffman::decode(value).unwrap() } else { value.to_vec() };
         let uri = Uri::builder().scheme("http").authority(&text[..]).path_and_query("/").build().unwrap();
@@ -226,7 +228,7 @@ mod tests {
     fn a_model_server_without_a_table_reads_what_the_client_wrote_too() {
         let authority = "10.0.0.1:8001,10.0.0.2:8001";
         let (_, sent) = passed_as(MENTIONED, &mut aliases(), &block(false, authority));
-        let literal = hpack::authority(&sent).unwrap();
+        let literal = Table::default().read(&sent, true).unwrap();
         assert_eq!((literal.coded, &sent[literal.place]), (false, authority.as_bytes()));
     }
 
@@ -235,7 +237,7 @@ mod tests {
         let mut aliases = self::aliases();
         for number in 0..20 {
             let mut block = block(true, &format!("10.0.0.1:80,10.0.0.2:{number}"));
-            aliases.cover(&mut block);
+            aliases.cover(&mut block, true);
         }
         assert_eq!(aliases.known.len(), MOST);
     }
@@ -245,7 +247,7 @@ mod tests {
         let mut lifted = Lifted::default();
         for _ in 0..20 {
             let mut aliases = self::aliases();
-            aliases.cover(&mut block(false, "10.0.0.1:80,10.0.0.2:80"));
+            aliases.cover(&mut block(false, "10.0.0.1:80,10.0.0.2:80"), true);
             lifted.add(&aliases.known[0]);
         }
         assert!(lifted.0.len() <= 2);
@@ -262,7 +264,7 @@ mod tests {
             let (read, sent) = passed(&mut aliases, &block(coded, &authority));
             prop_assert_eq!(read.len(), authority.len());
             prop_assert!(Authority::try_from(&read[..]).is_ok(), "{:?}", String::from_utf8_lossy(&read));
-            let literal = hpack::authority(&sent).unwrap();
+            let literal = Table::default().read(&sent, true).unwrap();
             let value = &sent[literal.place];
             let text = if literal.coded { huffman::decode(value).unwrap() } else { value.to_vec() };
             prop_assert_eq!(String::from_utf8(text).unwrap(), authority);

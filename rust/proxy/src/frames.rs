@@ -2,9 +2,13 @@
 //!
 //! Three things the library cannot be told. It ends a connection for good after 100 empty DATA frames in its life,
 //! though servers built on nghttp2 (Node's among them) send one before the trailers of every call: such frames mean
-//! nothing, so they are made into frames of an unknown type, which receivers ignore (RFC 9113, section 4.1). It resets
-//! calls whose authority may not stand in a URI: see [`crate::alias`]. And it answers housekeeping without end: here it
-//! is counted.
+//! nothing, so they are made into frames of an unknown type, which receivers ignore (RFC 9113, section 4.1); what is
+//! padding all through is empty as well, and its windows are given back here. It resets calls whose authority may not
+//! stand in a URI: see [`crate::alias`]. And it answers housekeeping without end: here it is counted.
+
+mod block;
+mod header;
+mod windows;
 
 use std::sync::Arc;
 
@@ -12,32 +16,12 @@ use http::Uri;
 
 use crate::alias::{Alias, Aliases};
 use crate::seed::Seeds;
-
-const HEADER: usize = 9;
-
-/// The bit before the number of a stream is to be ignored (RFC 9113, section 4.1).
-const RESERVED: u32 = 1 << 31;
+use block::Block;
+use header::{CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, Header, IGNORED, PADDED, SETTINGS, TYPE};
+use windows::Windows;
 
 /// What a client says first (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
-
-/// Of the types no specification uses.
-const IGNORED: u8 = 0xff;
-
-/// Where the type stands in a frame's header.
-const TYPE: usize = 3;
-
-/// A header block that is waited for until it is whole; pseudo headers stand at its beginning.
-const LONGEST_BLOCK: usize = 16 * 1024;
 
 /// One direction of one connection.
 #[derive(Debug)]
@@ -51,6 +35,8 @@ pub struct Frames {
     /// The peer has sent its settings, which come first.
     greeted: bool,
     counts: FrameCounts,
+    /// For frames that were hidden.
+    windows: Windows,
     /// Of a client; a server's answers have no authority.
     aliases: Option<Aliases>,
 }
@@ -64,15 +50,6 @@ pub struct FrameCounts {
     pub housekeeping: u64,
     /// Calls that have begun.
     pub begun: u64,
-}
-
-/// What stands before a payload (RFC 9113, section 4.1).
-#[derive(Clone, Copy, Debug)]
-struct Header {
-    length: usize,
-    kind: u8,
-    flags: u8,
-    stream: u32,
 }
 
 // === impl Frames ===
@@ -90,6 +67,7 @@ impl Frames {
             last_stream: 0,
             greeted: false,
             counts: FrameCounts::default(),
+            windows: Windows::default(),
             aliases: None,
         }
     }
@@ -113,39 +91,63 @@ impl Frames {
         self.aliases.as_ref()?.of(uri)
     }
 
-    /// Looks at the next bytes that were read: how many of them can be handed over. The rest, up to
-    /// [`LONGEST_BLOCK`] and a header, is the beginning of a frame that must be seen as a whole, and comes again with the bytes behind it.
+    /// Whether frames were hidden that used up a window.
+    pub fn owes(&self) -> bool {
+        !self.windows.are_even()
+    }
+
+    /// What gives it back, to be sent between two frames of the library's; as much of it as has room.
+    pub fn settle(&mut self, room: usize) -> Vec<u8> {
+        self.windows.settle(room)
+    }
+
+    /// Looks at the next bytes that were read: how many of them can be handed over. The rest, less than
+    /// [`block::LONGEST`], is the beginning of what must be seen as a whole, and comes again with the bytes behind it.
     pub fn pass(&mut self, bytes: &mut [u8]) -> usize {
         let mut at = 0;
         loop {
             let skipped = self.left.min(bytes.len() - at);
             self.left -= skipped;
             at += skipped;
-            let Some((header, payload)) = Header::read(&mut bytes[at..]) else { return at };
+            let Some(header) = Header::read(&bytes[at..]) else { return at };
             if header.kind == HEADERS
-                && header.length <= LONGEST_BLOCK
                 && let Some(aliases) = &mut self.aliases
             {
-                let Some(payload) = payload.get_mut(..header.length) else { return at };
-                if let Some(block) = header.block(payload) {
-                    aliases.cover(block);
-                }
+                let frames = &mut bytes[at..];
+                let Some(block) = Block::read(header, frames) else { return at };
+                block.change(frames, |bytes, whole| aliases.cover(bytes, whole));
             }
-            if self.begin(header) {
+            let Some(empty) = self.is_empty(header, &bytes[at + header::LENGTH..]) else { return at };
+            if self.begin(header, empty) {
                 bytes[at + TYPE] = IGNORED;
             }
             self.left = header.length;
-            at += HEADER;
+            at += header::LENGTH;
         }
     }
 
+    /// Whether this is a frame of data that brings none and ends nothing; `None` while its first byte must come.
+    fn is_empty(&self, header: Header, payload: &[u8]) -> Option<bool> {
+        if header.kind != DATA || header.has(END_STREAM) {
+            return Some(false);
+        }
+        if header.length == 0 || !header.has(PADDED) {
+            return Some(header.length == 0 && !header.has(PADDED));
+        }
+        let has_begun = header.stream != 0 && header.stream <= self.last_stream;
+        Some(usize::from(*payload.first()?) + 1 == header.length && has_begun)
+    }
+
     /// Counts a frame; whether it means nothing at all.
-    fn begin(&mut self, header: Header) -> bool {
-        let Header { length, kind, flags, stream } = header;
+    fn begin(&mut self, header: Header, empty: bool) -> bool {
+        let Header { length, kind, stream, .. } = header;
         self.greeted |= self.counts == FrameCounts::default() && kind == SETTINGS && stream == 0;
         match kind {
-            DATA if length == 0 && flags & END_STREAM == 0 => {
+            DATA if empty => {
                 self.counts.housekeeping += 1;
+                if length > 0 {
+                    self.windows.owe(stream, length);
+                }
                 return stream != 0;
             }
             DATA => self.counts.of_calls += 1,
@@ -153,39 +155,18 @@ impl Frames {
                 self.counts.of_calls += 1;
                 self.counts.begun += u64::from(stream > self.last_stream);
                 self.last_stream = self.last_stream.max(stream);
-                self.amid_headers = flags & END_HEADERS == 0;
+                self.amid_headers = !header.has(END_HEADERS);
             }
-            CONTINUATION => self.amid_headers = flags & END_HEADERS == 0,
+            CONTINUATION => self.amid_headers = !header.has(END_HEADERS),
             _ => self.counts.housekeeping += 1,
         }
         false
     }
 }
 
-// === impl Header ===
-
-impl Header {
-    /// The header at the beginning of these bytes, and what is there of the payload.
-    fn read(bytes: &mut [u8]) -> Option<(Header, &mut [u8])> {
-        let (&mut [high, middle, low, kind, flags, ref stream @ ..], payload) =
-            bytes.split_first_chunk_mut::<HEADER>()?;
-        let length = u32::from_be_bytes([0, high, middle, low]) as usize;
-        let stream = u32::from_be_bytes(*stream) & !RESERVED;
-        Some((Header { length, kind, flags, stream }, payload))
-    }
-
-    /// What of a payload of HEADERS is the header block (RFC 9113, section 6.2).
-    fn block<'p>(&self, payload: &'p mut [u8]) -> Option<&'p mut [u8]> {
-        let padded = usize::from(self.flags & PADDED != 0);
-        let start = padded + if self.flags & PRIORITY != 0 { 5 } else { 0 };
-        let padding = if padded == 1 { usize::from(*payload.first()?) } else { 0 };
-        let end = payload.len().checked_sub(padding)?;
-        payload.get_mut(start..end)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::header::PRIORITY;
     use super::*;
     use proptest::prelude::*;
 
@@ -209,7 +190,7 @@ mod tests {
             held.extend_from_slice(piece);
             let whole = frames.pass(&mut held);
             given.extend(held.drain(..whole));
-            assert!(held.len() < HEADER + LONGEST_BLOCK);
+            assert!(held.len() < block::LONGEST);
         }
         given.extend(held);
         given
@@ -226,7 +207,7 @@ mod tests {
 
     #[test]
     fn empty_data_that_belongs_to_no_stream_stays_the_error_it_is() {
-        let broken = [0; HEADER];
+        let broken = [0; header::LENGTH];
         assert_eq!(passed(&mut Frames::of_server(), &broken), broken);
     }
 
@@ -302,6 +283,78 @@ mod tests {
     }
 
     #[test]
+    fn an_authority_is_covered_wherever_its_block_is_cut() {
+        let authority = b"10.0.0.1:80,10.0.0.2:80";
+        let block = [b"\x82\x86\x84\x01\x17", &authority[..], b"\x40\x02te\x08trailers"].concat();
+        let covered = |pieces: &[&[u8]]| {
+            let last = pieces.len() - 1;
+            let of =
+                |at| (if at == 0 { HEADERS } else { CONTINUATION }, if at == last { END_HEADERS } else { 0 });
+            let sent: Vec<_> =
+                pieces.iter().enumerate().map(|(at, piece)| frame(of(at).0, of(at).1, piece)).collect();
+            let mut frames = Frames { left: 0, ..client() };
+            let given = passed_in(&mut frames, &sent.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            assert!(frames.are_whole());
+            let mut at = 0;
+            let blocks = pieces.iter().map(|piece| {
+                at += header::LENGTH + piece.len();
+                given[at - piece.len()..at].to_vec()
+            });
+            blocks.collect::<Vec<_>>().concat()
+        };
+        let whole = covered(&[&block]);
+        assert_ne!(whole, block);
+        for end in 0..block.len() {
+            let (front, back) = block.split_at(end);
+            assert_eq!(covered(&[front, back]), whole);
+            assert_eq!(covered(&[front, b"", back]), whole);
+        }
+    }
+
+    #[test]
+    fn who_never_ends_a_block_is_waited_for_no_longer_than_pseudo_headers_need() {
+        let mut frames = Frames { left: 0, ..client() };
+        let empty = frame(CONTINUATION, 0, b"");
+        let endless: Vec<_> = [frame(HEADERS, 0, b"")].into_iter().chain(vec![empty; 3000]).collect();
+        let pieces: Vec<_> = endless.iter().map(Vec::as_slice).collect();
+        assert_eq!(passed_in(&mut frames, &pieces), endless.concat());
+    }
+
+    #[test]
+    fn padding_all_through_is_hidden_and_its_windows_are_owed() {
+        let mut frames = Frames::of_server();
+        passed(&mut frames, &frame(HEADERS, END_HEADERS, b""));
+        for padding in [0, 1, 255] {
+            let payload = [&[padding][..], &vec![0; usize::from(padding)]].concat();
+            let sent = frame(DATA, PADDED, &payload);
+            assert_eq!(passed(&mut frames, &sent), frame(IGNORED, PADDED, &payload));
+            assert_eq!(frames.pass(&mut sent[..header::LENGTH].to_vec()), 0);
+        }
+        let owed: Vec<u8> = [1u32, 0]
+            .iter()
+            .flat_map(|stream| {
+                [&[0, 0, 4, header::WINDOW_UPDATE, 0][..], &stream.to_be_bytes(), &259u32.to_be_bytes()]
+                    .concat()
+            })
+            .collect();
+        assert_eq!(frames.settle(1000), owed);
+        assert!(!frames.owes());
+        for (flags, payload) in
+            [(PADDED, &b"\x01x\0"[..]), (PADDED | END_STREAM, b"\0"), (PADDED, b"\x09"), (PADDED, b"")]
+        {
+            let sent = frame(DATA, flags, payload);
+            assert_eq!(passed(&mut frames, &sent), sent);
+        }
+        assert!(!frames.owes());
+    }
+
+    #[test]
+    fn padding_for_a_stream_that_has_not_begun_stays_the_error_it_is() {
+        let sent = frame(DATA, PADDED, b"\0");
+        assert_eq!(passed(&mut Frames::of_server(), &sent), sent);
+    }
+
+    #[test]
     fn a_padding_longer_than_its_frame_stays_the_error_it_is() {
         let sent = frame(HEADERS, PADDED | END_HEADERS, b"\xff\x41");
         assert_eq!(passed(&mut Frames { left: 0, ..client() }, &sent), sent);
@@ -323,7 +376,7 @@ mod tests {
             }
             pieces.push(rest);
             let (mut whole, mut parts) = (client(), client());
-            prop_assert_eq!(passed_in(&mut parts, &pieces), passed(&mut whole, &stream));
+            prop_assert_eq!(passed_in(&mut parts, &pieces), passed_in(&mut whole, &[&stream]));
             prop_assert_eq!(parts.counts(), whole.counts());
         }
     }

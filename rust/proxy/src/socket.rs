@@ -126,7 +126,11 @@ impl AsyncWrite for Socket {
     /// While small writes are gathered, the outlet's owner decides when they go out.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = self.shared.borrow_mut();
-        if shared.gathering { Poll::Ready(Ok(())) } else { shared.poll_write_out(cx) }
+        if !shared.gathering {
+            return shared.poll_write_out(cx);
+        }
+        shared.settle();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -223,6 +227,14 @@ impl Shared {
         let put = self.gathered.add(pieces);
         self.lifted.lift(put);
         Poll::Ready(Ok(put.len()))
+    }
+
+    /// The library flushes when it has written whole frames, so that others may stand behind them.
+    fn settle(&mut self) {
+        if self.frames.owes() {
+            let frames = self.frames.settle(self.gathered.room());
+            self.gathered.add(&[IoSlice::new(&frames)]);
+        }
     }
 
     /// Writes what was gathered and these pieces behind it, in one go.
@@ -350,7 +362,7 @@ mod tests {
         let (mut socket, mut peer) = pair();
         let mut aliases = crate::alias::Aliases::new(Seeds::fixed(1));
         let mut call = call("10.0.0.1:80,10.0.0.2:80");
-        aliases.cover(&mut call[9..34]);
+        aliases.cover(&mut call[9..34], true);
         let uri = format!("http://{}/", std::str::from_utf8(&call[11..34]).unwrap()).parse().unwrap();
         let alias = aliases.of(&uri).unwrap();
         let outlet = socket.outlet();

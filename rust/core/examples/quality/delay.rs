@@ -5,7 +5,7 @@
 use super::random::Random;
 use super::source::{cell, reference};
 use pilotfish_core::detect::Mark;
-use pilotfish_core::detect::edetector::bets::Bets;
+use pilotfish_core::detect::edetector::bets::Odds;
 use pilotfish_core::detect::edetector::{EDetector, Pane, Plan};
 use std::f64::consts::TAU;
 use std::sync::Arc;
@@ -105,7 +105,7 @@ fn measure(change: &Change, tolerance: f64) -> Measure {
     };
     let (before, after) = (cells(&change.before), cells(&change.after));
     let plan = Plan::new(&reference.bins, reference.autocorrelation_time, tolerance, DELTA);
-    let won = best_growth(plan.bets(), &cell_shares(&change.after, &after, reference.bins.cells().len()));
+    let won = best_growth(&plan.odds(1.0), &cell_shares(&change.after, &after, reference.bins.cells().len()));
     let fresh = EDetector::new(Arc::new(plan));
     let (mut delays, mut missed, mut shapes, mut errors) = (0.0, 0, Vec::new(), Vec::new());
     for run in 0..RUNS {
@@ -154,12 +154,10 @@ fn measure(change: &Change, tolerance: f64) -> Measure {
 }
 
 /// What the best bet wins per row, in nats.
-fn best_growth(bets: &Bets, shares: &[f64]) -> f64 {
+fn best_growth(odds: &Odds, shares: &[f64]) -> f64 {
     const ROWS: f64 = 1e9;
     let counts: Vec<u64> = shares.iter().map(|share| (share * ROWS) as u64).collect();
-    let mut gains = Vec::new();
-    bets.gains(&counts, &mut gains);
-    gains.into_iter().fold(0.0, f64::max) / ROWS
+    odds.gains(&counts).into_iter().fold(0.0, f64::max) / ROWS
 }
 
 fn cell_shares(distribution: &Distribution, cell_of: &[usize], cells: usize) -> Vec<f64> {

@@ -231,15 +231,13 @@ impl Attribution {
             let mut cells = self.open.clone();
             cells.clear();
             cells.add(score, label);
-            let (mut on_score, mut on_label) = (Vec::new(), Vec::new());
-            self.score.bets().gains(self.scores_of(&cells).cells(), &mut on_score);
-            self.label.bets().gains(&cells.grouped(&self.groups), &mut on_label);
-            (on_score, on_label)
+            let on_score = self.score.odds().gains(self.scores_of(&cells).cells());
+            (on_score, self.label.odds().gains(&cells.grouped(&self.groups)))
         };
         let factors: Vec<(Vec<f64>, Vec<f64>)> = rows.iter().map(of_row).collect();
         let mut total = 0.0;
-        for (i, (_, weight)) in self.score.bets().iter().enumerate() {
-            for (j, (_, other)) in self.label.bets().iter().enumerate() {
+        for (i, (_, weight)) in self.score.odds().bets().iter().enumerate() {
+            for (j, (_, other)) in self.label.odds().bets().iter().enumerate() {
                 let won: f64 = factors.iter().map(|(score, label)| score[i] + label[j]).sum();
                 total += weight * other * won.exp();
             }

@@ -20,25 +20,28 @@ pub mod bets;
 pub mod change;
 mod choice;
 pub mod directions;
+pub mod functions;
 mod growth;
 pub mod pool;
 pub mod screen;
 pub mod slack;
+pub mod tables;
 pub mod tempo;
 pub mod terms;
 
 use super::{AlarmState, Mark};
-use bets::{Bets, Null};
+use bets::{Bets, Null, Odds};
 use change::{History, Onset};
 use directions::Shape;
+use functions::Ranks;
 use growth::Capital;
 use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
+use tables::Tables;
 use tempo::{Probe, Tempo};
 
 use crate::feature::stage::Depth;
-use crate::lock::lock;
 use crate::sketch::bins::Bins;
 
 /// Name under which its alarms go out.
@@ -55,35 +58,21 @@ const GAIN_MIN: f64 = -640.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     bets: Arc<Bets>,
-    tuned: Tunings,
+    tables: Tables,
     probe: Probe,
     screen: Screen,
     autocorrelation_time: Option<f64>,
-}
-
-/// A plan's bets for other autocorrelation times, as long as any detector makes them: times move in steps, so that
-/// features of one plan meet there. They follow from the plan, and any two are equal.
-#[derive(Clone, Debug, Default)]
-struct Tunings(Arc<Mutex<Vec<Tuning>>>);
-
-#[derive(Clone, Debug)]
-struct Tuning {
-    time: f64,
-    bets: Weak<Bets>,
 }
 
 /// Watches one feature.
 #[derive(Clone, Debug)]
 pub struct EDetector {
     plan: Arc<Plan>,
-    /// The plan's bets, for the autocorrelation time seen.
-    bets: Arc<Bets>,
+    /// The autocorrelation time for which bets are made.
     time: f64,
     state: State,
     /// The capital of all bets by their weights.
     evidence: f64,
-    /// Logarithms of the last pane's factors, while an alarm stands.
-    gains: Vec<f64>,
 }
 
 /// Everything a detector has learned: plain data, for a restart.
@@ -134,10 +123,11 @@ impl Plan {
     /// `autocorrelation_time` is that of the reference's rows, where their order is known.
     pub fn new(reference: &Bins, autocorrelation_time: Option<f64>, tolerance: f64, delta: f64) -> Plan {
         let null = Null { tolerance, delta, autocorrelation_time: autocorrelation_time.unwrap_or(1.0) };
+        let ranks = Ranks::of(reference);
         Plan {
-            bets: Arc::new(Bets::against(reference, &null)),
-            tuned: Tunings::default(),
-            probe: Probe::of(reference),
+            bets: Arc::new(Bets::against(reference, &ranks, &null)),
+            tables: Tables::default(),
+            probe: Probe::of(reference, &ranks),
             screen: Screen::of(reference),
             autocorrelation_time,
         }
@@ -145,8 +135,8 @@ impl Plan {
 
     /// With bets that were worked out elsewhere.
     pub fn placed(bets: Bets, probe: Probe, autocorrelation_time: Option<f64>) -> Plan {
-        let (bets, tuned) = (Arc::new(bets), Tunings::default());
-        Plan { bets, tuned, probe, screen: Screen::default(), autocorrelation_time }
+        let (bets, tables, screen) = (Arc::new(bets), Tables::default(), Screen::default());
+        Plan { bets, tables, probe, screen, autocorrelation_time }
     }
 
     /// The same for live values of which the reference held only a part.
@@ -158,22 +148,22 @@ impl Plan {
         &self.bets
     }
 
-    /// The bets for rows of which `time` are worth one independent row.
-    fn bets_for(&self, time: f64) -> Arc<Bets> {
-        let mut tuned = lock(&self.tuned.0);
-        let known = tuned.iter().find(|tuning| tuning.time == time).and_then(|tuning| tuning.bets.upgrade());
-        known.unwrap_or_else(|| {
-            let bets = Arc::new(self.bets.tuned(time));
-            tuned.retain(|tuning| tuning.bets.strong_count() > 0);
-            tuned.push(Tuning { time, bets: Arc::downgrade(&bets) });
-            bets
-        })
+    /// What the bets win, of rows of which `time` are worth one independent row.
+    pub fn odds(&self, time: f64) -> Arc<Odds> {
+        self.tables.odds(&self.bets, time)
     }
 
-    /// The same plan, sharing with another one what is equal.
+    /// The same plan, sharing with another one what is equal, and what is worked out.
     #[must_use]
     pub fn beside(self, other: &Plan) -> Plan {
-        Plan { bets: Arc::new(Bets::clone(&self.bets).beside(&other.bets)), ..self }
+        let bets = Arc::new(Bets::clone(&self.bets).beside(&other.bets));
+        Plan { bets, tables: other.tables.clone(), ..self }
+    }
+
+    /// The same plan, with what is worked out for a model.
+    #[must_use]
+    pub fn with_tables(self, tables: Tables) -> Plan {
+        Plan { tables, ..self }
     }
 
     /// Something of the cache lines that [`Plan::is_unusual`] needs.
@@ -185,14 +175,6 @@ impl Plan {
     /// are worth one independent row.
     pub fn is_unusual(&self, counts: [&[u32; WIDTH]; 2], time: f64) -> bool {
         self.screen.is_unusual(counts, time)
-    }
-}
-
-// === impl Tunings ===
-
-impl PartialEq for Tunings {
-    fn eq(&self, _: &Tunings) -> bool {
-        true
     }
 }
 
@@ -211,20 +193,13 @@ impl EDetector {
     }
 
     fn with(plan: Arc<Plan>, state: State) -> EDetector {
-        let bets = Arc::clone(&plan.bets);
-        let evidence = bets.weighted(&state.capital);
-        let mut detector = EDetector { plan, bets, time: 1.0, state, evidence, gains: Vec::new() };
-        detector.tune();
-        detector
+        let evidence = plan.bets.weighted(&state.capital);
+        EDetector { time: state.tempo.time(), plan, state, evidence }
     }
 
-    /// Bets as the autocorrelation time demands.
-    fn tune(&mut self) {
-        let time = self.state.tempo.time();
-        if time != self.time {
-            self.bets = self.plan.bets_for(time);
-            self.time = time;
-        }
+    /// What is bet on now: the plan's bets, for the autocorrelation time seen.
+    pub fn odds(&self) -> Arc<Odds> {
+        self.plan.odds(self.time)
     }
 
     /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
@@ -255,13 +230,13 @@ impl EDetector {
     /// is measured in, a pane's stake.
     pub fn weigh(&mut self, counts: &[u64], (before, stake): (f64, f64), unit: f64) {
         self.state.stake = unit;
-        self.bets.play(counts, before.min(stake), &mut self.state.capital);
+        self.odds().play(counts, before.min(stake), &mut self.state.capital);
         let after = stake - before;
         if after > 0.0 {
             let paid = |capital: &mut Capital| *capital = Capital::of(capital.get() + after);
             self.state.capital.iter_mut().for_each(paid);
         }
-        self.evidence = self.bets.weighted(&self.state.capital);
+        self.evidence = self.plan.bets.weighted(&self.state.capital);
     }
 
     /// Keeps rows in the history, from which changes are dated.
@@ -288,10 +263,9 @@ impl EDetector {
     /// From a pane's end on, bets in the way that was learned; while an alarm stands, asks whether the pane has calmed it.
     pub fn turn(&mut self, counts: &[u64]) {
         if self.state.raised.is_some() {
-            self.bets.gains(counts, &mut self.gains);
-            self.reconsider();
+            self.reconsider(&self.odds().gains(counts));
         } else {
-            self.tune();
+            self.time = self.state.tempo.time();
         }
     }
 
@@ -301,13 +275,13 @@ impl EDetector {
     }
 
     /// While an alarm stands: has the pane just taken in kept it alive, or taken some of what was won back?
-    fn reconsider(&mut self) {
-        let calm = self.is_calm();
-        let best = if calm { None } else { self.fastest() };
+    fn reconsider(&mut self, gains: &[f64]) {
+        let calm = self.is_calm(gains);
+        let best = if calm { None } else { self.fastest(gains) };
         let Some(raised) = &mut self.state.raised else { return };
         if calm {
             raised.calm = raised.calm.saturating_add(1);
-            raised.lost = (raised.lost + self.gains.get(raised.bet).copied().unwrap_or(0.0)).min(0.0);
+            raised.lost = (raised.lost + gains.get(raised.bet).copied().unwrap_or(0.0)).min(0.0);
         } else {
             // The bet that raised the alarm may have been too bold for what followed.
             (raised.bet, raised.calm, raised.lost) = (best.unwrap_or(raised.bet), 0, 0.0);
@@ -315,8 +289,8 @@ impl EDetector {
     }
 
     /// The bet that holds most; of those that hold all that is possible, the one that wins fastest.
-    fn fastest(&self) -> Option<usize> {
-        let weighted = self.bets.iter().zip(&self.state.capital).zip(&self.gains).enumerate();
+    fn fastest(&self, gains: &[f64]) -> Option<usize> {
+        let weighted = self.plan.bets.iter().zip(&self.state.capital).zip(gains).enumerate();
         let most = Capital::of(CAPITAL_MAX);
         let held = |weight: f64, capital: Capital| {
             if capital == most { CAPITAL_MAX } else { weight * capital.get() }
@@ -361,7 +335,7 @@ impl EDetector {
             return Some(Finding { shape: raised.shape, onset: raised.onset });
         }
         let (bet, shape) = self.best()?;
-        Some(Finding { shape, onset: self.state.history.onset(&self.bets, bet) })
+        Some(Finding { shape, onset: self.onset(bet) })
     }
 
     /// The bet that holds most, and the shape it is on.
@@ -372,9 +346,9 @@ impl EDetector {
         best.map(|(bet, ((shape, _), _))| (bet, shape))
     }
 
-    /// What is bet on now: the plan's bets, for the autocorrelation time seen.
-    pub fn bets(&self) -> &Bets {
-        &self.bets
+    /// When the change began, by the judgement of one bet.
+    fn onset(&self, bet: usize) -> Onset {
+        self.state.history.onset(&self.odds(), bet)
     }
 
     /// Where a change may be said to have begun, oldest first.
@@ -385,7 +359,7 @@ impl EDetector {
     /// Logarithm of the e-value of all rows from a start on: at most one in expectation, for a start that was chosen
     /// beforehand, if nothing has changed.
     pub fn evidence_since(&self, start: Mark) -> f64 {
-        self.bets.evidence(&self.state.history.since(start))
+        self.odds().evidence(&self.state.history.since(start))
     }
 
     /// What was counted from a start on.
@@ -423,16 +397,16 @@ impl EDetector {
 
     fn raise(&mut self, level: f64) -> Option<AlarmState> {
         let (bet, shape) = self.best()?;
-        let onset = self.state.history.onset(&self.bets, bet);
+        let onset = self.onset(bet);
         let won = (level / self.state.stake.max(f64::MIN_POSITIVE)).max(1.0).ln();
         self.state.raised = Some(Raised { bet, shape, onset, won, lost: 0.0, calm: 0 });
         Some(AlarmState::Raised)
     }
 
     /// Whether the latest pane, on its own, is no evidence of a change: its e-value is below one.
-    fn is_calm(&self) -> bool {
-        let factors = self.gains.iter().map(|gain| gain.clamp(GAIN_MIN, GAIN_MAX).exp());
-        self.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum::<f64>() < 1.0
+    fn is_calm(&self, gains: &[f64]) -> bool {
+        let factors = gains.iter().map(|gain| gain.clamp(GAIN_MIN, GAIN_MAX).exp());
+        self.plan.bets.iter().zip(factors).map(|((_, weight), factor)| weight * factor).sum::<f64>() < 1.0
     }
 
     fn restart(&mut self) {

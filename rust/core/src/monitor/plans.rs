@@ -4,13 +4,17 @@
 //! same bets: working them out takes a good part of a millisecond, and keeping them more memory than all else.
 
 use super::config::AlarmConfig;
-use crate::detect::edetector::Plan;
+use crate::detect::edetector::{Plan, tables::Tables};
 use crate::profile::Reference;
 use crate::sketch::bins::Bins;
 use siphasher::sip::SipHasher13;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
+
+/// For how many features odds are kept, and how many in any case.
+const FEATURES_PER_TABLE: usize = 32;
+const TABLES_MIN: usize = 2;
 
 /// The plans of one profile's features.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +23,8 @@ pub struct Plans {
     features: usize,
     /// By the hash of what they depend on, with the reference they were made for.
     known: HashMap<u64, (Arc<Reference>, Arc<Plan>), BuildHasherDefault<SipHasher13>>,
+    /// What is worked out for all of them.
+    tables: Tables,
     /// One of each number of cells: others bet on the same shapes, if not with the same stakes.
     examples: BTreeMap<usize, Arc<Plan>>,
 }
@@ -28,7 +34,8 @@ pub struct Plans {
 impl Plans {
     /// For a model of so many features.
     pub fn of_model(features: usize) -> Plans {
-        Plans { features, ..Plans::default() }
+        let tables = Tables::of(TABLES_MIN.max(features / FEATURES_PER_TABLE));
+        Plans { features, tables, ..Plans::default() }
     }
 
     /// The model turns out to have so many features.
@@ -47,7 +54,8 @@ impl Plans {
         }
         let delta = alarm.delta / self.features.max(1) as f64;
         let plan = Plan::new(&reference.bins, reference.autocorrelation_time, alarm.tolerance, delta);
-        let plan = plan.with_live_time(reference.live_autocorrelation_time());
+        let plan =
+            plan.with_live_time(reference.live_autocorrelation_time()).with_tables(self.tables.clone());
         let cells = plan.bets().cells();
         let plan = Arc::new(match self.examples.get(&cells) {
             Some(example) => plan.beside(example),

@@ -15,19 +15,20 @@
 //! Setting that to g = 1 + λ(f - s) gives y = g/(1 - γ + γg), whose expectation per run is at most one exactly, not only
 //! to second order as with g^(1/τ), which long runs of a rare value break. For small stakes both are the same.
 
+mod bounds;
+mod odds;
 mod shares;
 
+pub use odds::Odds;
 pub use shares::{on_less, on_more};
 
-use super::choice::Choice;
-use super::directions::{Aspect, Polynomials, Sense, Shape, shares, tilts};
+use super::directions::{Aspect, Sense, Shape, shares};
+use super::functions::{DIRECTIONS, POLYNOMIALS, Ranks};
 use super::growth::{self, Capital, LANES, rounded_down};
-use super::slack::{self, Sample};
 pub use crate::sketch::binning::CELLS_MAX;
-use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
-use fearless_simd::{Level, dispatch};
-use shares::{Group, ShareBet, ShareBets, running};
+use bounds::Table;
+use shares::{Group, Share};
 use std::sync::Arc;
 
 /// Stakes on location and scale, on skew and tails, on an end or a tilt, on a share that grows, on a share that shrinks.
@@ -41,6 +42,9 @@ const LOSS_STAKES: [f64; 3] = [0.12, 0.4, 0.9];
 /// How much longer rows are taken to resemble each other by bets on shares. The longer a run of a rare value, the likelier
 /// it goes on (the runs of an autoregressive process above a level do so), and these bets win by runs.
 const SHARE_CAUTION: f64 = 1.5;
+
+/// How many functions are location and scale.
+const PLAIN: usize = 2;
 
 /// Most shares that are watched: holes, tails, bins, pairs, fours and eights of them.
 const SHARES_MAX: usize = 1 << u8::BITS;
@@ -79,7 +83,8 @@ pub struct Null {
     pub autocorrelation_time: f64,
 }
 
-/// All bets on one feature. Logarithms are rounded down, so that rounding never wins anything.
+/// All bets on one feature: what is bet on, and against what. What each multiplies by is worked out when rows are weighed
+/// ([`Odds`]), for it takes a hundred times the memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bets {
     cells: usize,
@@ -87,9 +92,12 @@ pub struct Bets {
     rows_per_count: f64,
     /// How many bets are on shapes; those on shares follow.
     on_shapes: usize,
-    /// Logarithms of the factors of bets on shapes: by block of bets, then by cell; the last block filled up with zeros.
-    factors: Vec<f32>,
-    shares: ShareBets,
+    forms: Forms,
+    /// The largest mean that is no change, of each of [`DIRECTIONS`]; infinite where nothing is bet. None for categories.
+    slacks: Box<[f64]>,
+    shares: Arc<[Share]>,
+    /// The largest part of each share that is no change, or the smallest if bets are that it falls; rounded outwards.
+    bounds: Box<[f32]>,
     /// The cells of each share.
     groups: Arc<[Group]>,
     /// Of every bet, in order.
@@ -98,71 +106,55 @@ pub struct Bets {
     weights: Arc<[(f64, usize)]>,
 }
 
-/// Bets while they are being collected.
+/// What bets on shapes are on.
+#[derive(Clone, Debug, PartialEq)]
+enum Forms {
+    /// Functions of the mid-ranks.
+    Ranks(Ranks),
+    /// Logarithms of factors that were worked out elsewhere: by block of bets, then by cell.
+    Placed(Arc<[f32]>),
+}
+
+/// Bets of some stakes on one direction, while they are being collected.
 struct Offer {
     shape: Shape,
     family: Family,
-    bet: Form,
-}
-
-enum Form {
-    Cells(Vec<f64>),
-    Share(ShareBet),
+    stakes: &'static [f64],
 }
 
 // === impl Bets ===
 
 impl Bets {
     /// All bets against the null around a reference.
-    pub fn against(reference: &Bins, null: &Null) -> Bets {
-        let (polynomials, groups) = (Polynomials::of(reference), shares(reference));
-        let (ends, tilts) = (polynomials.ends(), tilts(reference));
-        let directions = 2 * (polynomials.iter().count() + ends.len() + groups.len()) + tilts.len();
-        let table = Table {
-            reference,
-            null,
-            size: reference.total() as f64 / null.autocorrelation_time.max(1.0),
-            log_odds: (directions.max(1) as f64 / null.delta).ln(),
-            choice: Choice::of(reference, null.autocorrelation_time),
-        };
-        let stakes = |aspect| if is_plain(aspect) { &PLAIN_STAKES[..] } else { &FORM_STAKES[..] };
-        let on_shapes =
-            polynomials.iter().flat_map(|(aspect, values)| table.on_shape(aspect, values, stakes(aspect)));
-        let on_ends = ends.iter().flat_map(|(aspect, values)| table.on_shape(*aspect, values, &END_STAKES));
-        let on_tilts = tilts
-            .iter()
-            .flat_map(|(shape, values)| table.on_growth(*shape, values, &END_STAKES, Family::Form));
-        let on_shares = groups
+    pub fn against(reference: &Bins, ranks: &Ranks, null: &Null) -> Bets {
+        let groups = shares(reference);
+        let table = Table::of(reference, ranks, null, groups.len());
+        let slacks = table.slacks();
+        let on_shapes = DIRECTIONS.iter().zip(&slacks).filter(|(_, slack)| slack.is_finite());
+        let on_shapes = on_shapes.map(|(&(function, _, shape), _)| Offer::on_shape(function, shape));
+        let mut offers: Vec<Offer> = on_shapes.collect();
+        let count = |offers: &[Offer]| offers.iter().map(|offer| offer.stakes.len()).sum();
+        let on_shapes = count(&offers);
+        let bounds: Vec<(Share, f32)> = groups
             .iter()
             .enumerate()
-            .flat_map(|(group, (aspect, cells))| table.on_share(*aspect, group, cells));
-        let offers = on_shapes.chain(on_ends).chain(on_tilts).chain(on_shares).collect();
-        let groups = groups.iter().map(|(_, cells)| Group::of(cells)).collect();
-        Bets::assembled(reference.cells().len(), groups, offers)
-    }
-
-    fn assembled(cells: usize, groups: Arc<[Group]>, offers: Vec<Offer>) -> Bets {
-        let members = |family: Family| offers.iter().filter(|offer| offer.family == family).count() as f64;
-        let present: Vec<(Family, f64, f64)> =
-            SPREAD.into_iter().map(|(family, part)| (family, part, members(family))).collect();
-        let whole: f64 = present.iter().filter(|(.., members)| *members > 0.0).map(|(_, part, _)| part).sum();
-        let weight = |of: Family| {
-            let part = present.iter().find(|(family, ..)| *family == of);
-            part.map_or(0.0, |(_, part, members)| part / whole / members)
-        };
-        let weights = offers.chunk_by(|one, other| one.family == other.family);
-        let weights = weights.map(|alike| (alike.first().map_or(0.0, |bet| weight(bet.family)), alike.len()));
-        let weights = weights.collect();
-        let shapes = offers.iter().map(|offer| offer.shape).collect();
-        let (mut rows, mut shares) = (Vec::new(), Vec::new());
-        for offer in offers {
-            match offer.bet {
-                Form::Cells(row) => rows.push(row),
-                Form::Share(bet) => shares.push(bet),
-            }
+            .flat_map(|(group, (aspect, cells))| table.bounds(*aspect, group, cells))
+            .collect();
+        let aspects = bounds.iter().map(|(share, _)| (groups[usize::from(share.group)].0, share.sense));
+        offers.extend(aspects.map(|(aspect, sense)| Offer::on_share(aspect, sense)));
+        let shapes = offers.iter().flat_map(|offer| offer.stakes.iter().map(|_| offer.shape));
+        Bets {
+            cells: reference.cells().len(),
+            rows_per_count: 1.0,
+            on_shapes,
+            forms: Forms::Ranks(ranks.clone()),
+            slacks: slacks.into(),
+            shares: bounds.iter().map(|(share, _)| *share).collect(),
+            bounds: bounds.iter().map(|(_, bound)| *bound).collect(),
+            groups: groups.iter().map(|(_, cells)| Group::of(cells)).collect(),
+            shapes: shapes.collect(),
+            weights: weights(&offers),
         }
-        let (on_shapes, factors, shares) = (rows.len(), by_block(&rows, cells), ShareBets::of(&shares));
-        Bets { cells, rows_per_count: 1.0, on_shapes, factors, shares, groups, shapes, weights }
     }
 
     /// Bets whose factors were worked out elsewhere: shape, weight, logarithm of the factor of each cell. Of at most
@@ -176,8 +168,10 @@ impl Bets {
             cells,
             rows_per_count,
             on_shapes: rows.len(),
-            factors: by_block(&rows, cells),
-            shares: ShareBets::default(),
+            forms: Forms::Placed(by_block(&rows, cells).into()),
+            slacks: Box::default(),
+            shares: Arc::default(),
+            bounds: Box::default(),
             groups: Arc::default(),
             shapes: bets.iter().map(|(shape, ..)| *shape).collect(),
             weights: weights.collect(),
@@ -189,7 +183,7 @@ impl Bets {
     pub fn beside(mut self, other: &Bets) -> Bets {
         share(&mut self.shapes, &other.shapes);
         share(&mut self.groups, &other.groups);
-        share(&mut self.shares.group, &other.shares.group);
+        share(&mut self.shares, &other.shares);
         share(&mut self.weights, &other.weights);
         self
     }
@@ -224,105 +218,57 @@ impl Bets {
         }
         total
     }
+}
 
-    /// The same bets for rows of which `time` are worth one independent row.
-    #[must_use]
-    pub fn tuned(&self, time: f64) -> Bets {
-        let stickiness = |time: f64| (time - 1.0) / (time + 1.0); // γ
-        let time = time.max(1.0);
-        let (shape, share) = (stickiness(time), stickiness(1.0 + SHARE_CAUTION * (time - 1.0)));
-        let mut bets = self.clone();
-        dispatch!(Level::new(), _simd => {
-            growth::tune(&mut bets.factors, shape);
-            growth::tune(&mut bets.shares.inside, share);
-            growth::tune(&mut bets.shares.outside, share);
-        });
-        bets
+// === impl Offer ===
+
+impl Offer {
+    fn on_shape(function: usize, shape: Shape) -> Offer {
+        let family = if function < PLAIN { Family::Plain } else { Family::Form };
+        Offer { shape, family, stakes: stakes_on(function) }
     }
 
-    /// Gives every bet its `stake`, and multiplies what it then holds by what it wins on a pane of these `counts`.
-    pub fn play(&self, counts: &[u64], stake: f64, capital: &mut [Capital]) {
-        dispatch!(Level::new(), _simd => {
-            self.each(counts, #[inline(always)] |first, gains| {
-                growth::grow(capital.get_mut(first..).unwrap_or_default(), stake, gains);
-            });
-        });
-    }
-
-    /// Logarithm of the factor by which `counts` multiply each bet, in order.
-    pub fn gains(&self, counts: &[u64], gains: &mut Vec<f64>) {
-        gains.clear();
-        self.each(counts, |first, block| {
-            debug_assert_eq!(first, gains.len(), "blocks come in order");
-            gains.extend(&block[..LANES.min(self.end_of(first) - first)]);
-        });
-        gains.resize(self.len(), 0.0); // counts of another reference win nothing
-    }
-
-    /// The end of the bets on shapes, or of all bets, whichever comes first after `first`.
-    fn end_of(&self, first: usize) -> usize {
-        if first < self.on_shapes { self.on_shapes } else { self.len() }
-    }
-
-    /// Shows the logarithms of what the bets win, so many at a time, with the first one's number. Behind the last bet
-    /// on a shape, and the last one of all, a block is filled up with zeros.
-    #[inline(always)]
-    fn each(&self, counts: &[u64], mut visit: impl FnMut(usize, &[f64; LANES])) {
-        if counts.len() != self.cells || self.cells > CELLS_MAX {
-            return;
-        }
-        let mut floats = [0.0; CELLS_MAX];
-        let rows_per_count = self.rows_per_count;
-        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64 * rows_per_count);
-        let counts = &floats[..self.cells];
-        for (block, factors) in self.factors.chunks_exact(self.cells.max(1) * LANES).enumerate() {
-            visit(block * LANES, &growth::products(factors, counts));
-        }
-        let below = running(counts);
-        let total = below[self.cells];
-        let mut held = [0.0; SHARES_MAX];
-        for (held, group) in held.iter_mut().zip(self.groups.iter()) {
-            *held = group.held(&below);
-        }
-        let (groups, _) = self.shares.group.as_chunks::<LANES>();
-        let (inside, _) = self.shares.inside.as_chunks::<LANES>();
-        let (outside, _) = self.shares.outside.as_chunks::<LANES>();
-        for (block, ((groups, inside), outside)) in groups.iter().zip(inside).zip(outside).enumerate() {
-            let held = groups.map(|group| held[usize::from(group)]);
-            visit(self.on_shapes + block * LANES, &growth::split(&held, total, inside, outside));
-        }
-    }
-
-    /// Logarithm of the factor by which `counts` multiply all bets together, each with its weight.
-    pub fn evidence(&self, counts: &[u64]) -> f64 {
-        let mut gains = Vec::with_capacity(self.len());
-        self.gains(counts, &mut gains);
-        let most = gains.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = self.iter().zip(&gains).map(|((_, weight), gain)| weight * (gain - most).exp()).sum();
-        if gains.is_empty() { 0.0 } else { most + sum.ln() }
-    }
-
-    /// Logarithm of the factor of one bet.
-    pub fn gain(&self, bet: usize, counts: &[u64]) -> f64 {
-        let Some(share) = bet.checked_sub(self.on_shapes) else {
-            let first = bet / LANES * LANES * self.cells + bet % LANES;
-            let factors = self.factors.iter().skip(first).step_by(LANES);
-            let won: f64 = factors.zip(counts).map(|(&log, &count)| f64::from(log) * count as f64).sum();
-            return won * self.rows_per_count;
+    fn on_share(aspect: Aspect, sense: Sense) -> Offer {
+        let family = match aspect {
+            Aspect::Bin(_) => Family::Bins,
+            Aspect::Bins(..) => Family::Neighbours,
+            _ => Family::Holes,
         };
-        let ShareBets { group, inside, outside } = &self.shares;
-        let (Some(&group), Some(&inside), Some(&outside)) =
-            (group.get(share), inside.get(share), outside.get(share))
-        else {
-            return 0.0;
+        let stakes = match sense {
+            Sense::Up => &GROWTH_STAKES[..],
+            Sense::Down => &LOSS_STAKES,
         };
-        let mut floats = [0.0; CELLS_MAX];
-        floats.iter_mut().zip(counts).for_each(|(float, &count)| *float = count as f64);
-        let below = running(&floats);
-        let total = below[CELLS_MAX];
-        let held = self.groups.get(usize::from(group)).map_or(0.0, |group| group.held(&below));
-        held * f64::from(inside) + (total - held) * f64::from(outside)
+        Offer { shape: Shape { aspect, sense }, family, stakes }
     }
+}
+
+/// Stakes on a function, by its number.
+fn stakes_on(function: usize) -> &'static [f64] {
+    match function {
+        ..PLAIN => &PLAIN_STAKES,
+        PLAIN..POLYNOMIALS => &FORM_STAKES,
+        _ => &END_STAKES,
+    }
+}
+
+/// The part of every family among all bets, each of which counts the same in it.
+fn weights(offers: &[Offer]) -> Arc<[(f64, usize)]> {
+    let members = |family: Family| {
+        let alike = offers.iter().filter(|offer| offer.family == family);
+        alike.map(|offer| offer.stakes.len()).sum::<usize>() as f64
+    };
+    let present: Vec<(Family, f64, f64)> =
+        SPREAD.into_iter().map(|(family, part)| (family, part, members(family))).collect();
+    let whole: f64 = present.iter().filter(|(.., members)| *members > 0.0).map(|(_, part, _)| part).sum();
+    let weight = |of: Family| {
+        let part = present.iter().find(|(family, ..)| *family == of);
+        part.map_or(0.0, |(_, part, members)| part / whole / members)
+    };
+    let weights = offers.chunk_by(|one, other| one.family == other.family).map(|alike| {
+        let bets = alike.iter().map(|offer| offer.stakes.len()).sum();
+        (alike.first().map_or(0.0, |offer| weight(offer.family)), bets)
+    });
+    weights.collect()
 }
 
 fn share<T: PartialEq>(mine: &mut Arc<[T]>, other: &Arc<[T]>) {
@@ -331,127 +277,15 @@ fn share<T: PartialEq>(mine: &mut Arc<[T]>, other: &Arc<[T]>) {
     }
 }
 
-fn is_plain(aspect: Aspect) -> bool {
-    matches!(aspect, Aspect::Location | Aspect::Scale)
-}
-
 /// Rows of logarithms, one per bet, by block of bets and then by cell; the last block filled up with zeros.
-fn by_block(rows: &[impl AsRef<[f64]>], cells: usize) -> Vec<f32> {
+fn by_block(rows: &[&[f64]], cells: usize) -> Vec<f32> {
     let mut factors = vec![0.0; rows.len().next_multiple_of(LANES) * cells];
     for (bet, row) in rows.iter().enumerate() {
         let first = bet / LANES * LANES * cells + bet % LANES;
-        let logs = row.as_ref().iter().take(cells).enumerate();
+        let logs = row.iter().take(cells).enumerate();
         logs.for_each(|(cell, &log)| factors[first + cell * LANES] = rounded_down(log));
     }
     factors
-}
-
-/// A reference, and how far it can be trusted.
-struct Table<'a> {
-    reference: &'a Bins,
-    null: &'a Null,
-    /// Independent rows.
-    size: f64,
-    log_odds: f64,
-    choice: Choice,
-}
-
-// === impl Table ===
-
-impl Table<'_> {
-    /// Bets that the mean of a function grows, and that it falls.
-    fn on_shape(&self, aspect: Aspect, values: &[f64], stakes: &[f64]) -> Vec<Offer> {
-        let family = if is_plain(aspect) { Family::Plain } else { Family::Form };
-        let fallen: Vec<f64> = values.iter().map(|value| -value).collect();
-        let mut offers = self.on_growth(Shape::up(aspect), values, stakes, family);
-        offers.extend(self.on_growth(Shape::down(aspect), &fallen, stakes, family));
-        offers
-    }
-
-    fn on_growth(&self, shape: Shape, values: &[f64], stakes: &[f64], family: Family) -> Vec<Offer> {
-        let sample = self.sample(values);
-        let tolerated = slack::tolerated_mean(&self.shares(), values, self.null.tolerance);
-        let slack = slack::mean_above(&sample, self.log_odds).max(tolerated);
-        if sample.least >= sample.most || slack >= sample.most {
-            return Vec::new(); // nothing is impossible under the null, so nothing is evidence against it
-        }
-        let largest = 1.0 / (slack - sample.least);
-        let offer = |share: &f64| {
-            let stake = share * largest;
-            let row = values.iter().map(|value| (stake * (value - slack)).ln_1p()).collect();
-            Offer { shape, family, bet: Form::Cells(row) }
-        };
-        stakes.iter().map(offer).collect()
-    }
-
-    /// Of the cells, in the reference.
-    fn shares(&self) -> Vec<f64> {
-        let total = self.reference.total().max(1) as f64;
-        self.reference.cells().iter().map(|&count| count as f64 / total).collect()
-    }
-
-    fn sample(&self, values: &[f64]) -> Sample {
-        let total = self.reference.total().max(1) as f64;
-        let average = |of: &dyn Fn(f64) -> f64| {
-            let terms = self.reference.cells().iter().zip(values).map(|(&n, &value)| n as f64 * of(value));
-            terms.sum::<f64>() / total
-        };
-        let mean = average(&|value| value);
-        Sample {
-            size: self.size,
-            mean,
-            variance: average(&|value| (value - mean).powi(2)),
-            least: values.iter().copied().fold(f64::INFINITY, f64::min),
-            most: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-        }
-    }
-
-    /// Bets that a share grows, and that it shrinks.
-    fn on_share(&self, aspect: Aspect, group: usize, cells: &[usize]) -> Vec<Offer> {
-        let total = self.reference.total().max(1) as f64;
-        let count: u64 = cells.iter().map(|&cell| self.reference.cells()[cell]).sum();
-        let share = |count: u64| (count as f64 / total).min(1.0);
-        let (above, below) = match aspect {
-            Aspect::Unseen => (self.log_odds + self.choice.ways(), self.log_odds),
-            Aspect::Bin(_) => (self.log_odds, self.log_odds + self.choice.each()),
-            _ => (self.log_odds, self.log_odds),
-        };
-        let most = slack::share_above(share(count + self.unseen(aspect)), self.size, above);
-        let least = slack::share_below(share(count), self.size, below);
-        let most = most.max(slack::tolerated_above(share(count), self.null.tolerance));
-        let least = least.min(slack::tolerated_below(share(count), self.null.tolerance)).max(0.0);
-        let family = match aspect {
-            Aspect::Bin(_) => Family::Bins,
-            Aspect::Bins(..) => Family::Neighbours,
-            _ => Family::Holes,
-        };
-        let offer = |sense: Sense, inside: f64, outside: f64| {
-            let bet = ShareBet { group, inside: inside.ln(), outside: outside.ln() };
-            Offer { shape: Shape { aspect, sense }, family, bet: Form::Share(bet) }
-        };
-        let mut offers = Vec::new();
-        if most < 1.0 {
-            let offer = |(inside, outside)| offer(Sense::Up, inside, outside);
-            offers.extend(GROWTH_STAKES.into_iter().map(|stake| offer(on_more(stake, most))));
-        }
-        let is_tail = matches!(aspect, Aspect::Tails | Aspect::LowerTail | Aspect::UpperTail);
-        if least > 0.0 && !is_tail {
-            let offer = |(inside, outside)| offer(Sense::Down, inside, outside);
-            offers.extend(LOSS_STAKES.into_iter().map(|stake| offer(on_less(stake, least))));
-        }
-        offers
-    }
-
-    /// Rows to add to those counted in a share, because the bins were drawn around the very values that were seen:
-    /// what was seen once stands for what was not seen yet (Good, Biometrika 1953).
-    fn unseen(&self, aspect: Aspect) -> u64 {
-        let by_value = self.reference.binning().kind() != Kind::Numeric;
-        let is_beside = matches!(aspect, Aspect::Unseen | Aspect::Below | Aspect::Above | Aspect::Outside);
-        if !(by_value && is_beside) {
-            return 0;
-        }
-        self.reference.bins().iter().filter(|&&count| count == 1).count() as u64
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! segment at its late end, because a change may lie inside one. (In the spirit of Saha and Ramdas, "Post-detection
 //! inference for sequential changepoint localization", arXiv 2502.06096, whose guarantee is stronger and dearer.)
 
-use super::bets::{Bets, CELLS_MAX};
+use super::bets::{CELLS_MAX, Odds};
 use crate::detect::Mark;
 use crate::sketch::groups::{Numbers, holds, write};
 use serde::{Deserialize, Serialize};
@@ -175,12 +175,12 @@ impl History {
     }
 
     /// When the change began, by the judgement of one bet.
-    pub fn onset(&self, bets: &Bets, bet: usize) -> Onset {
+    pub fn onset(&self, odds: &Odds, bet: usize) -> Onset {
         let mut won: Vec<f64> = Vec::with_capacity(self.segments.len());
         let (mut sum, mut counts) = (0.0, vec![0; self.cells]);
         for (_, mut numbers) in self.latest() {
             counts.iter_mut().for_each(|count| *count = numbers.take() as u64);
-            sum += bets.gain(bet, &counts);
+            sum += odds.gain(bet, &counts);
             won.push(sum);
         }
         won.reverse();
@@ -196,17 +196,19 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bets::Null;
+    use super::super::bets::{Bets, Null};
+    use super::super::functions::Ranks;
     use super::*;
     use crate::sketch::Sketch;
     use crate::sketch::binning::Binning;
     use crate::sketch::bins::Bins;
     use std::sync::Arc;
 
-    fn bets() -> Bets {
+    fn odds() -> Odds {
         let mut reference = Bins::new(Arc::new(Binning::discrete(&[0.0, 1.0]).unwrap()));
         reference.update(&[0.0, 1.0].repeat(5_000));
-        Bets::against(&reference, &Null { tolerance: 0.0, delta: 0.01, autocorrelation_time: 1.0 })
+        let null = Null { tolerance: 0.0, delta: 0.01, autocorrelation_time: 1.0 };
+        Odds::of(Arc::new(Bets::against(&reference, &Ranks::of(&reference), &null)), 1.0)
     }
 
     /// Panes of ten rows, fair until `change`, then nine of ten are ones.
@@ -220,16 +222,15 @@ mod tests {
         history
     }
 
-    fn best_bet(bets: &Bets) -> usize {
-        let mut gains = Vec::new();
-        bets.gains(&[0, 0, 0, 0, 0, 1, 9, 0, 0], &mut gains);
+    fn best_bet(odds: &Odds) -> usize {
+        let gains = odds.gains(&[0, 0, 0, 0, 0, 1, 9, 0, 0]);
         (0..gains.len()).max_by(|&a, &b| gains[a].total_cmp(&gains[b])).unwrap()
     }
 
     #[test]
     fn a_recent_change_is_dated_to_its_pane() {
-        let bets = bets();
-        let onset = history(40, 33).onset(&bets, best_bet(&bets));
+        let odds = odds();
+        let onset = history(40, 33).onset(&odds, best_bet(&odds));
         assert_eq!(onset.estimate, Mark { row: 330, call: 33 });
         assert!(onset.earliest.row >= 300 && onset.earliest.row <= 330, "{onset:?}");
         assert!(onset.latest.row > 330 && onset.latest.row <= 360, "{onset:?}");
@@ -237,9 +238,9 @@ mod tests {
 
     #[test]
     fn an_old_change_is_dated_to_an_eighth_of_its_age_and_lies_in_the_set() {
-        let bets = bets();
+        let odds = odds();
         for (panes, change) in [(1_000, 777), (1_000, 100), (500, 0)] {
-            let onset = history(panes, change).onset(&bets, best_bet(&bets));
+            let onset = history(panes, change).onset(&odds, best_bet(&odds));
             let off = onset.estimate.row.abs_diff(change * 10);
             assert!(off <= (panes - change) * 10 / 8, "{onset:?}");
             assert!((onset.earliest.row..=onset.latest.row).contains(&(change * 10)), "{onset:?}");
@@ -272,6 +273,6 @@ mod tests {
 
     #[test]
     fn nothing_seen_has_no_date() {
-        assert_eq!(History::default().onset(&bets(), 0), Onset::default());
+        assert_eq!(History::default().onset(&odds(), 0), Onset::default());
     }
 }

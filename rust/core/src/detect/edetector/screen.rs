@@ -5,9 +5,9 @@
 //! unusual, which is when an alarm may be near and when fresh stakes are worth having, and else only now and then. The
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
-use super::directions::{Polynomials, mid_ranks};
+use super::functions::{POLYNOMIALS, Ranks};
 use crate::feature::stage::Depth;
-use crate::sketch::binning::{CELLS_MAX, NEG_INF};
+use crate::sketch::binning::NEG_INF;
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
 
@@ -16,13 +16,12 @@ const UNUSUAL_SHAPE: f32 = 4.0;
 const UNUSUAL_CELL: f32 = 6.0;
 
 /// Functions that are looked at.
-const FUNCTIONS: usize = 4;
+const FUNCTIONS: usize = POLYNOMIALS;
 
 /// Cells in a block.
 pub const LANES: usize = 16;
 
-/// The most cells of a feature, in whole blocks.
-pub const WIDTH: usize = CELLS_MAX.next_multiple_of(LANES);
+pub use super::functions::WIDTH;
 
 /// What rows usually look like.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,16 +62,17 @@ impl Screen {
         for (cell, &share) in shares.iter().enumerate() {
             screen.blocks[cell / LANES].shares[cell % LANES] = share as f32;
         }
-        for (function, (_, values)) in Polynomials::of(reference).iter().take(FUNCTIONS).enumerate() {
+        let ranks = Ranks::of(reference);
+        for (function, values) in ranks.functions().iter().take(FUNCTIONS).enumerate() {
             let mean: f64 = shares.iter().zip(values).map(|(share, value)| share * value).sum();
             let square = |(share, value): (&f64, &f64)| share * (value - mean).powi(2);
             let variance: f64 = shares.iter().zip(values).map(square).sum();
             screen.means[function] = mean as f32;
             screen.scales[function] = if variance > 0.0 { variance.sqrt().recip() as f32 } else { 0.0 };
         }
-        for (cell, rank) in mid_ranks(reference).into_iter().enumerate() {
+        for (cell, rank) in ranks.iter().enumerate() {
             let (block, lane) = (&mut screen.blocks[cell / LANES], cell % LANES);
-            block.ranks[lane] = rank.unwrap_or(0.0) as f32;
+            block.ranks[lane] = rank as f32;
         }
         screen
     }

@@ -11,7 +11,7 @@
 //! differ, and is taken only from the past: a pane is never judged by itself.
 
 use super::bets::CELLS_MAX;
-use super::directions::Polynomials;
+use super::functions::Ranks;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
 use serde::{Deserialize, Serialize};
@@ -36,17 +36,29 @@ const STEPS: f64 = 4.0;
 /// Fewest values a pane must hold, times the variance of what is looked at, for its mean to be nearly normal.
 const WEIGHT_MIN: f64 = 3.0;
 
+/// Cells of rows that are missing.
+const HOLES: [usize; 2] = [binning::MISSING, binning::NAN];
+
 /// Categories that are looked at.
 const CATEGORIES_MAX: usize = 8;
 
 /// What is looked at: how the mean of a few functions moves from pane to pane.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// Location, scale and whether it is missing; or whether it is a certain category, of the most frequent ones.
-    functions: Vec<Vec<f64>>,
-    variances: Vec<f64>,
+    functions: Functions,
+    variances: Box<[f64]>,
     /// What a count is worth.
     rows_per_count: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Functions {
+    /// Location, scale and, where some are, whether it is missing.
+    Shape(Ranks, bool),
+    /// Whether it is a certain category, of the most frequent ones.
+    Cells(Box<[u8]>),
+    /// By cell.
+    Other(Vec<Vec<f64>>),
 }
 
 /// What the panes so far say.
@@ -66,58 +78,75 @@ pub struct Tempo {
 // === impl Probe ===
 
 impl Probe {
-    pub fn of(reference: &Bins) -> Probe {
-        let polynomials = Polynomials::of(reference);
-        let functions: Vec<Vec<f64>> = if reference.binning().kind() == Kind::Category {
-            most_frequent(reference)
+    pub fn of(reference: &Bins, ranks: &Ranks) -> Probe {
+        let functions = if reference.binning().kind() == Kind::Category {
+            Functions::Cells(most_frequent(reference.cells()))
         } else {
-            polynomials.iter().take(2).map(|(_, values)| values.to_vec()).chain(missing(reference)).collect()
+            Functions::Shape(ranks.clone(), HOLES.iter().any(|&cell| reference.cells()[cell] > 0))
         };
-        Probe::on(functions, reference.cells(), 1.0)
+        Probe::looking_at(functions, reference.cells(), 1.0)
     }
 
     /// Looks at the means of these functions of a cell, which vary as in `reference`.
     pub fn on(functions: Vec<Vec<f64>>, reference: &[u64], rows_per_count: f64) -> Probe {
+        Probe::looking_at(Functions::Other(functions), reference, rows_per_count)
+    }
+
+    fn looking_at(functions: Functions, reference: &[u64], rows_per_count: f64) -> Probe {
         let total = reference.iter().sum::<u64>().max(1) as f64;
         let average = |of: &dyn Fn(usize) -> f64| {
             let terms = reference.iter().enumerate().map(|(cell, &count)| count as f64 / total * of(cell));
             terms.sum::<f64>()
         };
-        let variance = |values: &Vec<f64>| {
-            let mean = average(&|cell| values[cell]);
-            average(&|cell| (values[cell] - mean).powi(2))
+        let variance = |function: usize| {
+            let mean = average(&|cell| functions.value(function, cell));
+            average(&|cell| (functions.value(function, cell) - mean).powi(2))
         };
-        let variances = functions.iter().map(variance).collect();
+        let variances = (0..functions.count()).map(variance).collect();
         Probe { functions, variances, rows_per_count }
     }
 
     /// Writes the means of what is looked at; how many there are.
     fn means(&self, counts: &[u64], total: f64, means: &mut [f64; CELLS_MAX]) -> usize {
-        for (mean, values) in means.iter_mut().zip(&self.functions) {
+        for (function, mean) in (0..self.functions.count()).zip(means.iter_mut()) {
+            let terms = counts.iter().enumerate();
             *mean =
-                values.iter().zip(counts).map(|(value, &count)| value * count as f64).sum::<f64>() / total;
+                terms.map(|(cell, &count)| self.functions.value(function, cell) * count as f64).sum::<f64>()
+                    / total;
         }
-        self.functions.len()
+        self.functions.count()
     }
 }
 
-/// Whether a row is missing, where some are.
-fn missing(reference: &Bins) -> Option<Vec<f64>> {
-    let holes = [binning::MISSING, binning::NAN];
-    let known = holes.iter().any(|&cell| reference.cells()[cell] > 0);
-    known.then(|| {
-        (0..reference.cells().len()).map(|cell| f64::from(u8::from(holes.contains(&cell)))).collect()
-    })
+impl Functions {
+    fn count(&self) -> usize {
+        match self {
+            Functions::Shape(_, missing) => 2 + usize::from(*missing),
+            Functions::Cells(cells) => cells.len(),
+            Functions::Other(functions) => functions.len(),
+        }
+    }
+
+    #[inline]
+    fn value(&self, function: usize, cell: usize) -> f64 {
+        let is = |yes: bool| f64::from(u8::from(yes));
+        match self {
+            Functions::Shape(ranks, _) if function < 2 => ranks.polynomial(function, cell),
+            Functions::Shape(_, missing) => is(*missing && HOLES.contains(&cell)),
+            Functions::Cells(cells) => is(cells.get(function).is_some_and(|&of| usize::from(of) == cell)),
+            Functions::Other(functions) => {
+                functions.get(function).and_then(|values| values.get(cell)).copied().unwrap_or(0.0)
+            }
+        }
+    }
 }
 
-/// Whether a row is in each of the most frequent cells.
-fn most_frequent(reference: &Bins) -> Vec<Vec<f64>> {
-    let cells = reference.cells();
+/// The most frequent cells.
+fn most_frequent(cells: &[u64]) -> Box<[u8]> {
     let mut order: Vec<usize> = (0..cells.len()).filter(|&cell| cells[cell] > 0).collect();
     order.sort_by_key(|&cell| std::cmp::Reverse(cells[cell]));
     order.truncate(CATEGORIES_MAX);
-    let indicator = |of: usize| (0..cells.len()).map(|cell| f64::from(u8::from(cell == of))).collect();
-    order.into_iter().map(indicator).collect()
+    order.into_iter().map(|cell| cell as u8).collect()
 }
 
 // === impl Tempo ===
@@ -225,6 +254,10 @@ mod tests {
     use crate::sketch::binning::Binning;
     use std::sync::Arc;
 
+    fn probe(reference: &Bins) -> Probe {
+        Probe::of(reference, &Ranks::of(reference))
+    }
+
     /// Values that repeat the one before with probability ρ: autocorrelation ρ^k, τ = (1 + ρ)/(1 - ρ).
     fn sticky(rows: usize, stickiness: f64, seed: u64) -> Vec<f64> {
         let mut random = Random(seed);
@@ -246,7 +279,7 @@ mod tests {
     }
 
     fn live(known: Option<f64>, stickiness: f64) -> f64 {
-        let probe = Probe::of(&counted(&sticky(20_000, 0.0, 1)));
+        let probe = probe(&counted(&sticky(20_000, 0.0, 1)));
         let mut tempo = Tempo::new(known);
         for pane in sticky(200 * 64, stickiness, 7).chunks(200) {
             tempo.observe(&probe, counted(pane).cells());
@@ -275,7 +308,7 @@ mod tests {
 
     #[test]
     fn a_change_of_level_is_no_autocorrelation() {
-        let probe = Probe::of(&counted(&sticky(20_000, 0.0, 1)));
+        let probe = probe(&counted(&sticky(20_000, 0.0, 1)));
         let mut tempo = Tempo::new(Some(1.0));
         let values: Vec<f64> = sticky(200 * 64, 0.0, 3)
             .iter()
@@ -292,7 +325,7 @@ mod tests {
             sticky(20_000, 0.0, 1).iter().map(|value| f64::from(u8::from(*value > 0.99))).collect();
         let mut reference = Bins::new(Arc::new(Binning::discrete(&[0.0, 1.0]).unwrap()));
         reference.update(&rare);
-        let (probe, mut tempo) = (Probe::of(&reference), Tempo::new(Some(9.0)));
+        let (probe, mut tempo) = (probe(&reference), Tempo::new(Some(9.0)));
         for pane in rare.chunks(100) {
             let mut counts = Bins::new(Arc::clone(reference.binning()));
             counts.update(pane);
@@ -308,7 +341,7 @@ mod tests {
             bins.update(&[3.0; 100]);
             bins
         };
-        let (probe, mut tempo) = (Probe::of(&constant), Tempo::new(None));
+        let (probe, mut tempo) = (probe(&constant), Tempo::new(None));
         for _ in 0..100 {
             tempo.observe(&probe, constant.cells());
             tempo.observe(&probe, &vec![0; constant.cells().len()]);

@@ -229,13 +229,17 @@ fn constant_empty_and_all_missing_features_are_watched_without_harm() {
 }
 
 #[test]
-fn detectors_of_one_plan_share_what_they_bet_for_the_same_autocorrelation_time() {
-    let plan = Arc::new(Plan::new(&reference(10_000), Some(4.0), 0.0, 0.01));
-    let [one, other] = [0, 1].map(|_| EDetector::new(Arc::clone(&plan)));
-    assert!(Arc::ptr_eq(&one.bets, &other.bets));
-    assert_eq!(*one.bets, plan.bets.tuned(4.0));
-    drop((one, other));
-    assert_eq!(plan.tuned.0.lock().unwrap()[0].bets.strong_count(), 0);
+fn odds_are_kept_while_there_is_room_and_others_are_the_same_when_they_are_worked_out_again() {
+    let tables = Tables::of(2);
+    let plan = Plan::new(&reference(10_000), Some(4.0), 0.0, 0.01).with_tables(tables.clone());
+    let other = Plan::new(&reference(9_000), Some(4.0), 0.0, 0.01).beside(&plan);
+    let first = plan.odds(4.0);
+    assert!(Arc::ptr_eq(&first, &plan.odds(4.0)));
+    assert_ne!(*other.odds(4.0), *first);
+    assert!(Arc::ptr_eq(&first, &plan.odds(4.0)));
+    let _ = (other.odds(2.0), other.odds(3.0));
+    let again = plan.odds(4.0);
+    assert!(!Arc::ptr_eq(&first, &again) && *again == *first);
 }
 
 #[test]

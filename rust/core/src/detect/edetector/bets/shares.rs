@@ -1,28 +1,18 @@
 //! Bets on shares: one logarithm for a value inside, one for a value outside.
 
-use super::super::growth::{LANES, rounded_down};
+use super::super::directions::Sense;
 use super::CELLS_MAX;
-use std::sync::Arc;
 
-/// Bets on shares: the share, and the logarithms of the factors of a value in it and of one that is not; filled up
-/// with zeros to whole lanes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ShareBets {
-    pub group: Arc<[u8]>,
-    pub inside: Vec<f32>,
-    pub outside: Vec<f32>,
+/// A share, and whether it is bet to grow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Share {
+    pub group: u8,
+    pub sense: Sense,
 }
 
 /// The cells of a share: at most two ranges of neighbours, each from a cell up to another.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Group([[u8; 2]; 2]);
-
-/// One of them.
-pub struct ShareBet {
-    pub group: usize,
-    pub inside: f64,
-    pub outside: f64,
-}
 
 /// How many values lie in the cells before each, and behind the last one.
 pub fn running(counts: &[f64]) -> [f64; CELLS_MAX + 1] {
@@ -61,35 +51,30 @@ impl Group {
     }
 }
 
-// === impl ShareBets ===
-
-impl ShareBets {
-    pub fn of(bets: &[ShareBet]) -> ShareBets {
-        let whole = bets.len().next_multiple_of(LANES);
-        let filled = |log: fn(&ShareBet) -> f64| {
-            let mut logs: Vec<f32> = bets.iter().map(|bet| rounded_down(log(bet))).collect();
-            logs.resize(whole, 0.0);
-            logs
-        };
-        let groups = bets.iter().map(|bet| bet.group as u8).chain(std::iter::repeat(0));
-        ShareBets {
-            group: groups.take(whole).collect(),
-            inside: filled(|bet| bet.inside),
-            outside: filled(|bet| bet.outside),
-        }
-    }
-}
-
 /// Factors of a row inside and outside a share that is at most `most`, of a bet that it is more: with a share of the
 /// largest stake, which is 1/most.
 pub fn on_more(stake: f64, most: f64) -> (f64, f64) {
-    (1.0 + stake * (1.0 - most) / most, 1.0 - stake)
+    let (inside, outside) = more(stake, most);
+    (1.0 + inside, 1.0 + outside)
 }
 
 /// The same for a share that is at least `least` and a bet that it is less: f = -1 inside, s = -least, and the largest
 /// stake is 1/(1 - least).
 pub fn on_less(stake: f64, least: f64) -> (f64, f64) {
+    let (inside, outside) = less(stake, least);
+    (1.0 + inside, 1.0 + outside)
+}
+
+/// What [`on_more`] adds to 1.
+#[inline(always)]
+pub fn more(stake: f64, most: f64) -> (f64, f64) {
+    (stake * (1.0 - most) / most, -stake)
+}
+
+/// What [`on_less`] adds to 1.
+#[inline(always)]
+pub fn less(stake: f64, least: f64) -> (f64, f64) {
     let certain = least >= 1.0 - f64::EPSILON;
     let rest = if certain { f64::EPSILON } else { 1.0 - least };
-    (1.0 - stake, 1.0 + stake * least / rest)
+    (-stake, stake * least / rest)
 }

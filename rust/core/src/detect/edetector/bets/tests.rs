@@ -11,6 +11,10 @@ fn null(tolerance: f64) -> Null {
     Null { tolerance, delta: 0.01, autocorrelation_time: 1.0 }
 }
 
+fn against(reference: &Bins, null: &Null, time: f64) -> Odds {
+    Odds::of(Arc::new(Bets::against(reference, &Ranks::of(reference), null)), time)
+}
+
 fn reference(counts: &[u64], holes: [u64; 2]) -> Bins {
     let edges: Vec<f64> = (0..=counts.len()).map(|edge| edge as f64).collect();
     let mut bins = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
@@ -23,13 +27,12 @@ fn reference(counts: &[u64], holes: [u64; 2]) -> Bins {
 }
 
 /// The expectation of every bet's factor for one value that is distributed as `q`.
-fn expectations(bets: &Bets, q: &[f64]) -> Vec<f64> {
-    let mut expectations = vec![0.0; bets.len()];
-    let mut gains = Vec::new();
+fn expectations(odds: &Odds, q: &[f64]) -> Vec<f64> {
+    let mut expectations = vec![0.0; odds.bets().len()];
     for (cell, share) in q.iter().enumerate() {
         let mut one = vec![0; q.len()];
         one[cell] = 1;
-        bets.gains(&one, &mut gains);
+        let gains = odds.gains(&one);
         expectations.iter_mut().zip(&gains).for_each(|(sum, gain)| *sum += share * gain.exp());
     }
     expectations
@@ -63,16 +66,16 @@ proptest! {
         function in prop::collection::vec(-1f64..1.0, 27),
     ) {
         let reference = reference(&counts, holes.map(u64::from));
-        let bets = Bets::against(&reference, &null(tolerance));
+        let odds = against(&reference, &null(tolerance), 1.0);
         let p: Vec<f64> =
             reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
         // The worst case of every bet itself, and of a function nobody bets on.
         let mut functions: Vec<Vec<f64>> = vec![function[..p.len()].to_vec()];
-        for bet in 0..bets.len() {
+        for bet in 0..odds.bets().len() {
             let factor = |cell: usize| {
                 let mut one = vec![0; p.len()];
                 one[cell] = 1;
-                bets.gain(bet, &one).exp()
+                odds.gain(bet, &one).exp()
             };
             let factors: Vec<f64> = (0..p.len()).map(factor).collect();
             let most = factors.iter().copied().fold(0.0, f64::max);
@@ -80,7 +83,7 @@ proptest! {
         }
         for function in functions {
             let q = worst(&p, &function, tolerance);
-            for expectation in expectations(&bets, &q) {
+            for expectation in expectations(&odds, &q) {
                 prop_assert!(expectation <= 1.0 + 1e-9, "{}", expectation);
             }
         }
@@ -90,16 +93,12 @@ proptest! {
     fn counts_multiply(
         a in prop::collection::vec(0u64..50, 11), b in prop::collection::vec(0u64..50, 11),
     ) {
-        let bets = Bets::against(&reference(&[40, 30, 20, 10], [3, 0]), &null(0.001));
+        let odds = against(&reference(&[40, 30, 20, 10], [3, 0]), &null(0.001), 1.0);
         let sum: Vec<u64> = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-        let gains = |counts: &[u64]| {
-            let mut gains = Vec::new();
-            bets.gains(counts, &mut gains);
-            gains
-        };
+        let gains = |counts: &[u64]| odds.gains(counts);
         for (bet, ((a, b), sum)) in gains(&a).iter().zip(gains(&b)).zip(gains(&sum)).enumerate() {
             prop_assert!((a + b - sum).abs() < 1e-9);
-            prop_assert_eq!(bets.gain(bet, &[0; 11]), 0.0);
+            prop_assert_eq!(odds.gain(bet, &[0; 11]), 0.0);
         }
     }
 }
@@ -110,12 +109,12 @@ fn runs_of_one_value_do_not_let_any_bet_gain() {
     let p: Vec<f64> = reference.cells().iter().map(|&n| n as f64 / reference.total() as f64).collect();
     for time in [1.0, 3.0, 9.0, 99.0] {
         let stickiness = (time - 1.0) / (time + 1.0);
-        let bets = Bets::against(&reference, &null(0.0)).tuned(time);
-        for bet in 0..bets.len() {
+        let odds = against(&reference, &null(0.0), time);
+        for bet in 0..odds.bets().len() {
             let of_run = |cell: usize| {
                 let mut one = vec![0; p.len()];
                 one[cell] = 1;
-                let factor = bets.gain(bet, &one).exp();
+                let factor = odds.gain(bet, &one).exp();
                 (1.0 - stickiness) * factor / (1.0 - stickiness * factor)
             };
             let expectation: f64 = p.iter().enumerate().map(|(cell, share)| share * of_run(cell)).sum();
@@ -127,14 +126,13 @@ fn runs_of_one_value_do_not_let_any_bet_gain() {
 #[test]
 fn weights_add_up_to_one_and_every_bet_has_its_row() {
     for counts in [&[10, 20, 30][..], &[5], &[1_000; 64]] {
-        let bets = Bets::against(&reference(counts, [0, 0]), &null(0.0));
-        assert!((bets.iter().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
-        let mut gains = Vec::new();
+        let odds = against(&reference(counts, [0, 0]), &null(0.0), 1.0);
+        assert!((odds.bets().iter().map(|(_, weight)| weight).sum::<f64>() - 1.0).abs() < 1e-12);
         let counted = reference(counts, [1, 1]);
-        bets.gains(counted.cells(), &mut gains);
-        assert_eq!(gains.len(), bets.len());
+        let gains = odds.gains(counted.cells());
+        assert_eq!(gains.len(), odds.bets().len());
         for (bet, gain) in gains.iter().enumerate() {
-            assert!((bets.gain(bet, counted.cells()) - gain).abs() < 1e-9 && gain.is_finite());
+            assert!((odds.gain(bet, counted.cells()) - gain).abs() < 1e-9 && gain.is_finite());
         }
     }
 }
@@ -143,9 +141,8 @@ fn weights_add_up_to_one_and_every_bet_has_its_row() {
 fn an_autocorrelated_reference_is_trusted_less() {
     let reference = reference(&[500, 500], [0, 0]);
     let gain = |time: f64| {
-        let bets = Bets::against(&reference, &Null { autocorrelation_time: time, ..null(0.0) });
-        let mut gains = Vec::new();
-        bets.gains(&[0, 0, 0, 0, 0, 30, 70, 0, 0], &mut gains);
+        let null = Null { autocorrelation_time: time, ..null(0.0) };
+        let gains = against(&reference, &null, 1.0).gains(&[0, 0, 0, 0, 0, 30, 70, 0, 0]);
         gains.into_iter().fold(f64::NEG_INFINITY, f64::max)
     };
     assert!(gain(1.0) > gain(10.0));

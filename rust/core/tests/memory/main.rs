@@ -1,6 +1,8 @@
 //! What a feature takes in memory when all its windows are full, counted byte by byte at the allocator.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test of one number, which it prints")]
 
+mod owners;
+
 use pilotfish_core::monitor::{Monitor, MonitorConfig};
 use pilotfish_core::profile::{Profile, ProfileBuilder};
 use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
@@ -19,11 +21,14 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LIVE.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
+        let pointer = unsafe { System.alloc(layout) };
+        owners::allocated(pointer as usize, layout.size());
+        pointer
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        owners::freed(pointer as usize);
         // SAFETY: the pointer came from `alloc` above, which is the system's.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -32,7 +37,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const FEATURES: usize = 200;
+const FEATURES: usize = 48;
 const ROWS: usize = 600;
 const MINUTE: u64 = 60_000_000_000;
 
@@ -63,11 +68,17 @@ fn profile(bins: u16, alike: bool) -> Arc<Profile> {
 
 /// Bytes per feature of a monitor whose windows of minutes, hours and days are all full.
 fn bytes_per_feature(config: MonitorConfig, alike: bool) -> usize {
-    let profile = profile(config.bins, alike);
     let before = LIVE.load(Ordering::Relaxed);
-    // A monitor of its own profile: the reference is part of what a feature takes.
-    let reference = Arc::new(Profile::from_bytes(&profile.to_bytes()).unwrap());
-    let mut monitor = Monitor::new(Arc::new(config), Some(reference));
+    let monitor = filled(config, alike);
+    let after = LIVE.load(Ordering::Relaxed);
+    assert_eq!(monitor.snapshot(false).features.len(), FEATURES);
+    (after - before) / FEATURES
+}
+
+/// A monitor of its own profile: the reference is part of what a feature takes.
+fn filled(config: MonitorConfig, alike: bool) -> Monitor {
+    let profile = Profile::from_bytes(&profile(config.bins, alike).to_bytes()).unwrap();
+    let mut monitor = Monitor::new(Arc::new(config), Some(Arc::new(profile)));
     let bytes: Vec<u8> = values(1, ROWS * FEATURES).iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensor = Tensor::new("x", Datatype::Fp64, vec![ROWS, FEATURES], Data::Raw(&bytes)).unwrap();
     let (days, hours) = ((0..31).map(|day| day * 1_440), (0..25).map(|hour| 31 * 1_440 + hour * 60));
@@ -75,10 +86,7 @@ fn bytes_per_feature(config: MonitorConfig, alike: bool) -> usize {
     for minute in days.chain(hours).chain(minutes) {
         monitor.observe(Direction::Input, std::slice::from_ref(&tensor), minute * MINUTE);
     }
-    drop(bytes);
-    let after = LIVE.load(Ordering::Relaxed);
-    assert_eq!(monitor.snapshot(false).features.len(), FEATURES);
-    (after - before) / FEATURES
+    monitor
 }
 
 const KIB: usize = 1_024;
@@ -102,5 +110,19 @@ fn a_feature_stays_within_its_memory() {
         assert!(lean - off <= 6 * KIB, "{} bytes for 54 slices of counts", lean - off);
         let shared = full <= 52 * KIB && lean <= 30 * KIB;
         assert!(shared || !alike, "{full} and {lean} bytes per feature where bets are shared");
+    }
+}
+
+#[test]
+#[ignore = "prints who keeps what, and proves nothing"]
+fn bytes_by_owner() {
+    for (windows, bins, alike) in [(Horizon::Lean, 32, false), (Horizon::Full, 64, false)] {
+        let config = MonitorConfig { pane_rows: 60, windows, bins, ..MonitorConfig::default() };
+        let kept = owners::of(|| filled(config, alike));
+        println!("{windows:?}, {bins} bins, references alike: {alike}");
+        let mut kept: Vec<_> = kept.into_iter().collect();
+        kept.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        println!("{:>8} in all", kept.iter().map(|(_, bytes)| bytes).sum::<usize>() / FEATURES);
+        kept.iter().for_each(|(owner, bytes)| println!("{:>8} {owner}", bytes / FEATURES));
     }
 }
