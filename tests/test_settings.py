@@ -146,7 +146,7 @@ drain: soon
     assert (
         "\n".join(found)
         == """\
---admin: got '9901': has no port; write HOST:PORT, such as 9901:8001
+--admin: got '9901': has no host; write HOST:PORT, such as 127.0.0.1:9901
 environment PILOTFISH_LOG__LEVEL: got 'loud': is not known; write 'debug', 'info', 'warning' or 'error'
 p.yaml:1: listen: got 'localhost': has no port; write HOST:PORT, such as localhost:8001
 p.yaml:3: versions.v1.upstream: got 8001: is not a text; put it in quotes
