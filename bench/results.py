@@ -16,7 +16,7 @@ from bench.stand import Sample
 DIRECT = "direct (no proxy)"
 REFERENCES = ("grpcio aio", "HAProxy")
 WATCHED, UNWATCHED = "pilotfish native, monitor on", "pilotfish native, monitor off"
-BUDGETED = f"{WATCHED}, budget"
+UNBOUNDED = f"{WATCHED}, every value"
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,13 @@ class Results:
         """What watching costs: the native plane with the monitor on against off and against HAProxy."""
         lines = []
         for cell in (Cell(payload, shape) for payload in payloads for shape in shapes):
-            peers = (WATCHED, BUDGETED, UNWATCHED, "HAProxy")
-            on, budgeted, off, haproxy = (self.processor(cell, peer) for peer in peers)
-            if on and off:
-                bounded = f"with a budget {table.ratio(budgeted, off)}, " if budgeted else ""
-                lines.append(
-                    f"{cell.payload} {cell.shape}: monitor on / off {table.ratio(on, off)}, {bounded}"
-                    f"on / HAProxy {table.ratio(on, haproxy)}"
-                )
+            off, haproxy = (self.processor(cell, peer) for peer in (UNWATCHED, "HAProxy"))
+            for name, peer in (("on", WATCHED), ("every value", UNBOUNDED)):
+                if off and (on := self.processor(cell, peer)):
+                    lines.append(
+                        f"{cell.payload} {cell.shape}: monitor {name} / off {table.ratio(on, off)}, "
+                        f"/ HAProxy {table.ratio(on, haproxy)}"
+                    )
         return lines
 
     def drawn(self, payload: str, shapes: Sequence[Shape], peers: Sequence[str], markdown: bool) -> str:

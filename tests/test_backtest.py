@@ -253,13 +253,35 @@ def test_one_version_of_a_journal_is_chosen(tmp_path: Path) -> None:
 # === bad input ===
 
 
-@pytest.mark.parametrize("count", [0, 1, 499])
-def test_less_than_a_pane_is_silent_and_said(reference: Path, tmp_path: Path, count: int) -> None:
+@pytest.mark.parametrize("count", [0, 1, 119])
+def test_too_few_rows_are_silent_and_said(reference: Path, tmp_path: Path, count: int) -> None:
     data = written(tmp_path / "few.csv", rows(count, 2))
     result = pilotfish("backtest", "--profile", reference, "--data", data)
     assert result.exit_code == 0
-    assert f"{count} rows are less than a pane; nothing was compared" in result.stderr
+    says = f"has {count} rows; 120 are the fewest that are compared (--pane), so none was"
+    assert result.stderr == f"{data}: {says}\n"
+    assert result.stdout.startswith(f"{count} row{'' if count == 1 else 's'}, ")
     assert "0 alarms" in result.stdout
+
+
+def test_what_is_looked_at_before_the_first_pane_is_full_is_compared(reference: Path, tmp_path: Path) -> None:
+    few = rows(500, 2)
+    data = written(tmp_path / "few.csv", few | {"age": few["age"] + 40})
+    result = pilotfish("backtest", "--profile", reference, "--data", data)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "1 alarm of 1" in result.stdout
+    by_threshold = pilotfish("backtest", "--profile", reference, "--data", data, "--detector", "threshold")
+    assert "has 500 rows; 1000 are the fewest that are compared" in by_threshold.stderr
+
+
+def test_a_text_beside_row_names_is_matched(tmp_path: Path) -> None:
+    lines = "".join(f"{n},{'abc'[n % 3]}\n" for n in range(200))
+    (tmp_path / "t.csv").write_text(",x\n" + lines)
+    build = ("profile", "build", "--from", tmp_path / "t.csv", "--out", tmp_path / "t.profile")
+    assert pilotfish(*build).exit_code == 0
+    result = pilotfish("backtest", "--profile", tmp_path / "t.profile", "--data", tmp_path / "t.csv")
+    assert result.exit_code == 0, result.stderr
+    assert "2 features" in result.stdout
 
 
 def test_an_empty_file_is_refused(reference: Path, tmp_path: Path) -> None:

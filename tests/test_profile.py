@@ -161,13 +161,57 @@ def test_a_part_with_other_columns_is_refused(parts: list[Path], tmp_path: Path)
     (tmp_path / "text.csv").write_text("income,visits,plan,zip\nmuch,1,gold,12345\n")
     for name, told in (
         ("less", 'feature "plan" of the profile'),
-        ("text", 'column "income" holds categories'),
+        ("text", 'column "income" holds texts here and numbers in the profile'),
     ):
         out = ["--out", tmp_path / "x.profile", "--edges-from", parts[0]]
         assert told in refusal("profile", "build", "--from", tmp_path / f"{name}.csv", *out)
 
 
 # === diff ===
+
+
+def test_a_part_with_texts_for_numbers_is_refused_with_the_value(tmp_path: Path) -> None:
+    first = tmp_path / "a.profile"
+    (tmp_path / "a.csv").write_text("x\n1\n2\n3\n")
+    (tmp_path / "b.csv").write_text("x\n1\nc168\n3\n")
+    done("profile", "build", "--from", tmp_path / "a.csv", "--out", first)
+    second = ["--from", tmp_path / "b.csv", "--edges-from", first, "--out", tmp_path / "b.profile"]
+    result = pilotfish("profile", "build", *second)
+    assert result.exit_code == 1
+    note, refused = result.stderr.splitlines()
+    assert "because of 'c168' in row 2" in note
+    assert refused.startswith(f'{tmp_path / "b.csv"}: column "x" holds texts here and numbers in the profile')
+
+
+def test_columns_that_are_no_features_can_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,x,when,y\n1,2,3,0\n2,3,4,1\n")
+    out = tmp_path / "t.profile"
+    build = ["profile", "build", "--from", tmp_path / "t.csv", "--out", out]
+    done(*build, "--without", "id,when")
+    assert list(shown(out)) == ["x", "y"]
+    done(*build, "--columns", "y,id,x", "--without", "id", "--tensor", "t")
+    assert list(shown(out)) == ["t[0]", "t[1]"]
+    assert (
+        refusal(*build, "--without", "ib")
+        == f"{tmp_path / 't.csv'}: has no column 'ib'; it has id, x, when, y"
+    )
+
+
+def test_columns_that_are_left_out_by_themselves_are_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(",x,hp\n1,2,?\n2,3,5\n3,4,6\n")
+    result = pilotfish("profile", "build", "--from", tmp_path / "t.csv", "--out", tmp_path / "t.profile")
+    assert result.exit_code == 0
+    unnamed, texts = result.stderr.splitlines()
+    assert unnamed.startswith(f"{tmp_path / 't.csv'}: column 1 has no name, left out")
+    assert texts.startswith(f"{tmp_path / 't.csv'}: the column 'hp' is texts, because of '?' in row 1")
+    assert list(shown(tmp_path / "t.profile")) == ["hp", "hp.length", "x"]
+
+
+def test_a_column_called_like_what_is_computed_of_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,a.length\nx,5\nyy,6\n")
+    build = ["profile", "build", "--from", tmp_path / "t.csv", "--out", tmp_path / "t.profile"]
+    assert "two columns are the feature 'a.length'" in refusal(*build)
+    done(*build, "--without", "a.length")
 
 
 def test_a_shift_is_told_from_chance(parts: list[Path], tmp_path: Path) -> None:
@@ -326,7 +370,7 @@ def test_a_column_of_numbers_and_texts_is_categories(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("", "is empty; write a header line"),
-        ("x,y\n", "a profile needs at least one row; nothing was added"),
+        ("x,y\n", "x.csv: a profile needs at least one row; nothing was added"),
         ("x,y\n1,2\n3\n", "x.csv:3: the row has 1 fields, the header 2; complete or remove it"),
         ("1,2\n3,4\n", "looks like data; write a header line"),
         ("x,x\n1,2\n", "the column 'x' is there twice"),

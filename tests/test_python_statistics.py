@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 import pilotfish.statistics
+from pilotfish.detectors import Detector
 from pilotfish.errors import ConfigurationError, PilotfishError, ProfileError, TableError, UsageError
 from pilotfish.statistics import (
     NAMES,
@@ -26,6 +27,9 @@ from pilotfish.statistics import (
     measured,
     profile,
 )
+from pilotfish.statistics.harm import LossDetector
+from pilotfish.statistics.multivariate import JointDetector
+from pilotfish.statistics.performance import ScoreTable
 
 ROOT = Path(__file__).parent.parent
 OPTIONS = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
@@ -173,6 +177,23 @@ def test_some_features_of_a_profile_are_a_profile() -> None:
         ({"x": np.zeros((2, 2))}, TableError, "has 2 dimensions"),
         ({"x": ["a", object()]}, TableError, "neither a number nor a text"),
         (np.zeros((2, 2, 2)), TableError, "3 dimensions is no table"),
+        (np.zeros((0, 2)), ProfileError, "at least one row"),
+        ({"x": 5}, TableError, "the column 'x' is 5, a single value"),
+        ({"x": "hello"}, TableError, "the column 'x' is 'hello', a single value"),
+        ({"x": [10**400]}, TableError, "too large"),
+        ({"x": np.zeros(2, complex)}, TableError, "neither numbers nor texts"),
+        (
+            {"x": np.zeros(2, "M8[ns]")},
+            TableError,
+            "holds times .datetime64.ns..; convert it, or leave it out",
+        ),
+        (pa.chunked_array([[1.0]]), TableError, "data of type ChunkedArray have no columns with names"),
+        (pa.table([[1.0], [2.0]], names=["a", "a"]), TableError, "the column 'a' is there twice"),
+        (
+            pa.table({"t": pa.array([0], pa.timestamp("s"))}),
+            TableError,
+            "timestamp.s., neither numbers nor texts",
+        ),
         (7, TableError, "data of type int"),
         ("no.csv", TableError, "no such file"),
     ],
@@ -180,6 +201,73 @@ def test_some_features_of_a_profile_are_a_profile() -> None:
 def test_data_that_is_no_table_is_refused(data: Any, error: type[PilotfishError], told: str) -> None:
     with pytest.raises(error, match=told):
         Profile.build(data)
+
+
+@pytest.mark.parametrize("kind", ["f2", "f4", "f8", ">f8", "g", "i1", "u8", "?"])
+def test_numbers_of_every_type_and_layout_are_the_same_column(kind: str) -> None:
+    values = np.arange(60) % 2
+    expected = Profile.build({"x": values.astype(float)})
+    held = values.astype(kind)
+    layouts = [
+        held,
+        np.repeat(held, 2)[::2],
+        held[::-1][::-1],
+        np.asfortranarray(np.stack([held] * 2, 1))[:, 1],
+    ]
+    for given in [*layouts, held.astype(object), held.tolist(), iter(held.tolist())]:
+        assert Profile.build({"x": given}) == expected
+
+
+def unaligned(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The same values, as a field of a structured array: 12 bytes apart."""
+    held = np.zeros(values.shape, [("a", "i4"), ("b", "f8")])
+    held["b"] = values
+    return held["b"]
+
+
+def test_values_between_which_other_fields_lie_are_read_right() -> None:
+    values = random().random(4_000)
+    given = unaligned(values)
+    assert not given.flags.aligned
+    assert Profile.build({"x": given}) == Profile.build({"x": values})
+    counted, expected = Histogram(edges=[0.0, 0.3, 1.0]), Histogram(edges=[0.0, 0.3, 1.0])
+    counted.add(given)
+    expected.add(values)
+    assert counted.counts.tolist() == expected.counts.tolist()
+    assert LossDetector(given).evidence_bits == LossDetector(values).evidence_bits
+    changed = np.concatenate([values, values + 4])
+    for name in ("adwin", "page_hinkley", "kswin"):
+        alarms = Detector(name).update_many(unaligned(changed))
+        assert alarms.tolist() == Detector(name).update_many(changed).tolist() != []
+    table = values.reshape(-1, 2)
+    joint = JointDetector(table, features=8)
+    assert np.array_equal(joint.project(unaligned(table)), joint.project(table))
+    read, expected_scores = ScoreTable(), ScoreTable()
+    read.update(given, values > 0.5)
+    expected_scores.update(values, values > 0.5)
+    assert np.array_equal(read.counts(), expected_scores.counts())
+
+
+def test_what_is_masked_is_missing() -> None:
+    masked = np.ma.masked_array(np.arange(10), mask=np.arange(10) > 6)
+    found = Profile.build({"x": masked, "t": np.ma.masked_array(np.array(["a"] * 10), mask=masked.mask)})
+    assert (found["x"].missing, found["x"].max, found["t"].missing) == (3, 6.0, 3)
+
+
+def test_a_structured_array_has_named_columns() -> None:
+    held = np.array([(1, 2.5), (2, 3.5)], dtype=[("a", "i4"), ("b", "f8")])
+    assert Profile.build(held) == Profile.build({"a": [1.0, 2.0], "b": [2.5, 3.5]})
+
+
+def test_columns_of_a_file_that_are_left_out_are_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(",x,hp\n1,2,?\n2,3,5\n3,4,6\n")
+    with pytest.warns(UserWarning, match="left out|is texts") as warned:
+        found = Profile.build(tmp_path / "t.csv")
+    assert [one.name for one in found.features] == ["hp", "hp.length", "x"]
+    assert ["column 1 has no name" in str(warned[0].message), "because of '?'" in str(warned[1].message)] == [
+        True
+    ] * 2
+    assert Path(warned[0].filename).name == Path(__file__).name
 
 
 def test_mixed_columns_are_texts_and_holes_are_missing() -> None:
@@ -191,6 +279,12 @@ def test_mixed_columns_are_texts_and_holes_are_missing() -> None:
 def test_arguments_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UsageError, match="bins is 1"):
         Profile.build(columns(), bins=1)
+    with pytest.raises(UsageError, match=r"bins is 3\.5"):
+        Profile.build(columns(), bins=3.5)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="direction is 'out'"):
+        Profile.build(columns(), direction="out")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="outputs: there is no column 'z'; there are age, plan"):
+        Profile.build(columns(), outputs=["z"])
     with pytest.raises(TableError, match="there is no column 'z'"):
         Profile.build(columns(), columns=["z"])
     with pytest.raises(TableError, match="1 names for an array of 2 columns"):
@@ -283,7 +377,8 @@ def test_histograms_add_up() -> None:
         (lambda: distance("psi", [0], [1]), "at least one count"),
         (lambda: distance("psi", [1.5], [1.5]), "whole numbers"),  # type: ignore[call-overload]
         (lambda: distance("psi", [-1], [1]), "whole numbers"),
-        (lambda: distance("wasserstein", [1, 2], [1, 2]), "needs values"),
+        (lambda: distance("wasserstein", [1, 2], [1, 2]), "two histograms, not counts"),
+        (lambda: distances(Profile.build({"x": [1.0]}), {"x": []}), "have no rows"),
         (lambda: distance("psi", [1, 2], [1, 2], chance=0.9), "chance is 0.9"),
         (lambda: distance("psi", [1, 2], [1, 2], compat="river"), "write one of evidently"),  # type: ignore[call-overload]
         (lambda: distance("psi", [1, 2], [1, 2], compat="nannyml"), "nannyml has no 'psi' of bins"),
@@ -350,10 +445,27 @@ def test_new_categories_and_holes_are_changes() -> None:
     assert alarm.direction == "missing up"
 
 
+def test_tables_and_frames_are_watched_as_mappings_are() -> None:
+    profile = Profile.build(columns())
+    moved = columns(1) | {"age": columns(1)["age"] + 20}
+    expected = EDetector(profile, arl=np.int64(100_000)).update(moved)
+    assert [alarm.feature for alarm in expected] == ["age"]
+    table = pa.table(moved)
+    for given in (table, table.to_batches()[0], Frame(moved)):
+        assert EDetector(profile).update(given) == expected
+
+
 @pytest.mark.parametrize(
     ("make", "error", "told"),
     [
         (lambda held: EDetector(held, arl=0), ConfigurationError, "arl is 0"),
+        (lambda held: EDetector(held, arl=-1), ConfigurationError, "arl is -1; use a whole number from 1"),
+        (lambda held: EDetector(held, arl=1.5), ConfigurationError, "arl is 1.5; use a whole number from 1"),
+        (
+            lambda held: EDetector(held, tolerance=float("nan")),
+            ConfigurationError,
+            "tolerance is nan; use a fin",
+        ),
         (lambda held: EDetector(held, tolerance=-1.0), ConfigurationError, "tolerance is -1"),
         (lambda held: EDetector(held, delta=0.0), ConfigurationError, "delta is 0"),
         (lambda held: EDetector(held, pane_rows=0), ConfigurationError, "pane_rows is 0"),

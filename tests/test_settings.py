@@ -146,7 +146,7 @@ drain: soon
     assert (
         "\n".join(found)
         == """\
---admin: got '9901': has no port; write HOST:PORT, such as 9901:8001
+--admin: got '9901': has no host; write HOST:PORT, such as 127.0.0.1:9901
 environment PILOTFISH_LOG__LEVEL: got 'loud': is not known; write 'debug', 'info', 'warning' or 'error'
 p.yaml:1: listen: got 'localhost': has no port; write HOST:PORT, such as localhost:8001
 p.yaml:3: versions.v1.upstream: got 8001: is not a text; put it in quotes
@@ -184,6 +184,13 @@ def test_lists_longer_than_their_cap_are_refused(read: Load) -> None:
     versions = {f"v{n}": {"upstream": f"a:{n + 1}"} for n in range(65)}
     (problem,) = problems(lambda: read(yaml.safe_dump({"versions": versions})))
     assert problem == "p.yaml:1: versions: got a mapping: has more than 64 entries; take some out"
+
+
+def test_a_misspelt_key_of_a_version_is_an_error_with_a_suggestion(read: Load) -> None:
+    assert problems(lambda: read('versions:\n  v1: {upstrem: "a:1"}\n')) == [
+        "p.yaml:2: versions.v1.upstream: missing; add it (where the model server of this version listens)",
+        "p.yaml:2: versions.v1.upstrem: unknown key; did you mean 'upstream'?",
+    ]
 
 
 def test_without_a_version_the_shortest_way_to_one_is_named() -> None:

@@ -91,6 +91,68 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None
     assert list(table.read(written(tmp_path, "\ufeffa\n1\n")).kinds) == ["a"]
 
 
+def test_a_separator_in_a_quoted_name_separates_nothing(tmp_path: Path) -> None:
+    found = whole(table.read(written(tmp_path, 'a;"b, total"\n1;2\n')))
+    assert found == {"a": [1.0], "b, total": [2.0]}
+
+
+@pytest.mark.parametrize("text", [",a\n1,5\n2,6\n", "a,\n5,\n6,\n", "a,,\n5,x,\n6,y,\n"])
+def test_a_column_without_a_name_is_left_out_and_said(tmp_path: Path, text: str) -> None:
+    opened = table.read(written(tmp_path, text))
+    assert whole(opened) == {"a": [5.0, 6.0]}
+    assert table.header(tmp_path / "data.csv") == ["a"]
+    (note,) = opened.notes
+    assert "no name, left out; write one into the header to use it" in note
+
+
+def test_columns_that_are_left_out_are_not_read(tmp_path: Path) -> None:
+    path = written(tmp_path, "id,a,a\n1,2,3\n")
+    assert whole(table.read(path, ["id"])) == {"id": [1.0]}
+    assert whole(table.read(path, without=frozenset({"a"}))) == {"id": [1.0]}
+    with pytest.raises(TableError, match="the column 'a' is there twice"):
+        table.read(path)
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "n/a", "<NA>", "#N/A", "NaN", "-nan", "NULL", "None", "NaT"])
+def test_missing_numbers_are_written_in_many_ways(tmp_path: Path, missing: str) -> None:
+    np.testing.assert_equal(
+        whole(table.read(written(tmp_path, f"x,y\n1,a\n{missing},b\n"))),
+        {"x": [1.0, np.nan], "y": ["a", "b"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (
+            ["1", "2", "?", "4"],
+            "the column 'x' is texts, because of '?' in row 3: the rows around it have num",
+        ),
+        (["$1,234", "$1"], "the column 'x' is texts, because of '$1,234' in row 1: write numbers in digits"),
+        (["0,5", "0,25"], "the column 'x' is texts, because of '0,5' in row 1: write numbers in digits"),
+        (["5 %", "7 %"], "the column 'x' is texts, because of '5 %' in row 1: write numbers in digits"),
+    ],
+)
+def test_texts_that_look_like_numbers_are_said(tmp_path: Path, values: list[str], says: str) -> None:
+    opened = table.read(written(tmp_path, "y;x\n" + "".join(f"1;{value}\n" for value in values)))
+    assert opened.kinds == {"y": "numbers", "x": "texts"}
+    (note,) = opened.notes
+    assert note.startswith(says)
+
+
+def test_a_text_behind_many_numbers_is_said_with_its_row(tmp_path: Path) -> None:
+    rows = "".join(f"{n}\n" for n in range(table.CHUNK_ROWS + 5))
+    (note,) = table.read(written(tmp_path, f"x\n{rows}unknown\n")).notes
+    assert f"because of 'unknown' in row {table.CHUNK_ROWS + 6}" in note
+
+
+@pytest.mark.parametrize(
+    "values", [["a", "b", "1"], ["2020-01-01", "2020-01-02"], ["yes", "no"], ["1st", "2nd"]]
+)
+def test_plain_texts_need_no_word(tmp_path: Path, values: list[str]) -> None:
+    assert not table.read(written(tmp_path, "x\n" + "\n".join(values) + "\n")).notes
+
+
 def test_no_more_than_a_chunk_is_held(tmp_path: Path) -> None:
     rows = "".join(f"{n}\n" for n in range(2 * table.CHUNK_ROWS + 1))
     sizes = [len(chunk["x"]) for chunk in table.read(written(tmp_path, f"x\n{rows}")).chunks()]
@@ -105,6 +167,8 @@ def test_no_more_than_a_chunk_is_held(tmp_path: Path) -> None:
         ("a,a\n1,2\n", "data.csv:1: the column 'a' is there twice; give each its own name"),
         ("a,b\n1,2\n3\n", "data.csv:3: the row has 1 fields, the header 2; complete or remove it"),
         ('a,b\n1,"2\n', "data.csv:2: is not CSV: unexpected end of data; check the quotes there"),
+        ('"a" b,c\n1,2\n', "data.csv:1: is not CSV: ',' expected after '\"'; check the quotes there"),
+        ("a\n" + "x" * 140_000, "data.csv:2: a field is longer than 131,072 characters; check the quotes"),
     ],
 )
 def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, text: str, says: str) -> None:
@@ -156,11 +220,42 @@ def test_large_parquet_files_come_in_chunks(tmp_path: Path) -> None:
     assert max(sizes) <= table.CHUNK_ROWS
 
 
-def test_a_column_that_is_neither_numbers_nor_texts_can_be_left_out(tmp_path: Path) -> None:
+def test_a_column_that_is_neither_numbers_nor_texts_is_left_out_and_said(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
-    parquet.write_table(pa.table({"x": [1.0], "l": pa.array([[1, 2]])}), path)
-    assert refusal(path).startswith("data.parquet: the column 'l' is of type list<")
-    assert list(table.read(path, ["x"]).kinds) == ["x"]
+    when = pa.array([0], pa.timestamp("us"))
+    parquet.write_table(pa.table({"x": [1.0], "l": pa.array([[1, 2]]), "when": when, "": [1]}), path)
+    opened = table.read(path)
+    assert whole(opened) == {"x": [1.0]}
+    assert [note.partition(" is of type ")[0] for note in opened.notes[1:]] == [
+        "the column 'l'",
+        "the column 'when'",
+    ]
+    assert opened.notes[0] == "column 4 has no name, left out; write one into the header to use it"
+    assert refusal(path, ["x", "l"]).startswith("data.parquet: the column 'l' is of type list<")
+    assert not table.read(path, ["x"]).notes
+
+
+def test_a_file_of_nothing_that_can_be_used_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.parquet"
+    parquet.write_table(pa.table({"when": pa.array([0], pa.timestamp("us"))}), path)
+    assert refusal(path) == (
+        "data.parquet: has no column of numbers or texts; "
+        "the column 'when' is of type timestamp[us], neither numbers nor texts; left out"
+    )
+
+
+@pytest.mark.parametrize("kind", ["string_view", "large_string", "large_binary"])
+def test_texts_of_every_layout_are_texts(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "data.arrow"
+    held = pa.table({"x": pa.array(["a", None], getattr(pa, kind)())})
+    with pa.ipc.new_file(path, held.schema) as file:
+        file.write_table(held)
+    opened = table.read(path)
+    assert opened.kinds == {"x": "texts"}
+    assert [one and (one.decode() if isinstance(one, bytes) else one) for one in whole(opened)["x"]] == [
+        "a",
+        None,
+    ]
 
 
 def test_a_file_that_only_is_called_parquet_is_refused(tmp_path: Path) -> None:

@@ -482,6 +482,9 @@ class Backtest:
     @property
     def rows(self) -> int:
         """Rows so far."""
+    @property
+    def fewest_rows(self) -> int:
+        """Rows before which nothing is compared."""
 
 def describe_profile(profile: bytes, detail: bool = False) -> dict[str, Any]:
     """What a profile file holds, with ``detail`` also the bins of every feature.

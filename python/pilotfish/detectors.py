@@ -67,9 +67,9 @@ class Detector:
 
     def update_many(self, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Take in many values at once; the indices of those that raised an alarm. Raises ValueError."""
-        return self._inner.update_many(np.asarray(values, np.float64))
+        return self._inner.update_many(np.require(values, np.float64, "A"))
 
     def drifts(self, values: npt.ArrayLike) -> list[Drift]:
         """As :meth:`update_many`, with when each change is estimated to have been, and where it led."""
-        found = self._inner.find(np.asarray(values, np.float64))
+        found = self._inner.find(np.require(values, np.float64, "A"))
         return [Drift(index, index + 1 - since, side) for index, since, side in found]

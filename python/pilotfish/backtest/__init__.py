@@ -106,11 +106,9 @@ class Run:
         return self._inner.rows
 
     @property
-    def has_compared(self) -> bool:
-        """Whether there was anything to raise an alarm about: a pane, or for a familiar detector a row."""
-        if self._plan.detector in LIVE:
-            return bool(json.loads(self._inner.measured()))
-        return self._inner.rows > 0
+    def fewest_rows(self) -> int:
+        """Rows before which nothing is compared: a look, a pane, or for a familiar detector one."""
+        return self._inner.fewest_rows
 
     @property
     def watched(self) -> list[str]:

@@ -76,8 +76,8 @@ def match(features: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[s
 
 
 def _is_derived(name: str, features: Sequence[Mapping[str, Any]]) -> bool:
-    base, _, suffix = name.rpartition(".")
-    if not base or suffix not in _DERIVED:
+    base, dot, suffix = name.rpartition(".")
+    if not dot or suffix not in _DERIVED:
         return False
     if suffix == "length":
         return any(other["name"] == base and other["kind"] == "category" for other in features)
@@ -112,7 +112,6 @@ def _is_one_tensor(names: Sequence[str]) -> bool:
     """Whether these are all columns of one tensor."""
     parts = [_COLUMN.fullmatch(name) for name in names]
     tensors = {part[1] for part in parts if part}
-    is_whole = sorted(map(_place, names)) == list(range(len(names)))
     is_whole = sorted(map(_place, names)) == list(range(len(names)))
     return bool(names) and all(parts) and len(tensors) == 1 and is_whole
 

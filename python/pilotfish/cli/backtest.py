@@ -105,8 +105,8 @@ def names(columns: str | None) -> list[str] | None:
 
 def notes(run: "Run") -> Iterable[str]:
     """What the reader should know beside the alarms."""
-    if not run.has_compared:
-        yield f"{run.rows} rows are less than a pane; nothing was compared"
+    if run.rows < run.fewest_rows:
+        yield f"has {run.rows} rows; {run.fewest_rows} are the fewest that are compared (--pane), so none was"
     for reason, count in run.account.skipped.items():
         yield f"{count} messages were skipped: {reason}"
 
@@ -138,8 +138,8 @@ def _print(report: Report, run: "Run", plan: Any) -> None:
     total, watched = sum(report.counts.values()), run.watched
     quiet = [name for name in watched if name not in report.counts]
     console.print(
-        f"{run.rows:,} rows, {len(watched)} features watched by {plan.detector}: "
-        f"{total} alarm{'' if total == 1 else 's'} of {len(report.counts)}, silence of {len(quiet)}",
+        f"{_plural(run.rows, 'row')}, {_plural(len(watched), 'feature')} watched by {plan.detector}: "
+        f"{_plural(total, 'alarm')} of {len(report.counts)}, silence of {len(quiet)}",
         highlight=False,
         soft_wrap=True,
     )
@@ -161,6 +161,10 @@ def _table(report: Report) -> Any:
         if more := report.counts[feature] - len(alarms):
             table.add_row(Text(feature), f"and {more} more")
     return table
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _number(value: Any) -> str:

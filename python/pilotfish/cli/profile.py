@@ -1,6 +1,7 @@
 """``pilotfish profile build | learn | merge | show | diff``: the reference for drift."""
 
 import os
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,9 @@ _DIFF_EXAMPLES = (
 )
 
 
+_NOTES = 12
+
+
 class Direction(str, Enum):
     """Which side of a call the columns are."""
 
@@ -80,6 +84,9 @@ def build(
     ] = Direction.input,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Columns to use, in this order. [default: all]")
+    ] = None,
+    without: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Columns to leave out, such as ids and times.")
     ] = None,
     outputs: Annotated[
         str | None,
@@ -125,19 +132,26 @@ def build(
     if joint and (tensor is None or direction is not Direction.input):
         raise UsageError("--joint: is for the columns of an input; name it with --tensor")
     scored = [] if labelled is None else list(labelled.scores.columns)
+    left_out = frozenset(_names("without", without) or ())
     if labelled is not None:
-        given = table.header(source) if chosen is None else chosen
-        chosen = [name for name in given if name != labelled.labels]
+        left_out |= {labelled.labels}
     if chosen is not None:
         chosen += [name for name in dict.fromkeys([*answered, *scored]) if name not in chosen]
     edges = None if edges_from is None else _checked(edges_from)[0]
     known_scores = None if labelled is None else labelled.scores
     plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered), edges, known_scores)
-    data = table.read(source, chosen, categories(chosen or table.header(source), plan))
+    data = table.read(source, chosen, without=left_out)
+    if texts := categories(list(data.kinds), plan):
+        data = table.read(source, chosen, texts, left_out)
+    for note in _shortened(data.notes):
+        typer.echo(f"{source}: {note}", err=True)
     for name in answered:
         if name not in data.kinds:
             raise UsageError(f"--outputs: got {outputs!r}: {source} has no column {name!r}; see its header")
-    made = built(data, plan)
+    try:
+        made = built(data, plan)
+    except ProfileError as exc:
+        raise ProfileError(f"{source}: {exc}") from exc
     if joint and tensor is not None:
         together = [name for name in data.kinds if name not in {*answered, *scored}]
         made = sections.with_joint(made, table.read(source, together), tensor)
@@ -226,6 +240,12 @@ def diff(
 
     title = f"{current} ({now['rows']} rows) from {reference} ({was['rows']} rows)"
     profile_tables.show(title, profile_tables.differences(found))
+
+
+def _shortened(notes: Sequence[str]) -> list[str]:
+    """Notes as a person reads them, not all of very many."""
+    more = len(notes) - _NOTES
+    return [*notes[:_NOTES], *([f"and {more} more columns like these"] if more > 0 else [])]
 
 
 def _checked(file: Path, detail: bool = False) -> tuple[bytes, dict[str, Any]]:

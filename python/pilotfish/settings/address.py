@@ -42,7 +42,10 @@ def split(text: str) -> tuple[str, int]:
     """Host (IPv6 in brackets) and port of a TCP address. Raises ValueError."""
     host, colon, port = text.rpartition(":")
     if not colon or not host:
-        raise ValueError(f"has no port; write HOST:PORT, such as {text.strip(':') or '127.0.0.1'}:8001")
+        given = text.strip(":")
+        if given.isdigit():
+            raise ValueError(f"has no host; write HOST:PORT, such as 127.0.0.1:{given}")
+        raise ValueError(f"has no port; write HOST:PORT, such as {given or '127.0.0.1'}:8001")
     if not (port.isascii() and port.isdigit()) or int(port) > 65535:
         raise ValueError("the port is not a number from 0 to 65535; write HOST:PORT, such as 127.0.0.1:8001")
     return host, int(port)

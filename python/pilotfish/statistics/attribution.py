@@ -121,7 +121,7 @@ def _split(found: dict[str, Any]) -> Split:
 
 
 def _numbers(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.asarray(values, np.float64)
+    return np.require(values, np.float64, "A")
 
 
 def _classes(values: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -29,27 +29,48 @@ def opened(data: Data, names: Sequence[str] | None, texts: AbstractSet[str] = fr
         return table.read(Path(data), names, texts)
     if isinstance(data, np.ndarray) and data.dtype.names is None:
         return Columns(_of_array(data, names), texts)
-    if isinstance(data, Mapping):
-        return Columns(_chosen({str(name): values for name, values in data.items()}, names), texts)
     if hasattr(data, "__arrow_c_stream__") and not hasattr(data, "to_numpy"):
         return Batches(data, names, texts)
-    if hasattr(data, "columns") and hasattr(data, "__getitem__"):
-        return Columns(_chosen({str(name): data[name] for name in data.columns}, names), texts)
+    if (held := by_name(data)) is not None:
+        return Columns(_chosen(held, names), texts)
     if hasattr(data, "__arrow_c_stream__"):
         return Batches(data, names, texts)
+    if hasattr(data, "collect"):
+        raise TableError(
+            f"data of type {type(data).__name__} is not computed yet; give what collect() returns"
+        )
     raise TableError(
         f"data of type {type(data).__name__}: give a path, a mapping of names to arrays, an array, "
         "a data frame or a stream of Arrow batches"
     )
 
 
+def by_name(data: Any) -> dict[str, Any] | None:
+    """The columns of what is in memory as a whole: a mapping, a data frame, a structured array; else None."""
+    if isinstance(data, Mapping):
+        return {str(name): values for name, values in data.items()}
+    if isinstance(data, np.ndarray):
+        return None if data.dtype.names is None else {name: data[name] for name in data.dtype.names}
+    if hasattr(data, "columns") and hasattr(data, "__getitem__") and not hasattr(data, "collect"):
+        names = [str(name) for name in data.columns]
+        _check_different(names)
+        return {name: data[column] for name, column in zip(names, data.columns, strict=True)}
+    return None
+
+
 def column(name: str, values: Any, is_text: bool = False) -> Numbers | Texts:
     """One column as numbers or texts, without a copy where it is float64 already. Raises TableError."""
-    array = values if isinstance(values, np.ndarray) else _array(values)
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise TableError(f"the column {name!r} is {values!r}, a single value; give an array or a sequence")
+    array = values if isinstance(values, np.ndarray) else _array(name, values)
     if array.ndim != 1:
         raise TableError(f"the column {name!r} has {array.ndim} dimensions; give each column on its own")
+    if array.dtype.kind in "mM":
+        raise TableError(f"the column {name!r} holds times ({array.dtype}); convert it, or leave it out")
+    if isinstance(array, np.ma.MaskedArray):
+        array = _filled(array)
     if array.dtype.kind in "biuf":
-        return _texts(name, array.tolist()) if is_text else np.asarray(array, np.float64)
+        return _texts(name, array.tolist()) if is_text else np.require(array, np.float64, "A")
     items = array.tolist()
     if is_text or any(isinstance(item, str | bytes) for item in items):
         return _texts(name, items)
@@ -61,6 +82,7 @@ class Columns:
     """Columns in memory."""
 
     columns: Mapping[str, Numbers | Texts]
+    notes: Sequence[str] = ()
 
     def __init__(self, columns: Mapping[str, Any], texts: AbstractSet[str] = frozenset()) -> None:
         held = {name: column(name, values, name in texts) for name, values in columns.items()}
@@ -95,13 +117,20 @@ class Batches:
             raise TableError(
                 "reading Arrow batches needs pyarrow; run: pip install 'pilotfish[parquet]'"
             ) from exc
-        self._reader = pyarrow.RecordBatchReader.from_stream(stream)
+        try:
+            self._reader = pyarrow.RecordBatchReader.from_stream(stream)
+        except pyarrow.ArrowException as exc:
+            raise TableError(
+                f"data of type {type(stream).__name__} have no columns with names ({exc}); give a mapping"
+            ) from exc
+        _check_different(self._reader.schema.names)
         self._names = _listed(self._reader.schema.names, names)
         schema = self._reader.schema
         self.kinds: Mapping[str, Kind] = {
-            name: table.arrow_kind(name, schema.field(name), name in texts) for name in self._names
+            name: table.arrow_kind(schema.field(name), name in texts) for name in self._names
         }
         """What the columns hold."""
+        self.notes: Sequence[str] = ()
 
     def chunks(self) -> Iterator[Chunk]:
         """The rows from first to last, some at a time."""
@@ -114,7 +143,7 @@ class Batches:
 def _of_array(array: npt.NDArray[Any], names: Sequence[str] | None) -> dict[str, Any]:
     if array.ndim not in (1, 2):
         raise TableError(f"an array of {array.ndim} dimensions is no table; give [rows, columns] or [rows]")
-    whole = array.reshape(len(array), -1)
+    whole = array if array.ndim == 2 else array.reshape(-1, 1)
     called = [str(place) for place in range(whole.shape[1])] if names is None else list(names)
     if len(called) != whole.shape[1]:
         raise TableError(f"{len(called)} names for an array of {whole.shape[1]} columns; give one for each")
@@ -132,11 +161,17 @@ def _listed(known: Sequence[str], names: Sequence[str] | None) -> list[str]:
     return list(known if names is None else names)
 
 
-def _array(values: Any) -> npt.NDArray[Any]:
+def _check_different(names: Sequence[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise TableError(f"the column {twice!r} is there twice; give each its own name")
+
+
+def _array(name: str, values: Any) -> npt.NDArray[Any]:
     """An array of what was given, object where it is no number."""
     if hasattr(values, "to_numpy"):
         found = np.asarray(values.to_numpy())
-        if found.dtype.kind in "biuf":
+        if found.dtype.kind in "biufmM":
             return found
         items = found.tolist()
     else:
@@ -144,9 +179,18 @@ def _array(values: Any) -> npt.NDArray[Any]:
     if hasattr(values, "isna"):  # pandas has several missing values, of which some compare to nothing
         items = [None if gone else item for item, gone in zip(items, values.isna(), strict=True)]
     if all(isinstance(item, bool | int | float | np.number | np.bool_) for item in items):
-        return np.asarray(items, np.float64)
+        return _numbers(name, items)
     held = np.empty(len(items), object)
     held[:] = items
+    return held
+
+
+def _filled(array: np.ma.MaskedArray[Any, Any]) -> npt.NDArray[Any]:
+    """With missing values where it is masked."""
+    if array.dtype.kind in "biuf":
+        return np.ma.filled(array.astype(np.float64), np.nan)
+    held = np.array(array.data, object)
+    held[np.ma.getmaskarray(array)] = None
     return held
 
 
@@ -169,7 +213,7 @@ def _text(name: str, item: Any) -> str | bytes | None:
 def _numbers(name: str, items: Sequence[Any]) -> Numbers:
     try:
         return np.array([np.nan if item is None else float(item) for item in items], np.float64)
-    except (TypeError, ValueError) as exc:
+    except (OverflowError, TypeError, ValueError) as exc:
         raise TableError(
             f"the column {name!r} holds values that are neither numbers nor texts ({exc}); "
             "convert it, or leave it out"

@@ -1,6 +1,8 @@
 """The e-detector for Python: alarms whose mean time between false ones is at least what was asked for."""
 
 import json
+import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ import numpy.typing as npt
 
 from pilotfish import _core
 from pilotfish.errors import ConfigurationError, ProfileError, UsageError
-from pilotfish.statistics.data import column
+from pilotfish.statistics.data import by_name, column, opened
 from pilotfish.statistics.profile import Profile
 
 
@@ -83,13 +85,20 @@ class EDetector:
         delta: float = _core.DELTA,
         pane_rows: int = 1_000,
     ) -> None:
-        alarm = {"arl": arl, "tolerance": tolerance, "delta": delta}
+        alarm = {
+            "arl": whole("arl", arl),
+            "tolerance": finite("tolerance", tolerance),
+            "delta": finite("delta", delta),
+        }
         monitor = {
-            "pane_rows": pane_rows,
+            "pane_rows": whole("pane_rows", pane_rows),
             "alarm": alarm,
             "max_features": max(4_096, 2 * len(profile.features)),
         }
         self._features = {feature.name: feature for feature in profile.features}
+        self._texts = frozenset(
+            name for name, feature in self._features.items() if feature.kind == "category"
+        )
         try:
             self._inner = _core.Backtest(profile.to_bytes(), json.dumps({"monitor": monitor}))
         except _core.ConfigurationError as exc:
@@ -101,18 +110,22 @@ class EDetector:
         """Take in the next rows; the alarms they raise, in order.
 
         Args:
-            data: Columns by the name of their feature, each of shape ``[rows]``; or, of a profile with a
-                single feature, its values. The last pane waits until it is full.
+            data: Columns by the name of their feature, each of shape ``[rows]``: a mapping, a data frame,
+                an Arrow table; or, of a profile with a single feature, its values. The last pane waits
+                until it is full. Features without a column are not judged.
 
         Raises:
             TableError: Values that are neither numbers nor texts.
             UsageError: A column that the profile does not know, or columns of different lengths.
         """
-        if not isinstance(data, Mapping):
-            data = {self._single(): data}
-        tensors = [self._tensor(name, values) for name, values in data.items()]
+        if hasattr(data, "__arrow_c_stream__") and hasattr(data, "schema") and not hasattr(data, "to_numpy"):
+            return [
+                alarm for chunk in opened(data, None, self._texts).chunks() for alarm in self.update(chunk)
+            ]
+        held = by_name(data)
+        columns = {self._single(): data} if held is None else held
         try:
-            self._inner.add_rows(tensors)
+            self._inner.add_rows([self._tensor(name, values) for name, values in columns.items()])
         except ValueError as exc:
             raise UsageError(str(exc)) from exc
         return [_alarm(told["event"]) for told in json.loads(self._inner.alarms())]
@@ -151,6 +164,28 @@ class EDetector:
         if feature.kind != "category":
             raise UsageError(f"the column {name!r} holds texts, the profile knows numbers; convert it")
         return name, feature.direction, held
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number from 1. Raises ConfigurationError."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ConfigurationError(f"{name} is {value!r}; use a whole number from 1")
+    return number
+
+
+def finite(name: str, value: Any) -> float:
+    """A finite number. Raises ConfigurationError."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigurationError(f"{name} is {value!r}; use a finite number")
+    return number
 
 
 def _alarm(event: Mapping[str, Any]) -> Alarm:

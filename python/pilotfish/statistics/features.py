@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from pilotfish import _core
-from pilotfish.errors import ProfileError
+from pilotfish.errors import ProfileError, TableError
 from pilotfish.table import Chunk, Numbers, Table, Texts
 
 Direction: TypeAlias = Literal["input", "output"]
@@ -58,7 +58,7 @@ def build(table: Table, plan: Plan) -> bytes:
             else _core.ProfileBuilder.on(plan.edges)
         )
         for chunk in table.chunks():
-            for name, direction, values in features(chunk, plan):
+            for name, direction, values in _distinct(features(chunk, plan)):
                 if isinstance(values, np.ndarray):
                     builder.add_numbers(name, direction, values)
                 else:
@@ -66,6 +66,19 @@ def build(table: Table, plan: Plan) -> bytes:
         return builder.finish()
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
+
+
+def _distinct(made: Iterator[Feature]) -> Iterator[Feature]:
+    """The features, each name once. Raises TableError for a column that is called like what is computed."""
+    seen = set()
+    for name, direction, values in made:
+        if (name, direction) in seen:
+            raise TableError(
+                f"two columns are the feature {name!r}: one of that name, and what is computed of another; "
+                "rename it, or leave one of them out"
+            )
+        seen.add((name, direction))
+        yield name, direction, values
 
 
 def categories(columns: Sequence[str], plan: Plan) -> frozenset[str]:

@@ -52,7 +52,7 @@ class LossDetector:
         pane_rows: int = _core.PANE_ROWS,
         clear_after: int = _core.CLEAR_AFTER,
     ) -> None:
-        losses = np.asarray(reference, np.float64)
+        losses = np.require(reference, np.float64, "A")
         try:
             self._inner = _core.LossDetector(losses, bound, tolerance, arl, delta, pane_rows, clear_after)
         except _core.ConfigurationError as exc:
@@ -60,7 +60,7 @@ class LossDetector:
 
     def update(self, losses: npt.ArrayLike) -> list[LossAlarm]:
         """Take in losses of rows, in order; the alarms they raise or clear. NaN is passed over."""
-        found = self._inner.update(np.asarray(losses, np.float64))
+        found = self._inner.update(np.require(losses, np.float64, "A"))
         return [
             LossAlarm(**{name: value for name, value in alarm.items() if name != "shape"}) for alarm in found
         ]

@@ -36,6 +36,9 @@ NAMES = (
 """Of the distances; ``docs/python-statistics.md`` has their definitions."""
 
 
+_OF_VALUES = frozenset({"wasserstein", "wasserstein_normalized", "energy"})
+
+
 @dataclass(frozen=True)
 class Measured:
     """A distance. ``float()`` of it is its value."""
@@ -104,6 +107,8 @@ def distance(
         return found[name]
     if isinstance(p, Histogram) or isinstance(q, Histogram):
         raise UsageError("a histogram and counts: give two histograms, or counts of both")
+    if name in _OF_VALUES:
+        raise UsageError(f"distance {name!r} needs to know where values are: give two histograms, not counts")
     counts = _counts(p), _counts(q)
     try:
         value = _core.distance(name, *counts, compat=compat)
@@ -156,6 +161,8 @@ def _counted(profile: Profile, data: Data) -> dict[str, Histogram]:
         for name, _, values in made.features(chunk, plan):
             if name in empty:
                 seen.setdefault(name, empty[name]).add(values)
+    if table.kinds and not seen and set(table.kinds) & set(empty):
+        raise UsageError("the data have no rows; give some to compare")
     if not seen:
         known, given = ", ".join(list(empty)[:12]), ", ".join(list(table.kinds)[:12])
         raise UsageError(f"no column is a feature of the profile: it has {known}, the data {given}")

@@ -172,7 +172,7 @@ class CoMoments:
 
 
 def _rows(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    rows = np.asarray(values, np.float64)
+    rows = np.require(values, np.float64, "A")
     if rows.ndim != 2:
         raise ValueError(f"rows of shape {rows.shape}: write a table, one row per line")
     return rows

@@ -87,7 +87,7 @@ class ScoreTable:
         self, scores: npt.ArrayLike, predicted: npt.ArrayLike, labels: npt.ArrayLike | None = None
     ) -> None:
         """Count rows, all with labels or all without. Raises ValueError when shapes differ."""
-        columns = np.asarray(scores, np.float64)
+        columns = np.require(scores, np.float64, "A")
         if self.classes == 2:
             given = None if labels is None else _flags(labels, "labels")
             self._tables[0].update(columns, _flags(predicted, "predicted"), given)

@@ -1,5 +1,6 @@
 """The reference that everything is compared with: built in one pass, merged exactly, kept in one file."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pilotfish.errors import ProfileError, UsageError
 from pilotfish.statistics import features as made
 from pilotfish.statistics.data import Data, opened
 from pilotfish.statistics.histogram import Histogram
+from pilotfish.table import listed
 
 Direction = Literal["input", "output"]
 
@@ -114,10 +116,15 @@ class Profile:
         Raises:
             ProfileError: No rows, or columns that do not fit ``edges_from``.
             TableError: Data that is not columns of numbers and texts.
-            UsageError: ``bins`` out of range.
+            UsageError: ``bins`` out of range, a ``direction`` or ``outputs`` that do not exist.
+
+        Warns of columns of a file that are left out (times, lists, columns without a name), or that are texts
+        although nearly all of their values are numbers.
         """
-        if not 2 <= bins <= 64:
-            raise UsageError(f"bins is {bins}; use a whole number from 2 to 64")
+        if not isinstance(bins, int) or not 2 <= bins <= 64:
+            raise UsageError(f"bins is {bins!r}; use a whole number from 2 to 64")
+        if direction not in ("input", "output"):
+            raise UsageError(f"direction is {direction!r}; write 'input' or 'output'")
         edges = None if edges_from is None else edges_from.to_bytes()
         plan = made.Plan(model or "", bins, direction, tensor, frozenset(outputs), edges)
         texts = frozenset[str]()
@@ -125,7 +132,15 @@ class Profile:
             # Numbers in a part of the data may be categories in the whole.
             known = [feature.name for feature in edges_from.features if feature.kind == "category"]
             texts = made.categories(columns, plan) if columns is not None else frozenset(known)
-        built = cls(made.build(opened(data, columns, texts), plan))
+        table = opened(data, columns, texts)
+        for note in table.notes:
+            warnings.warn(f"{data}: {note}", stacklevel=2)
+        for name in plan.outputs:
+            if name not in table.kinds:
+                raise UsageError(
+                    f"outputs: there is no column {name!r}; there are {listed(list(table.kinds))}"
+                )
+        built = cls(made.build(table, plan))
         return built.renamed(model) if model is not None and model != built.model else built
 
     @classmethod

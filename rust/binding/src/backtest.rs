@@ -111,6 +111,11 @@ impl Backtest {
     fn rows(&self) -> u64 {
         self.lock().rows()
     }
+
+    #[getter]
+    fn fewest_rows(&self) -> u64 {
+        self.lock().fewest_rows()
+    }
 }
 
 impl Backtest {

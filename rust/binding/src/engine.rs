@@ -102,7 +102,7 @@ impl Engine {
         let direction = direction_named(direction)?;
         // A message from the model server is its answer; one from the client may still be refused.
         let messages = Messages::One(direction, message);
-        let (answered, counted) = (direction == Direction::Output, decision.inner.policy().counts_next());
+        let (answered, counted) = (direction == Direction::Output, decision.inner.counts_next());
         self.offer(decision, decision.inner.version, answered, now_ns, counted, messages);
         Ok(())
     }

@@ -28,7 +28,9 @@ mod familiar;
 
 use crate::detect::{AlarmEvent, AlarmState};
 use crate::error::ConfigurationError;
-use crate::monitor::{DriftSnapshot, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA};
+use crate::monitor::{
+    DetectorKind, DriftSnapshot, LOOK_ROWS, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA,
+};
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
 use crate::window::cascade::Horizon;
@@ -97,6 +99,8 @@ pub struct Backtest {
     monitor: Monitor,
     familiar: Option<Familiar>,
     pane_rows: u64,
+    /// Rows before which nothing is compared.
+    fewest_rows: u64,
     /// Rows of the inputs and of the outputs.
     rows: [u64; 2],
     /// Alarms of panes that are still open.
@@ -116,8 +120,15 @@ impl Backtest {
             monitor.windows = Horizon::Off; // recorded rows have no time of their own
         }
         let familiar = config.familiar.map(|familiar| Familiar::new(familiar, &profile)).transpose()?;
+        let pane_rows = u64::from(monitor.pane_rows);
+        let fewest_rows = match (&familiar, monitor.alarm.detector) {
+            (Some(_), _) => 1,
+            (None, DetectorKind::EDetector) => pane_rows.min(LOOK_ROWS),
+            (None, DetectorKind::Threshold) => pane_rows,
+        };
         Ok(Backtest {
-            pane_rows: u64::from(monitor.pane_rows),
+            pane_rows,
+            fewest_rows,
             monitor: Monitor::new(Arc::new(monitor), Some(Arc::clone(&profile))),
             profile,
             familiar,
@@ -195,6 +206,11 @@ impl Backtest {
     /// Rows so far: the most of either direction.
     pub fn rows(&self) -> u64 {
         self.rows[0].max(self.rows[1])
+    }
+
+    /// Rows before which nothing is compared: a look of the e-detector, a pane, or for a familiar detector one.
+    pub fn fewest_rows(&self) -> u64 {
+        self.fewest_rows
     }
 
     fn observe_tensors(&mut self, direction: Direction, tensors: &[Tensor<'_>]) {

@@ -181,9 +181,10 @@ impl Engine {
         self.counts_volume
     }
 
-    /// Messages are offered to the statistics, of so many bytes, and are counted or left out for the sake of the budget.
-    pub fn offered(&self, bytes: u64, counted: bool, now: Nanos) {
-        self.policy.load().offered(bytes, counted, now);
+    /// Messages to or from a version are offered to the statistics, of so many bytes, and are counted or left out for the
+    /// sake of the budget.
+    pub fn offered(&self, version: VersionId, bytes: u64, counted: bool, now: Nanos) {
+        self.policy.load().offered(version, bytes, counted, now);
     }
 
     /// Messages that were offered are left out, unread.

@@ -49,6 +49,7 @@ pub use snapshot::{
 };
 
 pub use stored::{Lost, Resumption, Stored};
+pub(crate) use suspicion::LOOK_ROWS;
 pub use texts::TextsSnapshot;
 pub use volume::VolumeConfig;
 

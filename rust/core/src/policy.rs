@@ -130,18 +130,18 @@ impl Policy {
         metadata: &(impl Metadata + ?Sized),
         seed: u64,
     ) -> Ruling {
-        let counted = self.counts_next();
-        Ruling { policy: Arc::clone(self), decision: self.table.decide(method, metadata, seed), counted }
+        let decision = self.table.decide(method, metadata, seed);
+        Ruling { policy: Arc::clone(self), counted: self.counts(decision.version), decision }
     }
 
-    /// Whether the next message of a stream is counted in the statistics, or left out for the sake of the budget.
-    pub fn counts_next(&self) -> bool {
-        self.thinner.as_ref().is_none_or(|thinner| lock(thinner).draw())
+    /// Whether the next message to or from a version is counted in the statistics, or left out for the sake of the budget.
+    fn counts(&self, version: VersionId) -> bool {
+        self.thinner.as_ref().is_none_or(|thinner| lock(thinner).draw(version))
     }
 
-    /// Messages were offered to the statistics, and are counted or left out.
-    pub fn offered(&self, bytes: u64, counted: bool, now: Nanos) {
-        self.thinner.iter().for_each(|thinner| lock(thinner).offered(bytes, counted, now));
+    /// Messages to or from a version were offered to the statistics, and are counted or left out.
+    pub fn offered(&self, version: VersionId, bytes: u64, counted: bool, now: Nanos) {
+        self.thinner.iter().for_each(|thinner| lock(thinner).offered(version, bytes, counted, now));
     }
 
     /// Messages that are counted were read.
@@ -151,7 +151,7 @@ impl Policy {
 
     /// Part of the messages that are counted at present.
     pub fn counted_share(&self) -> f64 {
-        self.thinner.as_ref().map_or(1.0, |thinner| lock(thinner).share())
+        self.thinner.as_ref().map_or(1.0, |thinner| lock(thinner).share_of_all())
     }
 }
 
@@ -185,6 +185,11 @@ impl Ruling {
     /// Whether the messages of the call are counted in the statistics, if it is unary: all of them, or none.
     pub fn is_counted(&self) -> bool {
         self.counted
+    }
+
+    /// The same for the next message, if the call is a stream.
+    pub fn counts_next(&self) -> bool {
+        self.policy.counts(self.decision.version)
     }
 
     pub fn route(&self) -> &Route {

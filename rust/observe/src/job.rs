@@ -66,14 +66,6 @@ impl<B: Whole> Messages<B> {
             Messages::Shadow { primary, shadow, .. } => primary.length() + shadow.length(),
         }
     }
-
-    /// Bytes of those that are counted. The answer that a shadow's is compared with was counted with its own call.
-    fn counted_bytes(&self) -> usize {
-        match self {
-            Messages::Shadow { shadow, .. } => shadow.length(),
-            all => all.bytes(),
-        }
-    }
 }
 
 // === impl Job ===
@@ -81,7 +73,12 @@ impl<B: Whole> Messages<B> {
 impl<B: Whole> Job<B> {
     /// Sets its bytes off against the budget for watching; false when nobody has to read it.
     pub fn is_read(&self, engine: &Engine) -> bool {
-        engine.offered(self.messages.counted_bytes() as u64, self.counted, self.now);
+        let (version, bytes) = match &self.messages {
+            // Drawn with its call. The answer that it is compared with was counted there.
+            Messages::Shadow { ruling, shadow, .. } => (ruling.version, shadow.length()),
+            all => (self.version, all.bytes()),
+        };
+        engine.offered(version, bytes as u64, self.counted, self.now);
         self.counted || engine.counts_volume() || matches!(self.messages, Messages::Shadow { .. })
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use pilotfish_core::call::Nanos;
+use pilotfish_core::call::{Nanos, VersionId};
 use pilotfish_core::engine::{Engine, QueueConfig};
 use pilotfish_core::ledger::Worked;
 
@@ -85,8 +85,8 @@ impl<B: Whole + Send + 'static> Observer<B> {
     }
 
     /// Messages of a unary call that is left out, and that nobody has to read.
-    pub fn pass_over(&self, messages: u64, bytes: u64, now: Nanos) {
-        self.shared.engine.offered(bytes, false, now);
+    pub fn pass_over(&self, version: VersionId, messages: u64, bytes: u64, now: Nanos) {
+        self.shared.engine.offered(version, bytes, false, now);
         self.shared.engine.thinned(messages);
     }
 

@@ -162,7 +162,7 @@ impl Record {
             let (asked, answered) = (&self.asked, Some(&self.answered).filter(|_| status.code == OK));
             let messages = asked.messages().min(1) + answered.map_or(0, |it| it.messages().min(1));
             let bytes = asked.bytes() + answered.map_or(0, Splitter::bytes);
-            shared.observer.pass_over(messages, bytes, shared.clock.nanos(now));
+            shared.observer.pass_over(ruling.version, messages, bytes, shared.clock.nanos(now));
         }
         // Queued before the call counts as ended: a call is never in between.
         if let Some(reason) = shared.engine.ended(&ruling, &outcome) {
@@ -215,7 +215,7 @@ fn tell_one(worker: &Worker, ruling: Option<&Ruling>, direction: Direction, mess
     if let Some(message) = readable(&worker.shared, &Some(message)) {
         // A message from the model server is its answer; one from the client may still be refused.
         let answered = direction == Direction::Output;
-        let counted = ruling.policy().counts_next();
+        let counted = ruling.counts_next();
         offer(worker, ruling, answered, Instant::now(), counted, Messages::One(direction, message));
     }
 }

@@ -18,6 +18,7 @@
 
 pub mod bets;
 pub mod change;
+mod choice;
 pub mod directions;
 pub mod functions;
 mod growth;

@@ -206,7 +206,7 @@ fn offer(engine: &Engine, start: u64) -> u64 {
     let none: &[(&str, &str)] = &[];
     let counted = (0..1_000).filter(|call| {
         let ruling = engine.decide(&engine.policy(), "/s/m", none, *call);
-        engine.offered(4_000, ruling.is_counted(), start + call * 1_000_000);
+        engine.offered(ruling.version, 4_000, ruling.is_counted(), start + call * 1_000_000);
         ruling.is_counted()
     });
     counted.count() as u64
@@ -227,6 +227,27 @@ fn the_budget_for_watching_comes_into_force_changes_and_goes_with_a_reload() {
     assert_eq!(offer(&engine, 5_000_000_000), 1_000);
     engine.apply(budget(None), Profiles::new()).unwrap();
     assert_eq!(offer(&engine, 6_000_000_000), 1_000);
+}
+
+#[test]
+fn a_candidate_with_few_calls_is_counted_in_full_beside_a_stable_version_of_which_few_are() {
+    let engine = engine();
+    let routes = r#"[{"name": "r", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 20000}]}]"#;
+    let both = policy(r#"[{"name": "v1"}, {"name": "v2"}]"#, routes);
+    engine.apply(PolicyConfig { values_per_second: Some(200_000), ..both }, Profiles::new()).unwrap();
+    let none: &[(&str, &str)] = &[];
+    let mut of_each = [(0.0, 0.0); 2];
+    // Two million values per second, for ten seconds.
+    for call in 0..20_000u64 {
+        let ruling = engine.decide(&engine.policy(), "/s/m", none, call);
+        engine.offered(ruling.version, 4_000, ruling.is_counted(), call * 500_000);
+        let (calls, counted) = &mut of_each[ruling.version];
+        *calls += f64::from(u8::from(call > 6_000));
+        *counted += f64::from(u8::from(call > 6_000 && ruling.is_counted()));
+    }
+    let [(stable, of_stable), (canary, of_canary)] = of_each;
+    assert!(canary > 200.0 && of_canary == canary, "{of_each:?}");
+    assert!((of_stable / stable - 0.08).abs() < 0.02, "{of_each:?}");
 }
 
 #[test]

@@ -40,7 +40,7 @@ impl ProfileBuilder {
     ///
     /// # Errors
     /// [`ProfileError::KindConflict`] when the feature has rows of categories; [`ProfileError::NoEdges`] when the
-    /// profile whose bins are used does not have it as numbers.
+    /// profile whose bins are used does not have it, [`ProfileError::OtherKind`] when it has it as categories.
     pub fn add_column_f64(
         &mut self,
         name: &str,
@@ -68,7 +68,7 @@ impl ProfileBuilder {
     ///
     /// # Errors
     /// [`ProfileError::KindConflict`] when the feature has rows of numbers; [`ProfileError::NoEdges`] when the profile
-    /// whose bins are used does not have it as categories.
+    /// whose bins are used does not have it, [`ProfileError::OtherKind`] when it has it as numbers.
     pub fn add_column_bytes<'a>(
         &mut self,
         name: &str,
@@ -131,8 +131,11 @@ fn given(
     category: bool,
 ) -> Result<Arc<Binning>, ProfileError> {
     let known = edges.get(direction, name).map(|reference| reference.bins.binning());
-    let alike = known.filter(|binning| (binning.kind() == Kind::Category) == category);
-    alike.cloned().ok_or_else(|| ProfileError::NoEdges { name: name.to_owned(), category })
+    let binning = known.ok_or_else(|| ProfileError::NoEdges { name: name.to_owned(), category })?;
+    if (binning.kind() == Kind::Category) != category {
+        return Err(ProfileError::OtherKind { name: name.to_owned(), category });
+    }
+    Ok(Arc::clone(binning))
 }
 
 #[cfg(test)]
@@ -184,7 +187,7 @@ mod tests {
         let unknown = part.add_column_f64("y", IN, &[1.0]).unwrap_err();
         assert_eq!(unknown, ProfileError::NoEdges { name: "y".into(), category: false });
         let mixed = part.add_column_bytes("x", IN, [Some(&b"a"[..])]).unwrap_err();
-        assert_eq!(mixed, ProfileError::NoEdges { name: "x".into(), category: true });
+        assert_eq!(mixed, ProfileError::OtherKind { name: "x".into(), category: true });
         part.add_column_f64("x", IN, &[1.0]).unwrap();
         assert_eq!(part.clone().finish().err(), Some(ProfileError::NoRows { name: "c".into() }));
         part.add_column_bytes("c", IN, [Some(&b"new"[..])]).unwrap();

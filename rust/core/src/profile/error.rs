@@ -25,6 +25,8 @@ pub enum ProfileError {
     NewerSection { name: String, found: u64, known: u64 },
     /// The profile whose bins are used does not have this feature.
     NoEdges { name: String, category: bool },
+    /// The profile whose bins are used has it as the other of numbers and categories.
+    OtherKind { name: String, category: bool },
     /// A feature of the profile whose bins are used was not added.
     NoRows { name: String },
     /// Two profiles do not add up.
@@ -79,6 +81,14 @@ impl fmt::Display for ProfileError {
                  leave the column out, or build a new profile without --edges-from",
                 if *category { "categories" } else { "numbers" }
             ),
+            ProfileError::OtherKind { name, category } => {
+                let (here, there) = if *category { ("texts", "numbers") } else { ("numbers", "texts") };
+                write!(
+                    f,
+                    "column {name:?} holds {here} here and {there} in the profile that gives the edges; \
+                     correct it, leave it out, or build a new profile without --edges-from"
+                )
+            }
             ProfileError::NoRows { name } => write!(
                 f,
                 "feature {name:?} of the profile that gives the edges has no rows here; \

@@ -1,10 +1,12 @@
 //! Panes in, capital and alarms out.
 
 use super::*;
+use crate::profile::ProfileBuilder;
 use crate::random::Random;
 use crate::sketch::Sketch;
 use crate::sketch::binning::Binning;
 use crate::sketch::screen::Specials;
+use crate::tensor::Direction;
 use directions::Aspect;
 use pool::Pool;
 
@@ -265,4 +267,56 @@ fn evidence_by_shape_adds_up_to_the_evidence() {
     let sum: f64 = shapes.iter().map(|(_, bits)| bits.exp2()).sum();
     assert!((sum.log2() - detector.evidence_bits()).abs() < 0.1);
     assert_eq!(shapes[0].0.to_string(), "location up");
+}
+
+/// Alarms in so many rows of categories, whose reference were so many others; `share` is the category of a number in [0, 1).
+fn alarms_of_categories(reference_rows: usize, panes: usize, seed: u64, share: impl Fn(f64) -> u32) -> usize {
+    let mut random = Random(seed);
+    let mut draw = |rows: usize| (0..rows).map(|_| share(random.uniform()).to_string()).collect::<Vec<_>>();
+    let mut builder = ProfileBuilder::new("m", 32);
+    let drawn = draw(reference_rows);
+    builder.add_column_bytes("x", Direction::Input, drawn.iter().map(|it| Some(it.as_bytes()))).unwrap();
+    let profile = builder.finish().unwrap();
+    let reference = &profile.get(Direction::Input, "x").unwrap().bins;
+    let mut detector = detector(reference, 0.0002);
+    let mut raised = 0;
+    for pane in 0..panes {
+        let mut bins = Bins::new(Arc::clone(reference.binning()));
+        draw(PANE).iter().for_each(|label| bins.add_label(label.as_bytes(), 1));
+        raised += usize::from(show(&mut detector, bins.cells(), pane) == Some(AlarmState::Raised));
+    }
+    raised
+}
+
+#[test]
+fn more_categories_than_bins_raise_no_alarm_whichever_were_chosen() {
+    for (seed, categories) in [(1, 100.0), (2, 219.0), (3, 1_000.0), (4, 50_000.0)] {
+        for rows in [500, 2_000, 20_000] {
+            let equal = alarms_of_categories(rows, 400, seed, |u| (u * categories) as u32);
+            let falling = alarms_of_categories(rows, 400, seed, |u| ((1.0 - u).powf(-1.2)) as u32);
+            assert_eq!((equal, falling), (0, 0), "{categories} categories, {rows} rows");
+        }
+    }
+}
+
+#[test]
+fn a_new_category_among_many_is_found() {
+    let zipf = |u: f64| ((1.0 - u).powf(-1.0)) as u32;
+    let mut random = Random(6);
+    let mut builder = ProfileBuilder::new("m", 32);
+    let drawn: Vec<String> = (0..50_000).map(|_| zipf(random.uniform()).to_string()).collect();
+    builder.add_column_bytes("x", Direction::Input, drawn.iter().map(|it| Some(it.as_bytes()))).unwrap();
+    let profile = builder.finish().unwrap();
+    let reference = &profile.get(Direction::Input, "x").unwrap().bins;
+    let mut detector = detector(reference, 0.0002);
+    let found = (0..40).find_map(|pane| {
+        let mut bins = Bins::new(Arc::clone(reference.binning()));
+        for _ in 0..PANE {
+            let label = if random.uniform() < 0.1 { 7_000_000 } else { zipf(random.uniform()) };
+            bins.add_label(label.to_string().as_bytes(), 1);
+        }
+        show(&mut detector, bins.cells(), pane)?;
+        Some((pane, detector.finding().unwrap().shape.aspect))
+    });
+    assert!(matches!(found, Some((..10, Aspect::Unseen))), "{found:?}");
 }

@@ -1,5 +1,6 @@
 //! How far means and shares may lie from the reference's without any change.
 
+use super::super::choice::Choice;
 use super::super::directions::{Aspect, Sense};
 use super::super::functions::{DIRECTIONS, Functions, Ranks};
 use super::super::slack::{self, Sample};
@@ -16,6 +17,7 @@ pub struct Table<'a> {
     /// Independent rows.
     size: f64,
     log_odds: f64,
+    choice: Choice,
 }
 
 // === impl Table ===
@@ -32,6 +34,7 @@ impl Table<'_> {
             null,
             size: reference.total() as f64 / null.autocorrelation_time.max(1.0),
             log_odds: (directions.max(1) as f64 / null.delta).ln(),
+            choice: Choice::of(reference, null.autocorrelation_time),
         }
     }
 
@@ -86,8 +89,13 @@ impl Table<'_> {
         let total = self.reference.total().max(1) as f64;
         let count: u64 = cells.iter().map(|&cell| self.reference.cells()[cell]).sum();
         let share = |count: u64| (count as f64 / total).min(1.0);
-        let most = slack::share_above(share(count + self.unseen(aspect)), self.size, self.log_odds);
-        let least = slack::share_below(share(count), self.size, self.log_odds);
+        let (above, below) = match aspect {
+            Aspect::Unseen => (self.log_odds + self.choice.ways(), self.log_odds),
+            Aspect::Bin(_) => (self.log_odds, self.log_odds + self.choice.each()),
+            _ => (self.log_odds, self.log_odds),
+        };
+        let most = slack::share_above(share(count + self.unseen(aspect)), self.size, above);
+        let least = slack::share_below(share(count), self.size, below);
         let most = most.max(slack::tolerated_above(share(count), self.null.tolerance));
         let least = least.min(slack::tolerated_below(share(count), self.null.tolerance)).max(0.0);
         let is_tail = matches!(aspect, Aspect::Tails | Aspect::LowerTail | Aspect::UpperTail);
