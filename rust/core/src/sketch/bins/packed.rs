@@ -6,7 +6,7 @@
 
 use super::Bins;
 use crate::sketch::binning;
-use crate::sketch::groups::{Numbers, write};
+use crate::sketch::groups::{Numbers, write, write_word};
 use serde::{Deserialize, Serialize};
 
 /// The counters of a [`Bins`], without its bins. Nothing counted takes no memory.
@@ -61,12 +61,16 @@ impl Bins {
             return;
         }
         let counts = self.cells().iter().zip(before.cells());
-        counts.for_each(|(now, then)| write(bytes, now.saturating_sub(*then).into()));
+        counts.for_each(|(now, then)| write_word(bytes, now.saturating_sub(*then)));
         let tails = self.tails.iter().zip(before.tails);
         tails.for_each(|(now, then)| write(bytes, now.saturating_sub(then)));
-        // The offset of a sum of counts is the sum of their offsets.
-        let offsets = self.offsets().zip(before.offsets());
-        offsets.for_each(|(now, then)| write(bytes, now.wrapping_sub(then).into()));
+        for bin in 0..self.measured() {
+            let cell = binning::FIRST + bin;
+            let count = self.cells()[cell].saturating_sub(before.cells()[cell]);
+            let sum = self.sums()[cell].wrapping_sub(before.sums()[cell]);
+            let (low, _) = self.binning.range(bin).unwrap_or((0.0, 0.0));
+            write_word(bytes, sum.wrapping_sub(count.wrapping_mul(self.binning.place(low))));
+        }
     }
 
     /// Adds what was [written](Bins::write) of the same bins.
