@@ -23,6 +23,6 @@ for target in "${targets[@]}"; do
   kept=$(mktemp -d)
   cargo +nightly fuzz run "$target" "$kept" "corpus/$target" "$found" -- -merge=1 >/dev/null
   find "corpus/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-  find "$kept" -type f -size -2k | sort | head -n "$MOST_KEPT" | xargs -r -I{} cp {} "corpus/$target/"
+  find "$kept" -type f -size -2k | sort | sed -n "1,${MOST_KEPT}p" | xargs -r -I{} cp {} "corpus/$target/"
   rm -rf "$found" "$kept"
 done

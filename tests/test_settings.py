@@ -186,6 +186,13 @@ def test_lists_longer_than_their_cap_are_refused(read: Load) -> None:
     assert problem == "p.yaml:1: versions: got a mapping: has more than 64 entries; take some out"
 
 
+def test_a_misspelt_key_of_a_version_is_an_error_with_a_suggestion(read: Load) -> None:
+    assert problems(lambda: read('versions:\n  v1: {upstrem: "a:1"}\n')) == [
+        "p.yaml:2: versions.v1.upstream: missing; add it (where the model server of this version listens)",
+        "p.yaml:2: versions.v1.upstrem: unknown key; did you mean 'upstream'?",
+    ]
+
+
 def test_without_a_version_the_shortest_way_to_one_is_named() -> None:
     assert problems(lambda: load(None, {}, {})) == [
         "versions: missing; name a model server with --upstream HOST:PORT, or under versions in a file"

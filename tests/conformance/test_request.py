@@ -3,6 +3,7 @@
 import asyncio
 import base64
 
+import grpc
 import pytest
 
 from conformance import flood
@@ -195,6 +196,17 @@ async def test_a_request_that_is_no_post_arrives(relay: int, backend: Backend) -
         await call.until_over()
     assert values(backend.call.headers, ":method") == ["GET"]
     assert values(call.headers, ":status") == ["405"]
+
+
+@pytest.mark.guarantee("authority-list")
+async def test_a_client_of_grpcio_that_knows_several_addresses_is_answered(
+    relay: int, backend: Backend
+) -> None:
+    several = f"127.0.0.1:{relay},127.0.0.1:{relay}"
+    async with grpc.aio.insecure_channel(f"ipv4:{several}") as channel:
+        for message in (b"one", b"two"):
+            assert await channel.unary_unary("/test.Any/Call")(message, timeout=PATIENCE) == message
+    assert [values(call.headers, ":authority") for call in backend.calls] == [[several]] * 2
 
 
 @pytest.mark.guarantee("scheme")

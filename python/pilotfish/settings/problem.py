@@ -150,7 +150,8 @@ def _schema_at(where: Where) -> dict[str, Any]:
         if isinstance(step, int):
             here = here.get("items", {})
         else:
-            here = here.get("properties", {}).get(step) or here.get("additionalProperties") or {}
+            named = next(iter(here.get("patternProperties", {}).values()), None)  # a mapping of names
+            here = here.get("properties", {}).get(step) or named or here.get("additionalProperties") or {}
         if not isinstance(here, dict):
             return {}
     return {**_resolved(here), **{key: here[key] for key in ("description",) if key in here}}

@@ -57,6 +57,12 @@ impl Table {
     pub fn read(&mut self, block: &[u8], whole: bool) -> Option<Literal> {
         let (mut at, mut amid_pseudo, mut authority) = (0, true, None);
         while at < block.len() {
+            // A field of the table's, as most are, has no value here (section 6.1).
+            if let indexed @ 0x80..=0xfe = block[at] {
+                amid_pseudo &= !(FIRST_FIELD..=LAST_STATIC).contains(&usize::from(indexed & 0x7f));
+                at += 1;
+                continue;
+            }
             let Some((name, value)) = self.field(block, &mut at) else {
                 self.lost = true;
                 return authority;
