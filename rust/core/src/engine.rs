@@ -311,7 +311,7 @@ fn watched(
     mut profiles: Profiles,
 ) -> Result<BTreeMap<VersionId, Watched>, ConfigurationError> {
     let versions = policy.versions().iter().map(|version| {
-        let profile = profiles.remove(&*version.name).map(Arc::new);
+        let profile = profiles.remove(&*version.name).map(|profile| Arc::new(profile.watched()));
         (version.id, Watched { name: Arc::clone(&version.name), profile })
     });
     let watched = versions.collect();

@@ -61,8 +61,8 @@ pub struct Reference {
     /// Of the finite values; empty for categories.
     pub moments: Moments,
     /// What the moments were rounded from, so that parts add up to the same bytes in any order; `None` in older files.
-    pub sums: Option<exact::Stored>,
-    /// Different values; `None` in older files.
+    pub sums: Option<exact::Packed>,
+    /// Different values; `None` in older files, and where they are only [watched](Profile::watched) against.
     pub distinct: Option<Distinct>,
     /// Rows that are worth one independent row (of the values in `bins`, where only some were looked at). `None` when
     /// the order of the rows is not known, or says nothing.
@@ -169,6 +169,15 @@ impl Profile {
     pub fn only(&self, chosen: impl Fn(&Reference) -> bool) -> Option<Profile> {
         let references = self.references.iter().filter(|reference| chosen(reference));
         Profile::new(&self.model, references.map(|reference| (**reference).clone()).collect()).ok()
+    }
+
+    /// The same profile, under the same hash, without what no live value is compared with: how many different values
+    /// there were takes more memory than all that is. It is no file any more.
+    #[must_use]
+    pub fn watched(self) -> Profile {
+        let lean = |reference| Reference { distinct: None, ..Arc::unwrap_or_clone(reference) };
+        let references = self.references.into_iter().map(|reference| Arc::new(lean(reference))).collect();
+        Profile { references, ..self }
     }
 
     /// All features, in order of direction and name.

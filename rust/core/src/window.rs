@@ -1,142 +1,181 @@
 //! The recent past of a feature: a ring of panes, each of them the counts of so many rows.
 //!
-//! Everything is counted in one place, for ever. What is remembered of a pane is how far the counts had come when it
-//! ended: a pane is the difference of two ends, and so are the open one, the one closed last and the sum of the ring. So
-//! closing a pane is one copy, and whoever looks at the newest values finds them beside those they were counted with.
+//! Everything is counted in one place, for ever. What is remembered is how far the counts had come when the pane closed
+//! last ended, so that the open one is a difference, and whoever looks at the newest values finds them beside those they
+//! were counted with; and the closed panes themselves, put away in a fraction of the memory of their counters.
 //!
-//! Ends are shared with copies of the window, until the next pane is closed: copying one costs little more than
+//! What is closed is shared with copies of the window, until the next pane is closed: copying one costs little more than
 //! copying its counts.
 
 pub mod calendar;
 pub mod cascade;
 
-use crate::sketch::Subtract;
+use crate::sketch::bins::Bins;
+use crate::sketch::{Sketch, Subtract};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// The open pane and the last `size` closed ones.
 #[derive(Clone, Debug)]
-pub struct Window<S> {
+pub struct Window {
     /// All panes that ever were, and the open one.
-    total: S,
-    ends: Arc<Ends<S>>,
+    total: Bins,
+    closed: Arc<Closed>,
 }
 
-/// Everything counted until each pane ended.
 #[derive(Clone, Debug)]
-struct Ends<S> {
-    /// Until the oldest pane of the ring began, and until each of them ended: never empty.
-    totals: VecDeque<S>,
+struct Closed {
+    /// Everything counted until the latest pane ended.
+    past: Bins,
+    /// The panes, oldest first, one after the other, and how many bytes each takes.
+    bytes: Vec<u8>,
+    lengths: VecDeque<u32>,
     size: usize,
 }
 
-impl<S: Subtract + Clone> Window<S> {
-    /// A window of `size` panes (at least one); `empty` is a sketch that has seen nothing.
-    pub fn new(empty: S, size: usize) -> Window<S> {
-        let ends = Ends { totals: VecDeque::from([empty.clone()]), size: size.max(1) };
-        Window { total: empty, ends: Arc::new(ends) }
+/// Bytes of a count and of a place that room is made for.
+const COUNT_BYTES: usize = 2;
+const PLACE_BYTES: usize = 6;
+
+// === impl Window ===
+
+impl Window {
+    /// A window of `size` panes (at least one); `empty` has counted nothing.
+    pub fn new(empty: Bins, size: usize) -> Window {
+        let (past, bytes, lengths) = (empty.clone(), Vec::new(), VecDeque::new());
+        Window { total: empty, closed: Arc::new(Closed { past, bytes, lengths, size: size.max(1) }) }
     }
 
     /// Everything so far, to which values are added.
     #[inline]
-    pub fn total_mut(&mut self) -> &mut S {
+    pub fn total_mut(&mut self) -> &mut Bins {
         &mut self.total
     }
 
     /// Everything so far.
     #[inline]
-    pub fn total(&self) -> &S {
+    pub fn total(&self) -> &Bins {
         &self.total
     }
 
     /// Everything in closed panes, those that have left the ring included.
-    pub fn past(&self) -> &S {
-        self.ends.totals.back().unwrap_or(&self.total)
+    pub fn past(&self) -> &Bins {
+        &self.closed.past
     }
 
     /// The pane that is being filled.
-    pub fn open(&self) -> S {
-        less(&self.total, self.past())
+    pub fn open(&self) -> Bins {
+        let mut open = self.total.clone();
+        open.subtract(self.past());
+        open
     }
 
     /// The pane closed last.
-    pub fn last(&self) -> Option<S> {
+    pub fn last(&self) -> Option<Bins> {
         self.closed().next_back()
     }
 
     /// Everything in the closed panes of the ring.
-    pub fn sum(&self) -> S {
-        less(self.past(), self.ends.totals.front().unwrap_or(&self.total))
+    pub fn sum(&self) -> Bins {
+        let mut sum = self.empty();
+        self.closed.panes().for_each(|pane| sum.merge_bytes(pane));
+        sum
     }
 
     /// The closed panes, oldest first.
-    pub fn closed(&self) -> impl DoubleEndedIterator<Item = S> + ExactSizeIterator {
-        let totals = &self.ends.totals;
-        (1..totals.len()).map(|end| less(&totals[end], &totals[end - 1]))
+    pub fn closed(&self) -> impl DoubleEndedIterator<Item = Bins> {
+        self.closed.panes().map(|pane| {
+            let mut bins = self.empty();
+            bins.merge_bytes(pane);
+            bins
+        })
+    }
+
+    fn empty(&self) -> Bins {
+        Bins::new(Arc::clone(self.total.binning()))
     }
 
     /// Goes on with everything in closed panes, the latest of these, oldest first, of which as many are kept as there
     /// is room for, and an open one.
-    pub fn resume(&mut self, past: &S, closed: &[S], open: &S) {
-        let ends = Arc::make_mut(&mut self.ends);
-        ends.totals.clear();
-        ends.totals.push_front(past.clone());
-        for pane in closed.iter().rev().take(ends.size) {
-            let began = ends.totals.front().map(|end| less(end, pane));
-            began.into_iter().for_each(|began| ends.totals.push_front(began));
-        }
+    pub fn resume(&mut self, past: &Bins, closed: &[Bins], open: &Bins) {
+        let mine = Arc::make_mut(&mut self.closed);
+        set(&mut mine.past, past);
+        mine.keep(closed);
         set(&mut self.total, past);
         self.total.merge(open);
     }
 
     /// Adds the panes of another window, the latest beside the latest.
-    pub fn merge(&mut self, other: &Window<S>) {
-        let ends = Arc::make_mut(&mut self.ends);
-        while ends.totals.len() < other.ends.totals.len().min(ends.size + 1) {
-            let Some(first) = ends.totals.front().cloned() else { break };
-            ends.totals.push_front(first);
-        }
-        let theirs = &other.ends.totals;
-        let theirs = theirs.iter().rev().chain(std::iter::repeat(theirs.front()).flatten());
-        ends.totals.iter_mut().rev().zip(theirs).for_each(|(mine, theirs)| mine.merge(theirs));
+    pub fn merge(&mut self, other: &Window) {
+        let (mut panes, theirs): (Vec<Bins>, Vec<Bins>) = (self.closed().collect(), other.closed().collect());
+        let missing = theirs.len().saturating_sub(panes.len());
+        panes.splice(..0, std::iter::repeat_with(|| self.empty()).take(missing));
+        panes.iter_mut().rev().zip(theirs.iter().rev()).for_each(|(mine, theirs)| mine.merge(theirs));
+        let mine = Arc::make_mut(&mut self.closed);
+        mine.past.merge(other.past());
+        mine.keep(&panes);
         self.total.merge(&other.total);
     }
 
     /// Closes the open pane and opens an empty one. Allocates only until the ring is full, and while a copy shares it.
     pub fn close(&mut self) {
-        let Ends { totals, size } = Arc::make_mut(&mut self.ends);
-        let oldest = if totals.len() > *size { totals.pop_front() } else { None };
-        totals.push_back(match oldest {
-            Some(mut end) => {
-                set(&mut end, &self.total);
-                end
-            }
-            None => self.total.clone(),
-        });
+        let closed = Arc::make_mut(&mut self.closed);
+        closed.push(|bytes, past| self.total.write_since(past, bytes));
+        set(&mut closed.past, &self.total);
     }
 }
 
-/// What was added to `before` to get `after`.
-fn less<S: Subtract + Clone>(after: &S, before: &S) -> S {
-    let mut rest = after.clone();
-    rest.subtract(before);
-    rest
+// === impl Closed ===
+
+impl Closed {
+    /// The panes, oldest first.
+    fn panes(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        let mut end = 0;
+        let ends = self.lengths.iter().map(move |&length| {
+            let start = end;
+            end += length as usize;
+            start..end
+        });
+        ends.collect::<Vec<_>>().into_iter().map(|place| self.bytes.get(place).unwrap_or_default())
+    }
+
+    /// Puts one pane behind the others; the oldest is forgotten where there are too many.
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>, &Bins)) {
+        while self.lengths.len() >= self.size {
+            let oldest = self.lengths.pop_front().unwrap_or(0);
+            self.bytes.drain(..(oldest as usize).min(self.bytes.len()));
+        }
+        let before = self.bytes.len();
+        // A little at a time, for it is never given back.
+        let room = COUNT_BYTES * self.past.cells().len() + PLACE_BYTES * self.past.offsets().count();
+        if self.bytes.capacity() - before < room {
+            self.bytes.reserve_exact(room);
+        }
+        write(&mut self.bytes, &self.past);
+        self.lengths.push_back((self.bytes.len() - before) as u32);
+    }
+
+    /// These panes, oldest first, instead of all others.
+    fn keep(&mut self, panes: &[Bins]) {
+        self.bytes.clear();
+        self.lengths.clear();
+        for pane in &panes[panes.len().saturating_sub(self.size)..] {
+            self.push(|bytes, _| pane.write(bytes));
+        }
+    }
 }
 
-/// Makes one sketch like another, in its own memory.
-fn set<S: Subtract>(sketch: &mut S, like: &S) {
-    sketch.clear();
-    sketch.merge(like);
+/// Makes counts like others, in their own memory.
+fn set(bins: &mut Bins, like: &Bins) {
+    bins.clear();
+    bins.merge(like);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sketch::Sketch;
     use crate::sketch::binning::Binning;
-    use crate::sketch::bins::Bins;
     use proptest::prelude::*;
-    use std::sync::Arc;
 
     fn empty() -> Bins {
         Bins::new(Arc::new(Binning::numeric(&[0.0, 1.0, 2.0, 3.0]).unwrap()))
@@ -205,8 +244,8 @@ mod tests {
             prop_assert_eq!(resumed.closed().collect::<Vec<_>>(), closed);
             resumed.merge(&other);
             prop_assert_eq!(resumed.open().total(), one.open().total() + other.open().total());
-            let longest = one.closed().len().max(other.closed().len());
-            let pane = |window: &Window<Bins>, age: usize| window.closed().rev().nth(age).map_or(0, |pane| pane.total());
+            let longest = one.closed().count().max(other.closed().count());
+            let pane = |window: &Window, age: usize| window.closed().rev().nth(age).map_or(0, |pane| pane.total());
             for age in 0..longest {
                 prop_assert_eq!(pane(&resumed, age), pane(&one, age) + pane(&other, age));
             }

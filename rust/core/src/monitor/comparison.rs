@@ -24,7 +24,7 @@ use std::sync::Arc;
 /// A copy shares all but the counts, until a pane is closed or weighed. What a look needs comes first.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    window: Window<Bins>,
+    window: Window,
     /// The e-detector, where that is what raises alarms.
     suspicion: Option<Suspicion>,
     reference: Arc<Reference>,

@@ -86,7 +86,7 @@ struct Counted {
 /// The moment of a look.
 #[derive(Clone, Copy, Debug)]
 pub struct Look<'a> {
-    pub window: &'a Window<Bins>,
+    pub window: &'a Window,
     pub so_far: &'a Closing<'a>,
 }
 

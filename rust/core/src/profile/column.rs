@@ -254,7 +254,7 @@ impl Column {
             direction,
             bins,
             moments,
-            sums: Some(sums.stored()),
+            sums: Some(sums.packed()),
             distinct: Some(distinct),
             autocorrelation_time,
         })

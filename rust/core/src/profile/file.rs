@@ -187,7 +187,7 @@ impl Feature {
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
-            sums: reference.sums.clone(),
+            sums: reference.sums.as_ref().and_then(Exact::unpacked).map(|sums| sums.stored()),
             distinct: reference.distinct.as_ref().map(|distinct| hex::encode(&distinct.to_bytes())),
             autocorrelation_time: reference.autocorrelation_time,
         }
@@ -217,10 +217,13 @@ impl Feature {
         if autocorrelation_time.is_some_and(|time| !(time.is_finite() && time >= 1.0)) {
             return Err(malformed(&format!("the autocorrelation time of {name:?} is not a number from 1")));
         }
-        let agree = |sums| Exact::from_stored(sums, &moments).is_some_and(|exact| exact.moments() == moments);
-        if !sums.as_ref().is_none_or(agree) {
-            return Err(malformed(&format!("the sums of {name:?} are not those of its moments")));
-        }
+        let sums = sums.map(|sums| {
+            let exact = Exact::from_stored(&sums, &moments).filter(|exact| exact.moments() == moments);
+            let exact =
+                exact.ok_or_else(|| malformed(&format!("the sums of {name:?} are not those of its moments")));
+            exact.map(|exact| exact.packed())
+        });
+        let sums = sums.transpose()?;
         let distinct = self.distinct.as_deref().map(|text| {
             let sketch = hex::decode(text).and_then(|bytes| Distinct::from_bytes(&bytes).ok());
             sketch.ok_or_else(|| malformed(&format!("the distinct values of {name:?} are no sketch of them")))

@@ -10,7 +10,7 @@
 use super::{Profile, ProfileError, Reference};
 use crate::sketch::Sketch;
 use crate::sketch::distinct::Distinct;
-use crate::sketch::exact::{Exact, Stored};
+use crate::sketch::exact::Exact;
 
 impl Profile {
     /// The profile of the rows of both.
@@ -88,15 +88,14 @@ impl Reference {
             direction: self.direction,
             bins,
             moments: sums.moments(),
-            sums: Some(sums.stored()),
+            sums: Some(sums.packed()),
             distinct: Some(distinct),
             autocorrelation_time: times.into_iter().flatten().reduce(f64::max),
         })
     }
 
     fn exact(&self) -> Result<Exact, ProfileError> {
-        let stored: &Stored = self.sums.as_ref().ok_or_else(|| self.too_old())?;
-        Exact::from_stored(stored, &self.moments).ok_or_else(|| self.too_old())
+        self.sums.as_ref().and_then(Exact::unpacked).ok_or_else(|| self.too_old())
     }
 
     fn known_distinct(&self) -> Result<&Distinct, ProfileError> {

@@ -20,7 +20,7 @@ use super::moments::Moments;
 use super::real::Real;
 use super::{BLOCK, Sketch};
 use block::Terms;
-use long::{Digits, Long, Window};
+use long::{Digits, Long, Stretch, Window};
 use serde::{Deserialize, Serialize};
 
 /// Exponent of the smallest float: every float is a multiple of 2^-1074.
@@ -57,8 +57,14 @@ pub struct Exact {
 }
 
 /// Sums of any size.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 struct Far {
+    sum: Stretch,
+    squares: Stretch,
+}
+
+/// All digits of both, carried.
+struct Whole {
     sum: Long<SUM_DIGITS>,
     squares: Long<SQUARE_DIGITS>,
 }
@@ -101,24 +107,24 @@ impl Default for Exact {
 impl Exact {
     /// What was stored, with the count and the extremes that stand beside it. `None` when it is no such number.
     pub fn from_stored(stored: &Stored, moments: &Moments) -> Option<Exact> {
-        let far = Far { sum: Long::parse(&stored.sum)?, squares: Long::parse(&stored.squares)? };
+        let far = Whole { sum: Long::parse(&stored.sum)?, squares: Long::parse(&stored.squares)? };
         Some(Exact {
             count: moments.count(),
             min: moments.min().unwrap_or(f64::INFINITY),
             max: moments.max().unwrap_or(f64::NEG_INFINITY),
-            far: Some(Box::new(far)),
+            far: Some(Box::new(far.kept())),
             ..Exact::default()
         })
     }
 
     pub fn stored(&self) -> Stored {
-        let Far { sum, squares } = self.whole();
+        let Whole { sum, squares } = self.whole();
         Stored { sum: sum.to_hex(), squares: squares.to_hex() }
     }
 
     /// The same bytes whatever the order and the split of the values.
     pub fn packed(&self) -> Packed {
-        let Far { sum, squares } = self.whole();
+        let Whole { sum, squares } = self.whole();
         let (sum, squares) = (sum.to_digits(), squares.to_digits());
         Packed { count: self.count, min: self.min, max: self.max, sum, squares }
     }
@@ -127,8 +133,8 @@ impl Exact {
     pub fn unpacked(packed: &Packed) -> Option<Exact> {
         let Packed { count, min, max, ref sum, ref squares } = *packed;
         let sound = if count == 0 { (min, max) == (f64::INFINITY, f64::NEG_INFINITY) } else { min <= max };
-        let far = Far { sum: Long::from_digits(sum)?, squares: Long::from_digits(squares)? };
-        sound.then(|| Exact { count, min, max, far: Some(Box::new(far)), ..Exact::default() })
+        let far = Whole { sum: Long::from_digits(sum)?, squares: Long::from_digits(squares)? };
+        sound.then(|| Exact { count, min, max, far: Some(Box::new(far.kept())), ..Exact::default() })
     }
 
     pub fn count(&self) -> u64 {
@@ -145,7 +151,7 @@ impl Exact {
         if self.count == 0 {
             return Moments::default();
         }
-        let Far { sum, squares } = self.whole();
+        let Whole { sum, squares } = self.whole();
         let count = self.count as f64;
         let (mean, power) = sum.rounded();
         let mean = scaled(mean / count, power - EXPONENT).clamp(self.min, self.max);
@@ -161,12 +167,11 @@ impl Exact {
         )
     }
 
-    /// All digits, carried.
-    fn whole(&self) -> Far {
-        let mut whole = self.far.as_deref().cloned().unwrap_or(Far::NOTHING);
-        whole.sum.take(&mut self.sum.clone());
-        whole.squares.take(&mut self.squares.clone());
-        Far { sum: whole.sum.carried(), squares: whole.squares.carried() }
+    fn whole(&self) -> Whole {
+        let mut far = self.far.as_deref().cloned().unwrap_or_default();
+        far.sum.take(&mut self.sum.clone());
+        far.squares.take(&mut self.squares.clone());
+        Whole { sum: far.sum.whole(), squares: far.squares.whole() }
     }
 
     /// Moves the empty windows so that they hold values with the lowest bit `first`, and some larger and smaller ones.
@@ -178,10 +183,11 @@ impl Exact {
     /// Puts what was added of late to the rest.
     #[cold]
     fn put_away(&mut self) {
-        let far = self.far.get_or_insert_with(|| Box::new(Far::NOTHING));
+        let far = self.far.get_or_insert_default();
         far.sum.take(&mut self.sum);
         far.squares.take(&mut self.squares);
-        (far.sum, far.squares) = (far.sum.carried(), far.squares.carried());
+        far.sum.carry();
+        far.squares.carry();
         self.pending = 0;
     }
 
@@ -247,7 +253,7 @@ impl Exact {
             self.sum.add(mantissa.into(), shift, value < 0.0);
             self.squares.add(square, 2 * shift, false);
         } else {
-            let far = self.far.get_or_insert_with(|| Box::new(Far::NOTHING));
+            let far = self.far.get_or_insert_default();
             far.sum.add(mantissa.into(), shift, value < 0.0);
             far.squares.add(square, 2 * shift, false);
         }
@@ -269,23 +275,24 @@ impl Sketch for Exact {
     }
 
     fn merge(&mut self, other: &Exact) {
-        let theirs = other.whole();
         self.put_away();
-        if let Some(far) = &mut self.far {
-            far.sum.merge(&theirs.sum);
-            far.squares.merge(&theirs.squares);
-            (far.sum, far.squares) = (far.sum.carried(), far.squares.carried());
-        }
+        let (mut both, theirs) = (self.whole(), other.whole());
+        both.sum.merge(&theirs.sum);
+        both.squares.merge(&theirs.squares);
+        self.far = Some(Box::new(Whole { sum: both.sum.carried(), squares: both.squares.carried() }.kept()));
         self.count += other.count;
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
 }
 
-// === impl Far ===
+// === impl Whole ===
 
-impl Far {
-    const NOTHING: Far = Far { sum: Long::ZERO, squares: Long::ZERO };
+impl Whole {
+    /// The digits that are in use.
+    fn kept(&self) -> Far {
+        Far { sum: Stretch::of(&self.sum), squares: Stretch::of(&self.squares) }
+    }
 }
 
 /// `value` times two to the power, also where the power alone is beyond a float.

@@ -6,7 +6,25 @@ pub struct Numbers<'a>(&'a [u8]);
 
 /// Groups of seven bits, lowest first; the highest bit says that more follow.
 #[inline]
-pub fn write(bytes: &mut Vec<u8>, mut number: u128) {
+pub fn write(bytes: &mut Vec<u8>, number: u128) {
+    match u64::try_from(number) {
+        Ok(number) => write_word(bytes, number),
+        Err(_) => write_long(bytes, number),
+    }
+}
+
+/// The same of a number that fits a word, as most do.
+#[inline]
+pub fn write_word(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+#[cold]
+fn write_long(bytes: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {
         bytes.push(number as u8 | 0x80);
         number >>= 7;

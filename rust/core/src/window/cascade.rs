@@ -41,8 +41,9 @@ pub struct Span {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cascade {
     horizon: Horizon,
+    binning: Arc<Binning>,
     /// All that was counted before the running slice began.
-    taken: Bins,
+    taken: Packed,
     levels: Box<[Level]>,
 }
 
@@ -51,9 +52,9 @@ struct Level {
     span: Span,
     closed: VecDeque<Packed>,
     /// Of those that are closed.
-    sum: Bins,
+    sum: Packed,
     /// Slices of the calendar that do not make a slice of this level yet.
-    running: Bins,
+    running: Packed,
 }
 
 /// The slices that are closed, and what is running: plain data, for a restart.
@@ -94,28 +95,45 @@ impl Span {
 
 impl Cascade {
     pub fn new(binning: &Arc<Binning>, horizon: Horizon) -> Cascade {
-        let empty = match horizon {
-            Horizon::Full => Bins::new(Arc::clone(binning)),
-            Horizon::Lean | Horizon::Off => Bins::of_counts(Arc::clone(binning)),
-        };
         let level = |&span: &Span| Level {
             span,
             closed: VecDeque::with_capacity(span.slices as usize),
-            sum: empty.clone(),
-            running: empty.clone(),
+            sum: Packed::default(),
+            running: Packed::default(),
         };
-        Cascade { horizon, levels: horizon.spans().iter().map(level).collect(), taken: empty }
+        Cascade {
+            horizon,
+            binning: Arc::clone(binning),
+            levels: horizon.spans().iter().map(level).collect(),
+            taken: Packed::default(),
+        }
+    }
+
+    fn empty(&self) -> Bins {
+        match self.horizon {
+            Horizon::Full => Bins::new(Arc::clone(&self.binning)),
+            Horizon::Lean | Horizon::Off => Bins::of_counts(Arc::clone(&self.binning)),
+        }
+    }
+
+    fn with_places(&self) -> bool {
+        self.horizon == Horizon::Full
     }
 
     /// Slices have passed; `total` is all that was ever counted.
     pub fn advance(&mut self, passed: Passed, total: &Bins) {
-        let slice = self.running(total);
-        self.taken.merge(&slice);
-        let with_places = self.horizon == Horizon::Full;
+        if self.levels.is_empty() {
+            return;
+        }
+        let (slice, mut sum, with_places) = (self.running(total), self.empty(), self.with_places());
+        self.taken = Packed::of(total, with_places);
         for level in &mut self.levels {
-            level.running.merge(&slice);
+            sum.clear();
+            sum.merge_packed(&level.running);
+            sum.merge(&slice);
+            level.running = Packed::of(&sum, with_places);
             if let Some(passed) = passed.coarser(level.span.length) {
-                level.close(passed.count(), with_places);
+                level.close(passed.count(), &mut sum, with_places);
             }
         }
     }
@@ -124,28 +142,22 @@ impl Cascade {
     pub fn window(&self, level: usize, total: &Bins) -> Option<Bins> {
         let level = self.levels.get(level)?;
         let mut window = self.running(total);
-        window.merge(&level.sum);
-        window.merge(&level.running);
+        window.merge_packed(&level.sum);
+        window.merge_packed(&level.running);
         Some(window)
     }
 
     /// What the running slice has counted.
     fn running(&self, total: &Bins) -> Bins {
-        let mut slice = self.taken.clone();
-        slice.clear();
+        let mut slice = self.empty();
         slice.merge(total);
-        slice.subtract(&self.taken);
+        slice.subtract_packed(&self.taken);
         slice
     }
 
     pub fn stored(&self) -> Stored {
-        let with_places = self.horizon == Horizon::Full;
-        let level =
-            |level: &Level| (level.closed.iter().cloned().collect(), Packed::of(&level.running, with_places));
-        Stored {
-            taken: Packed::of(&self.taken, with_places),
-            levels: self.levels.iter().map(level).collect(),
-        }
+        let level = |level: &Level| (level.closed.iter().cloned().collect(), level.running.clone());
+        Stored { taken: self.taken.clone(), levels: self.levels.iter().map(level).collect() }
     }
 
     /// Goes on with what was stored; false, and nothing has changed, when it has other windows.
@@ -156,15 +168,15 @@ impl Cascade {
         if stored.levels.len() != self.levels.len() || !self.levels.iter().zip(&stored.levels).all(fits) {
             return false;
         }
-        self.taken.clear();
-        self.taken.merge_packed(&stored.taken);
+        let (mut sum, with_places) = (self.empty(), self.with_places());
+        self.taken = stored.taken;
         for (level, (closed, running)) in self.levels.iter_mut().zip(stored.levels) {
-            level.sum.clear();
-            closed.iter().for_each(|slice| level.sum.merge_packed(slice));
+            sum.clear();
+            closed.iter().for_each(|slice| sum.merge_packed(slice));
+            level.sum = Packed::of(&sum, with_places);
             level.closed.clear();
             level.closed.extend(closed);
-            level.running.clear();
-            level.running.merge_packed(&running);
+            level.running = running;
         }
         true
     }
@@ -175,10 +187,16 @@ impl Cascade {
         if self.horizon != other.horizon {
             return false;
         }
-        let with_places = self.horizon == Horizon::Full;
-        self.taken.merge(&other.taken);
+        let (mut both, with_places) = (self.empty(), self.with_places());
+        let mut add = |mine: &mut Packed, theirs: &Packed| {
+            both.clear();
+            both.merge_packed(mine);
+            both.merge_packed(theirs);
+            *mine = Packed::of(&both, with_places);
+        };
+        add(&mut self.taken, &other.taken);
         for (mine, theirs) in self.levels.iter_mut().zip(&other.levels) {
-            mine.merge(theirs, with_places);
+            mine.merge(theirs, &mut add);
         }
         true
     }
@@ -187,38 +205,36 @@ impl Cascade {
 // === impl Level ===
 
 impl Level {
-    /// The running slice is over, and so many in all with the empty ones that followed it.
-    fn close(&mut self, slices: u64, with_places: bool) {
-        self.push(Packed::of(&self.running, with_places));
-        self.running.clear();
+    /// The running slice is over, and so many in all with the empty ones that followed it. `sum` is memory to add up in.
+    fn close(&mut self, slices: u64, sum: &mut Bins, with_places: bool) {
+        sum.clear();
+        sum.merge_packed(&self.sum);
+        let running = std::mem::take(&mut self.running);
+        self.push(running, sum);
         for _ in 1..slices.min(u64::from(self.span.slices) + 1) {
-            self.push(Packed::default());
+            self.push(Packed::default(), sum);
         }
+        self.sum = Packed::of(sum, with_places);
     }
 
-    fn push(&mut self, slice: Packed) {
+    fn push(&mut self, slice: Packed, sum: &mut Bins) {
         if self.closed.len() == self.span.slices as usize
             && let Some(oldest) = self.closed.pop_front()
         {
-            self.sum.subtract_packed(&oldest);
+            sum.subtract_packed(&oldest);
         }
-        self.sum.merge_packed(&slice);
+        sum.merge_packed(&slice);
         self.closed.push_back(slice);
     }
 
-    fn merge(&mut self, other: &Level, with_places: bool) {
+    fn merge(&mut self, other: &Level, add: &mut impl FnMut(&mut Packed, &Packed)) {
         while self.closed.len() < other.closed.len() {
             self.closed.push_front(Packed::default());
         }
-        let mut both = self.sum.clone();
-        for (mine, theirs) in self.closed.iter_mut().rev().zip(other.closed.iter().rev()) {
-            both.clear();
-            both.merge_packed(mine);
-            both.merge_packed(theirs);
-            *mine = Packed::of(&both, with_places);
-        }
-        self.sum.merge(&other.sum);
-        self.running.merge(&other.running);
+        let slices = self.closed.iter_mut().rev().zip(other.closed.iter().rev());
+        slices.for_each(|(mine, theirs)| add(mine, theirs));
+        add(&mut self.sum, &other.sum);
+        add(&mut self.running, &other.running);
     }
 }
 

@@ -77,7 +77,7 @@ fn bytes_per_feature(config: MonitorConfig, alike: bool) -> usize {
 
 /// A monitor of its own profile: the reference is part of what a feature takes.
 fn filled(config: MonitorConfig, alike: bool) -> Monitor {
-    let profile = Profile::from_bytes(&profile(config.bins, alike).to_bytes()).unwrap();
+    let profile = Profile::from_bytes(&profile(config.bins, alike).to_bytes()).unwrap().watched();
     let mut monitor = Monitor::new(Arc::new(config), Some(Arc::new(profile)));
     let bytes: Vec<u8> = values(1, ROWS * FEATURES).iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensor = Tensor::new("x", Datatype::Fp64, vec![ROWS, FEATURES], Data::Raw(&bytes)).unwrap();

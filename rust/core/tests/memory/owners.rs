@@ -29,20 +29,22 @@ fn quietly(note: impl FnOnce()) {
     }
 }
 
-/// Tells apart what `make` allocates; bytes by chain of functions of this crate, of what it still keeps.
+/// Tells apart what `make` allocates: bytes that it still keeps, by the places in this crate that asked for them.
 pub fn of<T>(make: impl FnOnce() -> T) -> BTreeMap<String, usize> {
     TELLS.with(|tells| tells.set(true));
     let kept = make();
     TELLS.with(|tells| tells.set(false));
     let mut owners = BTreeMap::new();
     for (bytes, trace) in std::mem::take(&mut *KEPT.lock().unwrap()).into_values() {
-        *owners.entry(chain(&trace.to_string())).or_default() += bytes;
+        *owners.entry(places(&trace.to_string())).or_default() += bytes;
     }
     drop(kept);
     owners
 }
 
-fn chain(trace: &str) -> String {
-    let ours = trace.lines().filter_map(|line| line.split_once("pilotfish_core::")).map(|(_, name)| name);
-    ours.take(4).collect::<Vec<_>>().join(" < ")
+/// The innermost three, as file and line.
+fn places(trace: &str) -> String {
+    let ours = trace.lines().filter_map(|line| line.trim().strip_prefix("at ./src/"));
+    let file_and_line = ours.map(|place| place.rsplit_once(':').map_or(place, |(place, _)| place));
+    file_and_line.take(3).collect::<Vec<_>>().join(" < ")
 }

@@ -89,6 +89,16 @@ impl Ranks {
         if number == 0 { location(u) } else { scale(u) }
     }
 
+    /// Location and scale, each added up over so many values per cell.
+    pub fn sums(&self, counts: &[u64]) -> [f64; 2] {
+        let mut sums = [0.0; 2];
+        for (&u, &count) in self.0.iter().zip(counts).skip(NEG_INF) {
+            sums[0] += location(u) * count as f64;
+            sums[1] += scale(u) * count as f64;
+        }
+        sums
+    }
+
     #[inline(always)]
     pub fn functions(&self) -> Functions {
         let mut ranks = [0.0; WIDTH];

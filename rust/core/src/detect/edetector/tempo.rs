@@ -108,7 +108,14 @@ impl Probe {
 
     /// Writes the means of what is looked at; how many there are.
     fn means(&self, counts: &[u64], total: f64, means: &mut [f64; CELLS_MAX]) -> usize {
-        for (function, mean) in (0..self.functions.count()).zip(means.iter_mut()) {
+        let first = match &self.functions {
+            Functions::Shape(ranks, _) => {
+                [means[0], means[1]] = ranks.sums(counts).map(|sum| sum / total);
+                2
+            }
+            Functions::Cells(_) | Functions::Other(_) => 0,
+        };
+        for (function, mean) in means.iter_mut().enumerate().take(self.functions.count()).skip(first) {
             let terms = counts.iter().enumerate();
             *mean =
                 terms.map(|(cell, &count)| self.functions.value(function, cell) * count as f64).sum::<f64>()

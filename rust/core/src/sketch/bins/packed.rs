@@ -6,7 +6,7 @@
 
 use super::Bins;
 use crate::sketch::binning;
-use crate::sketch::groups::{Numbers, write};
+use crate::sketch::groups::{Numbers, write, write_word};
 use serde::{Deserialize, Serialize};
 
 /// The counters of a [`Bins`], without its bins. Nothing counted takes no memory.
@@ -18,15 +18,10 @@ pub struct Packed(Box<[u8]>);
 impl Packed {
     /// All counters, and, if `with_places`, where in their bins the values lie.
     pub fn of(bins: &Bins, with_places: bool) -> Packed {
-        if bins.total() == 0 {
-            return Packed::default();
-        }
         let mut bytes = Vec::with_capacity(4 * bins.cells().len());
-        let mut write = |number: u128| write(&mut bytes, number);
-        bins.cells().iter().for_each(|&count| write(count.into()));
-        bins.tails.iter().for_each(|&tail| write(tail));
-        if with_places {
-            bins.offsets().for_each(|offset| write(offset.into()));
+        bins.write_counts(&mut bytes);
+        if with_places && !bytes.is_empty() {
+            bins.offsets().for_each(|offset| write(&mut bytes, offset.into()));
         }
         Packed(bytes.into())
     }
@@ -44,27 +39,66 @@ impl Packed {
 // === impl Bins ===
 
 impl Bins {
+    /// All counters and places behind other bytes; nothing if nothing was counted.
+    pub fn write(&self, bytes: &mut Vec<u8>) {
+        let before = bytes.len();
+        self.write_counts(bytes);
+        if bytes.len() > before {
+            self.offsets().for_each(|offset| write(bytes, offset.into()));
+        }
+    }
+
+    fn write_counts(&self, bytes: &mut Vec<u8>) {
+        if self.total() > 0 {
+            self.cells().iter().for_each(|&count| write(bytes, count.into()));
+            self.tails.iter().for_each(|&tail| write(bytes, tail));
+        }
+    }
+
+    /// The same of what was counted since these were like `before`.
+    pub fn write_since(&self, before: &Bins, bytes: &mut Vec<u8>) {
+        if self.cells() == before.cells() {
+            return;
+        }
+        let counts = self.cells().iter().zip(before.cells());
+        counts.for_each(|(now, then)| write_word(bytes, now.saturating_sub(*then)));
+        let tails = self.tails.iter().zip(before.tails);
+        tails.for_each(|(now, then)| write(bytes, now.saturating_sub(then)));
+        for bin in 0..self.measured() {
+            let cell = binning::FIRST + bin;
+            let count = self.cells()[cell].saturating_sub(before.cells()[cell]);
+            let sum = self.sums()[cell].wrapping_sub(before.sums()[cell]);
+            let (low, _) = self.binning.range(bin).unwrap_or((0.0, 0.0));
+            write_word(bytes, sum.wrapping_sub(count.wrapping_mul(self.binning.place(low))));
+        }
+    }
+
+    /// Adds what was [written](Bins::write) of the same bins.
+    pub fn merge_bytes(&mut self, bytes: &[u8]) {
+        self.apply(bytes, u64::wrapping_add, u64::wrapping_add, u128::wrapping_add);
+    }
+
     /// Adds what was put away from the same bins.
     pub fn merge_packed(&mut self, packed: &Packed) {
-        self.apply(packed, u64::wrapping_add, u64::wrapping_add, u128::wrapping_add);
+        self.apply(&packed.0, u64::wrapping_add, u64::wrapping_add, u128::wrapping_add);
     }
 
     /// Undoes a [`Bins::merge_packed`].
     pub fn subtract_packed(&mut self, packed: &Packed) {
-        self.apply(packed, u64::saturating_sub, u64::wrapping_sub, u128::saturating_sub);
+        self.apply(&packed.0, u64::saturating_sub, u64::wrapping_sub, u128::saturating_sub);
     }
 
     fn apply(
         &mut self,
-        packed: &Packed,
+        bytes: &[u8],
         count: fn(u64, u64) -> u64,
         sum: fn(u64, u64) -> u64,
         tail: fn(u128, u128) -> u128,
     ) {
-        if packed.is_empty() {
+        if bytes.is_empty() {
             return;
         }
-        let mut numbers = Numbers::of(&packed.0);
+        let mut numbers = Numbers::of(bytes);
         let mut counts = [0u64; binning::CELLS_MAX];
         for (mine, theirs) in self.cells_mut().iter_mut().zip(&mut counts) {
             *theirs = numbers.take() as u64;

@@ -17,6 +17,13 @@ pub struct Window<const DIGITS: usize> {
     digits: [i128; DIGITS],
 }
 
+/// As many neighbouring digits of a [`Long`] as were ever in use.
+#[derive(Clone, Debug, Default)]
+pub struct Stretch {
+    first: usize,
+    digits: Vec<i128>,
+}
+
 /// A [`Long`] at rest: its digits but for zeros at either end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +79,72 @@ impl<const DIGITS: usize> Window<DIGITS> {
     }
 }
 
+// === impl Stretch ===
+
+impl Stretch {
+    /// Adds `mantissa` (below 2^106) times two to the power of `shift`.
+    pub fn add(&mut self, mantissa: u128, shift: usize, negative: bool) {
+        const TOUCHED: usize = 3;
+        self.cover(shift / 64, TOUCHED);
+        add(&mut self.digits, self.first, mantissa, shift, negative);
+    }
+
+    /// Adds the digits of a window, and empties it.
+    pub fn take<const FEWER: usize>(&mut self, window: &mut Window<FEWER>) {
+        if window.digits == [0; FEWER] {
+            return;
+        }
+        self.cover(window.first, FEWER);
+        let mine = self.digits.iter_mut().skip(window.first - self.first);
+        mine.zip(&mut window.digits).for_each(|(mine, theirs)| *mine += std::mem::take(theirs));
+    }
+
+    /// Makes room for so many digits from `first` on.
+    fn cover(&mut self, first: usize, digits: usize) {
+        if self.digits.is_empty() {
+            self.first = first;
+        }
+        let before = self.first.saturating_sub(first);
+        self.digits.splice(..0, std::iter::repeat_n(0, before));
+        self.first -= before;
+        let length = first + digits - self.first;
+        if length > self.digits.len() {
+            self.digits.reserve_exact(length - self.digits.len());
+            self.digits.resize(length, 0);
+        }
+    }
+
+    /// Carries what digits hold above 64 bits to the next ones; the highest bears the sign.
+    pub fn carry(&mut self) {
+        let mut carry = 0;
+        for digit in &mut self.digits {
+            let total = *digit + carry;
+            *digit = total & i128::from(u64::MAX);
+            carry = total >> 64;
+        }
+        match self.digits.last_mut() {
+            // Sign and all, where it has room for it.
+            Some(highest) if carry.abs() <= 1 => *highest += carry << 64,
+            _ => self.digits.push(carry),
+        }
+    }
+
+    /// The whole number, carried.
+    pub fn whole<const DIGITS: usize>(&self) -> Long<DIGITS> {
+        let mut whole = Long::ZERO;
+        let room = whole.digits.iter_mut().skip(self.first);
+        room.zip(&self.digits).for_each(|(slot, digit)| *slot = *digit);
+        whole.carried()
+    }
+
+    /// Of carried digits.
+    pub fn of<const DIGITS: usize>(long: &Long<DIGITS>) -> Stretch {
+        let Digits { negative, first, digits } = long.to_digits();
+        let signed = |digit: u64| if negative { -i128::from(digit) } else { i128::from(digit) };
+        Stretch { first: first as usize, digits: digits.into_iter().map(signed).collect() }
+    }
+}
+
 // === impl Long ===
 
 impl<const DIGITS: usize> Long<DIGITS> {
@@ -81,12 +154,6 @@ impl<const DIGITS: usize> Long<DIGITS> {
     #[inline]
     pub fn add(&mut self, mantissa: u128, shift: usize, negative: bool) {
         add(&mut self.digits, 0, mantissa, shift, negative);
-    }
-
-    /// Adds the digits of a window, and empties it.
-    pub fn take<const FEWER: usize>(&mut self, window: &mut Window<FEWER>) {
-        let mine = self.digits.get_mut(window.first..).unwrap_or_default();
-        mine.iter_mut().zip(&mut window.digits).for_each(|(mine, theirs)| *mine += std::mem::take(theirs));
     }
 
     pub fn merge(&mut self, other: &Self) {

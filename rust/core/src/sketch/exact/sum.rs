@@ -1,7 +1,7 @@
 //! A sum and nothing beside it, for numbers that are added up once in a while: it takes the memory of its digits.
 
 use super::long::{Digits, Long};
-use super::{EXPONENT, Far, SUM_DIGITS, scaled};
+use super::{EXPONENT, SUM_DIGITS, scaled};
 use serde::{Deserialize, Serialize};
 
 /// A sum of finite floats: the same bytes whatever the order and the grouping.
@@ -41,7 +41,7 @@ impl Sum {
     }
 
     fn long(&self) -> Long<SUM_DIGITS> {
-        Long::from_digits(&self.0).unwrap_or(Far::NOTHING.sum)
+        Long::from_digits(&self.0).unwrap_or(Long::ZERO)
     }
 }
 
