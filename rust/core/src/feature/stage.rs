@@ -40,6 +40,24 @@ enum Values {
     Long(Vec<f64>),
 }
 
+/// Whoever is shown the columns.
+trait Visitor {
+    /// The features of the columns that come next.
+    fn prepare(&mut self, _slots: &[u32]) {}
+
+    fn column<R: Real>(&mut self, slot: usize, values: &[R]);
+}
+
+/// Counts columns, and then shows their features.
+struct Drain<'a, C, F> {
+    features: &'a mut [C],
+    is_wide: bool,
+    each: F,
+}
+
+/// Shows columns as long floats.
+struct Widen<F>(F);
+
 /// Whatever the values of a column are counted in.
 pub trait Count {
     fn count<R: Real>(&mut self, values: &[R]);
@@ -156,65 +174,31 @@ impl Stage {
     }
 
     /// The same, and shows each feature as soon as its values are counted.
-    pub fn drain_each<C: Count>(&mut self, features: &mut [C], mut each: impl FnMut(usize, &mut C)) {
-        let touch = |features: &[C], slots: &[u32]| {
-            let features = || slots.iter().filter_map(|&slot| features.get(slot as usize));
-            for depth in [Depth::Near, Depth::Far, Depth::Whole] {
-                black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth)));
-            }
-        };
-        let ahead = |features: &mut &mut [C], slots: &[u32]| {
-            if self.slots.len() >= WIDE {
-                touch(features, slots);
-            }
-        };
-        let mut features = features;
-        match &self.values {
-            Values::Short(values) => self.columns(values, &mut features, ahead, |features, slot, column| {
-                features[slot].count(column);
-                each(slot, &mut features[slot]);
-            }),
-            Values::Long(values) => self.columns(values, &mut features, ahead, |features, slot, column| {
-                features[slot].count(column);
-                each(slot, &mut features[slot]);
-            }),
-        }
+    pub fn drain_each<C: Count>(&mut self, features: &mut [C], each: impl FnMut(usize, &mut C)) {
+        self.show(&mut Drain { features, is_wide: self.slots.len() >= WIDE, each });
         self.filled = 0;
     }
 
     /// Shows every feature its waiting values, in order.
-    pub fn visit(&self, mut visit: impl FnMut(usize, &[f64])) {
+    pub fn visit(&self, visit: impl FnMut(usize, &[f64])) {
+        self.show(&mut Widen(visit));
+    }
+
+    fn show(&self, visitor: &mut impl Visitor) {
         match &self.values {
-            Values::Short(values) => self.columns(
-                values,
-                &mut visit,
-                |_, _| {},
-                |visit, slot, column| {
-                    widened(column, |values| visit(slot, values));
-                },
-            ),
-            Values::Long(values) => {
-                self.columns(values, &mut visit, |_, _| {}, |visit, slot, column| visit(slot, column))
-            }
+            _ if self.is_empty() => {}
+            Values::Short(values) => self.columns(values, visitor),
+            Values::Long(values) => self.columns(values, visitor),
         }
     }
 
     /// Shows the features of some columns, and then each of these columns.
-    fn columns<R: Real, T>(
-        &self,
-        values: &[R],
-        to: &mut T,
-        ahead: impl Fn(&mut T, &[u32]),
-        mut visit: impl FnMut(&mut T, usize, &[R]),
-    ) {
-        if self.is_empty() {
-            return;
-        }
+    fn columns<R: Real>(&self, values: &[R], visitor: &mut impl Visitor) {
         let width = self.slots.len();
         let rows = &values[..self.filled * width];
         let mut columns = [[R::INFINITY; BLOCK]; GROUP];
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
-            ahead(to, slots);
+            visitor.prepare(slots);
             let rows = &rows[group * GROUP..];
             if slots.len() == GROUP && self.filled >= R::LANES {
                 dispatch!(Level::new(), simd => turn(simd, rows, width, self.filled, &mut columns));
@@ -226,9 +210,38 @@ impl Stage {
                 }
             }
             for (column, &slot) in columns.iter().zip(slots) {
-                visit(to, slot as usize, &column[..self.filled]);
+                visitor.column(slot as usize, &column[..self.filled]);
             }
         }
+    }
+}
+
+// === impl Drain ===
+
+impl<C: Count, F: FnMut(usize, &mut C)> Visitor for Drain<'_, C, F> {
+    fn prepare(&mut self, slots: &[u32]) {
+        if !self.is_wide {
+            return;
+        }
+        let features = || slots.iter().filter_map(|&slot| self.features.get(slot as usize));
+        for depth in [Depth::Near, Depth::Far, Depth::Whole] {
+            black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth)));
+        }
+    }
+
+    #[inline]
+    fn column<R: Real>(&mut self, slot: usize, values: &[R]) {
+        let feature = &mut self.features[slot];
+        feature.count(values);
+        (self.each)(slot, feature);
+    }
+}
+
+// === impl Widen ===
+
+impl<F: FnMut(usize, &[f64])> Visitor for Widen<F> {
+    fn column<R: Real>(&mut self, slot: usize, values: &[R]) {
+        widened(values, |values| (self.0)(slot, values));
     }
 }
 

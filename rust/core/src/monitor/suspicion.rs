@@ -205,10 +205,14 @@ impl Suspicion {
     /// Something of the cache lines that a look needs.
     pub fn touch(&self, depth: Depth) -> u64 {
         match depth {
-            Depth::Near => self.moments.weighed.until.row ^ self.counts.len() as u64,
+            Depth::Near => {
+                let Moments { seen, weighed, kept } = self.moments;
+                let moments = [seen, weighed, kept].map(|moment| moment.until.row);
+                moments.into_iter().fold(self.counts.len() as u64 ^ self.paid.to_bits(), |sum, row| sum ^ row)
+            }
             Depth::Far => u64::from(self.counts.first().copied().unwrap_or(0)) ^ self.plan.touch(depth),
             Depth::Whole => {
-                let lines = self.counts.iter().step_by(LANES);
+                let lines = self.counts.iter().take(KEPT * self.lanes()).step_by(LANES);
                 lines.fold(self.plan.touch(depth), |sum, &count| sum ^ u64::from(count))
             }
         }

@@ -430,7 +430,8 @@ impl Count for Watch {
             Stage::Compared(comparison) => comparison.touch(depth),
             Stage::Learning(_) | Stage::Unprofiled => 0,
         };
-        compared ^ self.buckets.touch(depth)
+        let sums = if depth == Depth::Near { self.sums.touch() } else { 0 };
+        compared ^ sums ^ self.buckets.touch(depth)
     }
 }
 

@@ -213,9 +213,9 @@ impl Binning {
     /// Something of every cache line that counting short floats needs.
     pub fn touch(&self) -> u64 {
         let [first, ..] = self.lower;
-        let bounds = self.short_lower.iter().take(self.bins + 1).step_by(2 * WORDS_PER_LINE);
+        let lines = self.tree.iter().step_by(2 * WORDS_PER_LINE);
         let ends = first.to_bits() ^ self.high.to_bits() ^ self.scale.to_bits();
-        bounds.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
+        lines.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
     }
 
     /// Quanta per unit of distance; 0 where places cannot be measured.

@@ -69,7 +69,7 @@ impl Bins {
     /// Something of the cache lines that counting short floats needs.
     pub fn touch(&self, depth: Depth) -> u64 {
         match depth {
-            Depth::Near => self.numbers.len() as u64,
+            Depth::Near => self.numbers.len() as u64 ^ self.tails[1] as u64,
             Depth::Far => self.binning.scale().to_bits() ^ self.numbers.first().copied().unwrap_or(0),
             Depth::Whole => {
                 let lines = self.numbers.iter().step_by(WORDS_PER_LINE);

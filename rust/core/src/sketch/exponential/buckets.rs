@@ -3,9 +3,9 @@
 use super::index::{SCALE_MAX, Scale, index_of};
 use super::{BucketRange, ExponentialSnapshot};
 use crate::feature::stage::Depth;
+use crate::sketch::Sketch;
 use crate::sketch::permute::PART;
 use crate::sketch::real::Real;
-use crate::sketch::{Sketch, WORDS_PER_LINE};
 use fearless_simd::{Level, dispatch};
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +26,21 @@ pub struct Buckets {
     shift: u32,
     /// Index of the first bucket, positive and negative.
     base: [i32; 2],
-    /// Positive buckets, negative buckets, zero; empty until the first value.
+    /// Positive buckets, negative buckets, zero; empty until something was gathered there.
     cells: Vec<u64>,
+    #[serde(skip)]
+    recent: Recent,
 }
+
+/// Values that are not among the cells yet: so few that short counters hold them, in a quarter of the cache lines.
+#[derive(Clone, Debug, PartialEq)]
+struct Recent {
+    values: usize,
+    cells: [u16; ZERO + 1],
+}
+
+/// Counters in a cache line, of most processors.
+const PER_LINE: usize = 32;
 
 // === impl Buckets ===
 
@@ -44,11 +56,25 @@ impl Buckets {
 
     /// Something of the cache lines.
     pub fn touch(&self, depth: Depth) -> u64 {
-        match depth {
-            Depth::Near => self.cells.len() as u64,
-            Depth::Far => self.cells.first().copied().unwrap_or(0),
-            Depth::Whole => self.cells.iter().step_by(WORDS_PER_LINE).fold(0, |sum, cell| sum ^ cell),
+        let lines = self.recent.cells.iter().step_by(PER_LINE).filter(|_| depth == Depth::Near);
+        lines.fold(0, |sum, &cell| sum ^ u64::from(cell))
+    }
+
+    /// Adds what was counted of late to the cells.
+    #[cold]
+    fn gather(&mut self) {
+        self.cells.resize(ZERO + 1, 0);
+        if self.recent.values == 0 {
+            return;
         }
+        self.cells.iter_mut().zip(&self.recent.cells).for_each(|(cell, &count)| *cell += u64::from(count));
+        self.recent = Recent::NONE;
+    }
+
+    fn gathered(&self) -> Buckets {
+        let mut gathered = self.clone();
+        gathered.gather();
+        gathered
     }
 
     /// The same counts where they lie in the middle of the room for them: the same bytes for the same values, whatever their
@@ -58,9 +84,9 @@ impl Buckets {
         if self.count == 0 {
             return Buckets::default();
         }
-        let mut centred = self.clone();
+        let mut centred = self.gathered();
         for sign in 0..2 {
-            let base = self.used(sign).map_or(0, |(low, high)| centred_base(low, high));
+            let base = centred.used(sign).map_or(0, |(low, high)| centred_base(low, high));
             centred.rebase(sign, base);
         }
         centred
@@ -78,15 +104,16 @@ impl Buckets {
 
     /// The OpenTelemetry data point, with a sum and extremes that the caller keeps; `None` when empty.
     pub fn snapshot(&self, sum: f64, min: f64, max: f64) -> Option<ExponentialSnapshot> {
-        (self.count > 0).then(|| ExponentialSnapshot {
-            scale: self.scale(),
-            count: self.count,
+        let all = (self.count > 0).then(|| self.gathered())?;
+        Some(ExponentialSnapshot {
+            scale: all.scale(),
+            count: all.count,
             sum,
             min,
             max,
-            zero_count: self.cells[ZERO],
-            positive: self.range(0),
-            negative: self.range(1),
+            zero_count: all.cells[ZERO],
+            positive: all.range(0),
+            negative: all.range(1),
         })
     }
 
@@ -118,12 +145,12 @@ impl Buckets {
         if !are_found {
             return false;
         }
-        let Some(cells) = self.cells.first_chunk_mut::<{ ZERO + 1 }>() else { return false };
         for &found in found.iter().take(values.len()) {
-            if let Some(cell) = cells.get_mut(usize::from(found)) {
+            if let Some(cell) = self.recent.cells.get_mut(usize::from(found)) {
                 *cell += 1;
             }
         }
+        self.recent.values += values.len();
         true
     }
 
@@ -131,13 +158,13 @@ impl Buckets {
     fn add<R: Real>(&mut self, value: R) {
         let magnitude = value.magnitude().wide();
         if magnitude == 0.0 {
-            self.cells[ZERO] += 1;
+            self.recent.add(ZERO);
             return;
         }
         let (sign, finest) = (usize::from(value.is_negative()), index_of(magnitude));
         let bucket = (finest >> self.shift).wrapping_sub(self.base[sign]) as u32 as usize;
         if bucket < BUCKETS {
-            self.cells[sign * BUCKETS + bucket] += 1;
+            self.recent.add(sign * BUCKETS + bucket);
         } else {
             self.make_room(sign, finest, 1);
         }
@@ -147,9 +174,7 @@ impl Buckets {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self, sign: usize, finest: i32, times: u64) {
-        if self.cells.is_empty() {
-            self.cells = vec![0; ZERO + 1];
-        }
+        self.gather();
         loop {
             let index = finest >> self.shift;
             let (low, high) =
@@ -194,6 +219,23 @@ impl Buckets {
     }
 }
 
+// === impl Recent ===
+
+impl Recent {
+    const NONE: Recent = Recent { values: 0, cells: [0; ZERO + 1] };
+
+    fn add(&mut self, cell: usize) {
+        self.cells[cell] += 1;
+        self.values += 1;
+    }
+}
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent::NONE
+    }
+}
+
 /// Of at most [`BUCKETS`] indices, so that there is as much room below as above.
 fn centred_base(low: i32, high: i32) -> i32 {
     low - (BUCKETS as i32 - 1 - (high - low)) / 2
@@ -202,10 +244,10 @@ fn centred_base(low: i32, high: i32) -> i32 {
 impl Sketch for Buckets {
     fn update<R: Real>(&mut self, finite: &[R]) {
         self.count += finite.len() as u64;
-        if self.cells.is_empty() {
-            self.cells = vec![0; ZERO + 1];
-        }
         for part in finite.chunks(PART) {
+            if self.recent.values + part.len() > usize::from(u16::MAX) {
+                self.gather();
+            }
             if part.len() < TOGETHER_MIN || !self.add_part(part) {
                 part.iter().for_each(|&value| self.add(value));
             }
@@ -216,10 +258,12 @@ impl Sketch for Buckets {
         if other.count == 0 {
             return;
         }
-        if self.cells.is_empty() {
+        if self.count == 0 {
             *self = other.clone();
             return;
         }
+        self.gather();
+        let other = &other.gathered();
         while self.shift < other.shift {
             self.halve();
         }
@@ -239,6 +283,19 @@ mod tests {
     use super::super::index::MANTISSA_BITS;
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn more_values_than_a_short_counter_holds_are_all_counted() {
+        let mut many = Buckets::default();
+        for _ in 0..600 {
+            many.update(&[1.5; 250]);
+            many.update(&[0.0, -2.0]);
+        }
+        let snapshot = seen(&many).unwrap();
+        assert_eq!((snapshot.count, snapshot.zero_count), (151_200, 600));
+        assert_eq!((snapshot.positive.counts, snapshot.negative.counts), (vec![150_000], vec![600]));
+        assert!(many.centred().is_sound());
+    }
 
     fn buckets(values: &[f64]) -> Buckets {
         let mut result = Buckets::default();
