@@ -117,7 +117,7 @@ class MonitorSettings(Section):
 
     enabled: Flag = True
     """Off, messages are not read: calls are still routed, counted, sampled and journalled."""
-    values_per_second: Whole | None = Field(default=5_000_000, ge=1000, le=1_000_000_000_000)
+    values_per_second: Whole | None = Field(default=2_000_000, ge=1000, le=1_000_000_000_000)
     """Feature values that are counted per second, at most: they are what watching costs, a million per second
     about half a percent of a core. When more come, whole calls are left out of the statistics at random,
     whatever they hold, from the versions that have most. null counts all."""
