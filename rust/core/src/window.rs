@@ -160,7 +160,7 @@ impl Closed {
         self.bytes.clear();
         self.lengths.clear();
         for pane in &panes[panes.len().saturating_sub(self.size)..] {
-            self.push(|bytes, _| pane.write(bytes));
+            self.push(|bytes, _| pane.write(true, bytes));
         }
     }
 }

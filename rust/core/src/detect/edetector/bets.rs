@@ -234,11 +234,7 @@ impl Offer {
             Aspect::Bins(..) => Family::Neighbours,
             _ => Family::Holes,
         };
-        let stakes = match sense {
-            Sense::Up => &GROWTH_STAKES[..],
-            Sense::Down => &LOSS_STAKES,
-        };
-        Offer { shape: Shape { aspect, sense }, family, stakes }
+        Offer { shape: Shape { aspect, sense }, family, stakes: stakes_of(sense) }
     }
 }
 
@@ -248,6 +244,14 @@ fn stakes_on(function: usize) -> &'static [f64] {
         ..PLAIN => &PLAIN_STAKES,
         PLAIN..POLYNOMIALS => &FORM_STAKES,
         _ => &END_STAKES,
+    }
+}
+
+/// Stakes on a share, that it grows or falls.
+fn stakes_of(sense: Sense) -> &'static [f64] {
+    match sense {
+        Sense::Up => &GROWTH_STAKES,
+        Sense::Down => &LOSS_STAKES,
     }
 }
 

@@ -152,16 +152,9 @@ fn tails(reference: &Bins) -> Vec<Share> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sketch::Sketch;
+    use crate::detect::edetector::functions::tests::uniform;
     use crate::sketch::binning::Binning;
     use std::sync::Arc;
-
-    fn uniform(bins: u32) -> Bins {
-        let edges: Vec<f64> = (0..=bins).map(f64::from).collect();
-        let mut counts = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
-        counts.update(&(0..bins).map(|bin| f64::from(bin) + 0.5).collect::<Vec<_>>());
-        counts
-    }
 
     #[test]
     fn categories_have_holes_and_bins_but_no_order() {

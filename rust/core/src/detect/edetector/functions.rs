@@ -202,12 +202,13 @@ fn normal_score(rank: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::sketch::Sketch;
     use crate::sketch::binning::Binning;
 
-    fn uniform(bins: u32) -> Bins {
+    /// One row in each of so many bins.
+    pub fn uniform(bins: u32) -> Bins {
         let edges: Vec<f64> = (0..=bins).map(f64::from).collect();
         let mut counts = Bins::new(Arc::new(Binning::numeric(&edges).unwrap()));
         counts.update(&(0..bins).map(|bin| f64::from(bin) + 0.5).collect::<Vec<_>>());

@@ -29,8 +29,9 @@ impl Tables {
     pub fn odds(&self, bets: &Arc<Bets>, time: f64) -> Arc<Odds> {
         let mut kept = lock(&self.0);
         if let Some(known) = kept.odds.iter().rposition(|odds| odds.are_of(bets, time)) {
-            kept.odds[known..].rotate_left(1);
-            return kept.odds.last().map_or_else(|| Odds::of(Arc::clone(bets), time).into(), Arc::clone);
+            let known = kept.odds.remove(known);
+            kept.odds.push(Arc::clone(&known));
+            return known;
         }
         let oldest = (kept.odds.len() >= kept.most).then(|| kept.odds.remove(0));
         drop(kept);

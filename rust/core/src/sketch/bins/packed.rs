@@ -19,10 +19,7 @@ impl Packed {
     /// All counters, and, if `with_places`, where in their bins the values lie.
     pub fn of(bins: &Bins, with_places: bool) -> Packed {
         let mut bytes = Vec::with_capacity(4 * bins.cells().len());
-        bins.write_counts(&mut bytes);
-        if with_places && !bytes.is_empty() {
-            bins.offsets().for_each(|offset| write(&mut bytes, offset.into()));
-        }
+        bins.write(with_places, &mut bytes);
         Packed(bytes.into())
     }
 
@@ -39,23 +36,19 @@ impl Packed {
 // === impl Bins ===
 
 impl Bins {
-    /// All counters and places behind other bytes; nothing if nothing was counted.
-    pub fn write(&self, bytes: &mut Vec<u8>) {
-        let before = bytes.len();
-        self.write_counts(bytes);
-        if bytes.len() > before {
-            self.offsets().for_each(|offset| write(bytes, offset.into()));
+    /// All counters, and, if `with_places`, all places behind other bytes; nothing if nothing was counted.
+    pub fn write(&self, with_places: bool, bytes: &mut Vec<u8>) {
+        if self.total() == 0 {
+            return;
+        }
+        self.cells().iter().for_each(|&count| write_word(bytes, count));
+        self.tails.iter().for_each(|&tail| write(bytes, tail));
+        if with_places {
+            self.offsets().for_each(|offset| write_word(bytes, offset));
         }
     }
 
-    fn write_counts(&self, bytes: &mut Vec<u8>) {
-        if self.total() > 0 {
-            self.cells().iter().for_each(|&count| write(bytes, count.into()));
-            self.tails.iter().for_each(|&tail| write(bytes, tail));
-        }
-    }
-
-    /// The same of what was counted since these were like `before`.
+    /// Counters and places of what was counted since these were like `before`.
     pub fn write_since(&self, before: &Bins, bytes: &mut Vec<u8>) {
         if self.cells() == before.cells() {
             return;
@@ -80,7 +73,7 @@ impl Bins {
 
     /// Adds what was put away from the same bins.
     pub fn merge_packed(&mut self, packed: &Packed) {
-        self.apply(&packed.0, u64::wrapping_add, u64::wrapping_add, u128::wrapping_add);
+        self.merge_bytes(&packed.0);
     }
 
     /// Undoes a [`Bins::merge_packed`].

@@ -7,7 +7,7 @@ use super::super::directions::Sense;
 use super::super::functions::{DIRECTIONS, Functions, WIDTH};
 use super::super::growth::{self, Capital, LANES, logs};
 use super::shares::{less, more, running};
-use super::{Bets, CELLS_MAX, Forms, GROWTH_STAKES, LOSS_STAKES, SHARE_CAUTION, SHARES_MAX, stakes_on};
+use super::{Bets, CELLS_MAX, Forms, SHARE_CAUTION, SHARES_MAX, stakes_of, stakes_on};
 use fearless_simd::{Level, dispatch};
 use std::sync::Arc;
 
@@ -102,11 +102,7 @@ impl Odds {
         let mut lane = 0;
         for (share, &bound) in bets.shares.iter().zip(&bets.bounds) {
             let bound = f64::from(bound);
-            let stakes = match share.sense {
-                Sense::Up => &GROWTH_STAKES[..],
-                Sense::Down => &LOSS_STAKES,
-            };
-            for &stake in stakes {
+            for &stake in stakes_of(share.sense) {
                 let (inside, outside) = match share.sense {
                     Sense::Up => more(stake, bound),
                     Sense::Down => less(stake, bound),
