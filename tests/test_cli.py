@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -160,6 +161,13 @@ def test_run_takes_the_file_from_the_environment(tmp_path: Path) -> None:
     result = pilotfish("run", PILOTFISH_CONFIG=str(tmp_path / "none.yaml"))
     assert result.exit_code == 2
     assert one_line(result) == f"{tmp_path}/none.yaml: no such file; check the path"
+
+
+def test_the_last_good_configuration_is_named_by_a_variable_too(tmp_path: Path) -> None:
+    result = pilotfish("run", "--config", str(tmp_path / "none.yaml"), PILOTFISH_LAST_GOOD="good.yaml")
+    assert result.exit_code == 2
+    assert "good.yaml: no last good configuration yet" in result.stderr
+    assert "PILOTFISH_LAST_GOOD" not in result.stderr
 
 
 def test_run_with_a_profile_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
@@ -348,6 +356,19 @@ def test_a_profile_that_cannot_be_written_names_the_place(tmp_path: Path) -> Non
     assert one_line(result) == (
         f"{tmp_path}/no/m.profile: cannot be written: No such file or directory; choose another --out"
     )
+
+
+def test_what_is_written_follows_links_and_replaces_no_device(tmp_path: Path) -> None:
+    data, pipe, link = tmp_path / "rows.csv", tmp_path / "pipe", tmp_path / "link.profile"
+    data.write_text("a\n" + "1\n2\n" * 50)
+    os.mkfifo(pipe)
+    link.symlink_to("real.profile")
+    result = pilotfish("profile", "build", "--from", str(data), "--out", str(pipe))
+    assert (result.exit_code, pipe.is_fifo()) == (1, True)
+    assert result.stderr == f"{pipe}: cannot be written: Is no ordinary file; choose another --out\n"
+    assert pilotfish("profile", "build", "--from", str(data), "--out", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real.profile").is_file()
 
 
 def test_showing_what_is_no_profile_is_one_line(tmp_path: Path) -> None:
