@@ -46,7 +46,9 @@ def snapshot() -> bytes:
         "PILOTFISH_MONITOR": "{learn_rows: 200, pane_rows: 100, "
         "alarm: {detector: threshold, psi: 0.2, raise_after: 1}}",
     }
-    engine = _core.Engine(load(None, environ, flags).engine_configuration(), {}, 0)
+    training = _core.ProfileBuilder("wine")
+    training.add_numbers("x", "input", np.arange(100.0))
+    engine = _core.Engine(load(None, environ, flags).engine_configuration(), {"v2": training.finish()}, 0)
     random = np.random.default_rng(7)
     for call in range(1200):
         shift = 0.0 if call < 700 else 4.0
@@ -232,6 +234,7 @@ def test_status_shows_calls_shares_drift_and_alarms(serve: list[tuple[int, bytes
     assert result.exit_code == 0, result.stderr
     for shown in (
         "1200",
+        "digits v2: the profile is of 'wine', and is not used",
         "ModelInfer",
         "50.00%",
         "x[0]",
@@ -310,7 +313,7 @@ def test_a_profile_is_built_from_csv_and_shown(tmp_path: Path) -> None:
     out = tmp_path / "model.profile"
     result = pilotfish("profile", "build", "--from", tmp_path / "train.csv", "--out", out)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.replace("\n", "").startswith(f"{out}: model, 3 features, 300 rows, hash ")
+    assert result.stdout.replace("\n", "").startswith(f"{out}: any model, 3 features, 300 rows, hash ")
     shown = json.loads(pilotfish("profile", "show", out, "--json").stdout)
     assert [feature["name"] for feature in shown["features"]] == ["group", "group.length", "income"]
     assert "income" in pilotfish("profile", "show", out).stdout

@@ -33,6 +33,7 @@ from pilotfish.reload import Attempt, Reloader
 from pilotfish.settings import Beginning, Settings, Source
 from pilotfish.state import Keeper
 from pilotfish.telemetry import Telemetry
+from pilotfish.upstreams import UpstreamWatch
 
 OBSERVE_SECONDS = 1.0
 """How long the statistics may take, at the end, to work off what is queued for them."""
@@ -194,6 +195,9 @@ class Sidecar:
         plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
+        upstreams = UpstreamWatch(plane.upstreams)
+        upstreams.start()
+        self._later("upstreams", upstreams.stop)
         if not self._refused:
             await asyncio.to_thread(self._source.remember)
         if settings.reload == "watch" and self._source.path is not None:
