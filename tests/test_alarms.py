@@ -32,9 +32,13 @@ class Core:
 
     def __init__(self, *events: Alarm) -> None:
         self.events = list(events)
+        self.unfit: list[dict[str, str]] = []
 
     def alarms(self, after: int) -> bytes:
         return json.dumps([event for event in self.events if event["sequence"] > after]).encode()
+
+    def unfitting(self) -> bytes:
+        return json.dumps(self.unfit).encode()
 
 
 def after(polls: int, then: Callable[[], None] = lambda: None) -> Callable[[float], bool]:
@@ -49,6 +53,17 @@ def after(polls: int, then: Callable[[], None] = lambda: None) -> Callable[[floa
         return False
 
     return wait
+
+
+def test_a_profile_that_is_of_another_model_is_told_once() -> None:
+    core = Core()
+    watch = AlarmWatch(core, [])
+    core.unfit = [{"model": "wine", "version": "v1", "profile_of": "vine"}]
+    with structlog.testing.capture_logs() as lines:
+        watch.poll()
+        watch.poll()
+    (line,) = lines
+    assert (line["event"], line["model"], line["profile_of"]) == ("profile.not_used", "wine", "vine")
 
 
 def test_every_event_is_published_once_and_in_order() -> None:

@@ -1,5 +1,7 @@
 """The life of a sidecar: how its parts start and stop, and how the process behaves."""
 
+import asyncio
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from running import PATIENCE, REQUEST, RESPONSE, Model, Process, dial, get, mode
 
 from pilotfish import app, port, profile
 from pilotfish.errors import AddressInUse, ConfigurationError
-from pilotfish.settings import Source
+from pilotfish.settings import Beginning, Source
 from pilotfish.testing.model import infer_request
 
 __all__ = ["model", "start"]  # fixtures
@@ -238,6 +240,29 @@ def test_a_second_signal_stops_at_once(start: Callable[..., Process], model: tup
         process.event("stopping_at_once")
         assert process.wait() == 1
         assert call.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_hangup_while_it_starts_is_a_reload_once_it_has(tmp_path: Path) -> None:
+    class Interrupted(Source):
+        """Whoever starts it changes the file and says so, a moment after it has been read."""
+
+        def begin(self) -> Beginning:
+            beginning = super().begin()
+            file.write_text(text + "drain: 7s\n")
+            os.kill(os.getpid(), signal.SIGHUP)
+            return beginning
+
+    async def reloaded(sidecar: app.Sidecar) -> None:
+        while sidecar.configuration()["reloads"]["applied"] == 0:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        assert sidecar.settings.drain == 7.0
+
+    file = tmp_path / "p.yaml"
+    text = (
+        "listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\nreload: signal\nversions: {v1: {upstream: '127.0.0.1:1'}}\n"
+    )
+    file.write_text(text)
+    assert app.run(Interrupted(file, {}), reloaded) == 0
 
 
 @pytest.mark.parametrize("flag", ["listen", "admin"])

@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -45,7 +46,9 @@ def snapshot() -> bytes:
         "PILOTFISH_MONITOR": "{learn_rows: 200, pane_rows: 100, "
         "alarm: {detector: threshold, psi: 0.2, raise_after: 1}}",
     }
-    engine = _core.Engine(load(None, environ, flags).engine_configuration(), {}, 0)
+    training = _core.ProfileBuilder("wine")
+    training.add_numbers("x", "input", np.arange(100.0))
+    engine = _core.Engine(load(None, environ, flags).engine_configuration(), {"v2": training.finish()}, 0)
     random = np.random.default_rng(7)
     for call in range(1200):
         shift = 0.0 if call < 700 else 4.0
@@ -162,6 +165,13 @@ def test_run_takes_the_file_from_the_environment(tmp_path: Path) -> None:
     assert one_line(result) == f"{tmp_path}/none.yaml: no such file; check the path"
 
 
+def test_the_last_good_configuration_is_named_by_a_variable_too(tmp_path: Path) -> None:
+    result = pilotfish("run", "--config", str(tmp_path / "none.yaml"), PILOTFISH_LAST_GOOD="good.yaml")
+    assert result.exit_code == 2
+    assert "good.yaml: no last good configuration yet" in result.stderr
+    assert "PILOTFISH_LAST_GOOD" not in result.stderr
+
+
 def test_run_with_a_profile_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
     result = pilotfish("run", "--upstream", "a:1", "--profile", tmp_path / "no.profile")
     assert result.exit_code == 2
@@ -224,6 +234,7 @@ def test_status_shows_calls_shares_drift_and_alarms(serve: list[tuple[int, bytes
     assert result.exit_code == 0, result.stderr
     for shown in (
         "1200",
+        "digits v2: the profile is of 'wine', and is not used",
         "ModelInfer",
         "50.00%",
         "x[0]",
@@ -302,7 +313,7 @@ def test_a_profile_is_built_from_csv_and_shown(tmp_path: Path) -> None:
     out = tmp_path / "model.profile"
     result = pilotfish("profile", "build", "--from", tmp_path / "train.csv", "--out", out)
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.replace("\n", "").startswith(f"{out}: model, 3 features, 300 rows, hash ")
+    assert result.stdout.replace("\n", "").startswith(f"{out}: any model, 3 features, 300 rows, hash ")
     shown = json.loads(pilotfish("profile", "show", out, "--json").stdout)
     assert [feature["name"] for feature in shown["features"]] == ["group", "group.length", "income"]
     assert "income" in pilotfish("profile", "show", out).stdout
@@ -348,6 +359,19 @@ def test_a_profile_that_cannot_be_written_names_the_place(tmp_path: Path) -> Non
     assert one_line(result) == (
         f"{tmp_path}/no/m.profile: cannot be written: No such file or directory; choose another --out"
     )
+
+
+def test_what_is_written_follows_links_and_replaces_no_device(tmp_path: Path) -> None:
+    data, pipe, link = tmp_path / "rows.csv", tmp_path / "pipe", tmp_path / "link.profile"
+    data.write_text("a\n" + "1\n2\n" * 50)
+    os.mkfifo(pipe)
+    link.symlink_to("real.profile")
+    result = pilotfish("profile", "build", "--from", str(data), "--out", str(pipe))
+    assert (result.exit_code, pipe.is_fifo()) == (1, True)
+    assert result.stderr == f"{pipe}: cannot be written: Is no ordinary file; choose another --out\n"
+    assert pilotfish("profile", "build", "--from", str(data), "--out", str(link)).exit_code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "real.profile").is_file()
 
 
 def test_showing_what_is_no_profile_is_one_line(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ def test_a_variable_holds_yaml_but_addresses_need_no_quotes(read: Load) -> None:
     assert settings.unary_methods == ("/a.B/C", "/a.B/D")
 
 
+def test_off_is_off_though_yaml_takes_it_for_false(read: Load) -> None:
+    settings = read(MINIMAL + "reload: off\n", environ={"PILOTFISH_MONITOR__WINDOWS": "off"})
+    assert (settings.reload, settings.monitor.windows) == ("off", "off")
+
+
 def test_the_only_version_of_a_file_takes_upstream_and_profile_flags(read: Load) -> None:
     text = "versions: {blue: {upstream: '127.0.0.1:8001'}}\n"
     assert read(text, {}, {"upstream": "127.0.0.1:8009"}).versions["blue"].upstream == "127.0.0.1:8009"

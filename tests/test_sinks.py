@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pilotfish.sinks.parquet import Parquet
 from pilotfish.sinks.reader import read
 from pilotfish.sinks.record import Record, Recorder
 from pilotfish.sinks.segment import Segment
+from pilotfish.sinks.shelf import Shelf
 from pilotfish.sinks.sink import Sink
 from pilotfish.testing.journal import ScriptedSink, kept_call
 
@@ -89,6 +91,22 @@ def test_files_rotate_by_size_and_the_oldest_goes_first(tmp_path: Path, kind: Ki
     numbers = [int(record["message"][:3]) for record in stored(tmp_path, kind)]
     assert numbers == list(range(numbers[0], 40))
     assert numbers[0] > 20
+
+
+def test_a_clock_that_was_put_back_does_not_make_the_newest_file_the_oldest(tmp_path: Path) -> None:
+    then = datetime(2031, 5, 1, tzinfo=timezone.utc)
+
+    def shelved(count: int, now: datetime) -> list[str]:
+        shelf = Shelf(tmp_path, (".jsonl",), 4, lambda: now)
+        made = []
+        for _ in range(count):
+            made.append(shelf.new(".jsonl"))
+            made[-1].touch()
+        return [path.name for path in made]
+
+    names = [*shelved(3, then), *shelved(3, then - timedelta(days=1_000)), *shelved(2, then)]
+    assert names == sorted(names)
+    assert [path.name for path in Shelf(tmp_path, (".jsonl",), 4).files()] == names[-4:]
 
 
 def test_a_record_larger_than_a_file_gets_a_file_of_its_own(tmp_path: Path, kind: Kind) -> None:

@@ -304,6 +304,11 @@ class Engine:
         """
     def alarms(self, after: int) -> bytes:
         """JSON array of the last 1,024 alarm events with a sequence above ``after``, oldest first."""
+    def unfitting(self) -> bytes:
+        """Models that are not compared with the profile of their version, which is of another one.
+
+        JSON array of ``{"model", "version", "profile_of"}``.
+        """
     def state(self, clock: str, now_ns: int) -> bytes:
         """Everything that must survive a restart, as the bytes of a file.
 

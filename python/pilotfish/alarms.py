@@ -21,6 +21,10 @@ Alarm: TypeAlias = dict[str, Any]
 
 Publisher: TypeAlias = Callable[[Alarm], None]
 
+_MOST_WARNINGS = 1_000
+"""Models that come and go with reloads must not fill the memory."""
+_LEARNS = "the model is compared with its own first rows"
+
 _log = structlog.get_logger("pilotfish.alarms")
 
 
@@ -29,6 +33,9 @@ class Engine(Protocol):
 
     def alarms(self, after: int) -> bytes:
         """JSON array of the events after a sequence number, oldest first."""
+
+    def unfitting(self) -> bytes:
+        """JSON array of the models that no alarm can come of for want of a profile of theirs."""
 
 
 class AlarmWatch:
@@ -53,6 +60,7 @@ class AlarmWatch:
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
         self._seen = after
+        self._warned: set[tuple[str, str, str]] = set()
         self._polling = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="pilotfish-alarms", daemon=True)
 
@@ -71,12 +79,22 @@ class AlarmWatch:
         with self._polling:
             try:
                 events: list[Alarm] = json.loads(self._engine.alarms(self._seen))
+                self._warn(json.loads(self._engine.unfitting()))
             except Exception as exc:  # noqa: BLE001 - the thread must outlive one bad answer
                 _log.error("alarms.unreadable", error=str(exc))
                 return 0
             for event in events:
                 self._announce(event)
             return len(events)
+
+    def _warn(self, unfitting: Sequence[dict[str, str]]) -> None:
+        """Say once of each model that its version's profile is not used: it was built for another one."""
+        for found in unfitting:
+            key = (found["version"], found["model"], found["profile_of"])
+            if key not in self._warned and len(self._warned) < _MOST_WARNINGS:
+                self._warned.add(key)
+                remedy = f"build the profile with --model {found['model']!r}, or without --model for any"
+                _log.warning("profile.not_used", consequence=_LEARNS, remedy=remedy, **found)
 
     def _announce(self, event: Alarm) -> None:
         missed = event["sequence"] - self._seen - 1

@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
@@ -33,6 +33,7 @@ from pilotfish.reload import Attempt, Reloader
 from pilotfish.settings import Beginning, Settings, Source
 from pilotfish.state import Keeper
 from pilotfish.telemetry import Telemetry
+from pilotfish.upstreams import UpstreamWatch
 
 OBSERVE_SECONDS = 1.0
 """How long the statistics may take, at the end, to work off what is queued for them."""
@@ -55,9 +56,11 @@ def run(source: Source, goal: Goal | None = None) -> int:
     SIGHUP reads the source again. A second SIGTERM ends the process at once, with exit code 1. Raises
     PilotfishError when it cannot start.
     """
+    early: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: early.append(number))  # else it would end the process
     beginning = source.begin()
     log.configure(beginning.settings.log.level, beginning.settings.log.format)
-    return asyncio.run(_run(beginning, source, goal))
+    return asyncio.run(_run(beginning, source, goal, early))
 
 
 class Sidecar:
@@ -192,6 +195,9 @@ class Sidecar:
         plane = _plane(settings, engine, keep, shown)
         self.listen = await plane.start()
         self._plane = plane
+        upstreams = UpstreamWatch(plane.upstreams)
+        upstreams.start()
+        self._later("upstreams", upstreams.stop)
         if not self._refused:
             await asyncio.to_thread(self._source.remember)
         if settings.reload == "watch" and self._source.path is not None:
@@ -298,7 +304,7 @@ def _settling(first: Keep, engine: _core.Engine) -> Keep:
 # === the process ===
 
 
-async def _run(beginning: Beginning, source: Source, goal: Goal | None) -> int:
+async def _run(beginning: Beginning, source: Source, goal: Goal | None, early: Sequence[int]) -> int:
     asked = _signals()
     settings = beginning.settings
     sidecar = Sidecar(beginning, source)
@@ -307,7 +313,7 @@ async def _run(beginning: Beginning, source: Source, goal: Goal | None) -> int:
     # of the interpreter, and a reload with them, for tens of milliseconds.
     gc.collect()
     gc.freeze()
-    _obey_hangups(sidecar)
+    _obey_hangups(sidecar, early)
     try:
         _log.info(
             "running",
@@ -342,7 +348,8 @@ def _signals() -> asyncio.Event:
     return asked
 
 
-def _obey_hangups(sidecar: Sidecar) -> None:
+def _obey_hangups(sidecar: Sidecar, early: Sequence[int]) -> None:
+    """Reload on SIGHUP from now on, and for those that came ``early``, while the sidecar started."""
     under_way: set[asyncio.Task[None]] = set()
 
     def take() -> None:
@@ -354,6 +361,8 @@ def _obey_hangups(sidecar: Sidecar) -> None:
         task.add_done_callback(under_way.discard)
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take)
+    if early:
+        take()
 
 
 async def _until(asked: asyncio.Event, goal: Goal | None, sidecar: Sidecar) -> int:

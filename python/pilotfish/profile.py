@@ -4,11 +4,10 @@ Their form belongs to the Rust core; here is only what a file adds: that it may 
 damaged, and that it must never be found half-written.
 """
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from pilotfish import whole
 from pilotfish.errors import ProfileError
 
 MAX_BYTES = 256 * 1024 * 1024
@@ -45,17 +44,6 @@ def check(data: bytes, detail: bool = False) -> dict[str, Any]:
 def write(path: Path, data: bytes) -> None:
     """Write a profile so that readers see all of it or nothing. Raises ProfileError."""
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        whole.write(path, data)
     except OSError as exc:
         raise ProfileError(f"{path}: cannot be written: {exc.strerror}; choose another --out") from exc

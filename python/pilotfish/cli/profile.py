@@ -71,7 +71,8 @@ def build(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Profile to write.")],
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the model. [default: name of --out]")
+        str | None,
+        typer.Option(metavar="NAME", help="Use it only for the model of this name. [default: for any]"),
     ] = None,
     bins: Annotated[
         int, typer.Option(min=2, max=64, help="Bins of a numeric feature, where --edges-from gives none.")
@@ -139,7 +140,7 @@ def build(
         chosen += [name for name in dict.fromkeys([*answered, *scored]) if name not in chosen]
     edges = None if edges_from is None else _checked(edges_from)[0]
     known_scores = None if labelled is None else labelled.scores
-    plan = Plan(model or out.stem, bins, direction.value, tensor, frozenset(answered), edges, known_scores)
+    plan = Plan(model or "", bins, direction.value, tensor, frozenset(answered), edges, known_scores)
     data = table.read(source, chosen, without=left_out)
     if texts := categories(list(data.kinds), plan):
         data = table.read(source, chosen, texts, left_out)
@@ -297,4 +298,5 @@ def _names(option: str, text: str | None) -> list[str] | None:
 def _summary(held: dict[str, Any]) -> str:
     count = len(held["features"])
     features = f"{count} feature{'s' if count != 1 else ''}"
-    return f"{held['model']}, {features}, {held['rows']} rows, hash {held['hash']}"
+    model = held["model"] or "any model"
+    return f"{model}, {features}, {held['rows']} rows, hash {held['hash']}"

@@ -1,6 +1,7 @@
 """``pilotfish run``, ``check`` and ``schema``: the sidecar and its configuration."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -85,6 +86,7 @@ def run(
     learns what is normal from the first 2000 rows and compares the rest with
     them. SIGTERM and Ctrl-C let the calls under way end first.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # asks to read what has not been read yet
     from pilotfish import settings
 
     flags = {

@@ -63,11 +63,12 @@ def merge(
     profiles: Profiles = None,
 ) -> None:
     """Add up the state files of several sidecars, also merged ones: in any order the same, byte for byte."""
+    from pilotfish import whole
     from pilotfish.statistics import state
 
     merged = state.merge(files, profiles or ())
     try:
-        out.write_bytes(merged)
+        whole.write(out, merged)
     except OSError as exc:
         raise UsageError(f"{out}: cannot be written: {exc.strerror}; choose another --out") from exc
     typer.echo(f"{out}: {len(files)} files added up")

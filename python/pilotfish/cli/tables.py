@@ -23,6 +23,7 @@ def report(
     """Everything worth showing of a sidecar; at most ``features`` features of each version."""
     yield _headline(snapshot)
     yield _calls(snapshot)
+    yield from map(_unfitting, snapshot["unfitting"])
     yield _routes(snapshot)
     if snapshot["shadows"]:
         yield _shadows(snapshot)
@@ -65,6 +66,11 @@ def _headline(snapshot: Snapshot) -> Text:
     text = Text(f"pilotfish {snapshot['version']}, {snapshot['plane']} plane, up {_uptime(snapshot)}: ")
     text.append(_alarms(active), style="bold red" if active else "green")
     return text
+
+
+def _unfitting(found: Snapshot) -> Text:
+    what = f"{found['model']} {found['version']}: the profile is of {found['profile_of']!r}, and is not used"
+    return Text(what, style="bold red")
 
 
 def _connections(plane: Mapping[str, Any]) -> Text:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pilotfish import _core
 from pilotfish.metadata import forbidden
 from pilotfish.settings.section import MetadataKey, Section, Text
-from pilotfish.settings.units import Bytes, Flag, Millionths, Seconds, Whole
+from pilotfish.settings.units import Bytes, Flag, Millionths, Off, Seconds, Whole
 
 
 def _writable(key: str) -> str:
@@ -127,7 +127,7 @@ class MonitorSettings(Section):
     """Time after which a pane is closed though it is not full, such as 10m; null waits for its rows."""
     window_panes: Whole = Field(default=4, ge=1, le=1000)
     """Closed panes that are kept."""
-    windows: Literal["full", "lean", "off"] = "full"
+    windows: Annotated[Literal["full", "lean", "off"], Off] = "full"
     """Longer windows of a feature: `full` keeps the last hour, day and 30 days; `lean` the day and the 30
     days, in a fifth of the memory; `off` none."""
     window_rows: Whole | None = Field(default=None, ge=1, le=1_000_000_000)

@@ -16,7 +16,7 @@ from pilotfish.settings.reporting import LogSettings, TelemetrySettings
 from pilotfish.settings.routing import Method, Route, Version
 from pilotfish.settings.section import Name, Section, Text
 from pilotfish.settings.tls import ListenerTls, certificate_configuration
-from pilotfish.settings.units import Bytes, Flag, Seconds, Whole
+from pilotfish.settings.units import Bytes, Flag, Off, Seconds, Whole
 
 
 def _interceptor(name: str) -> str:
@@ -122,7 +122,7 @@ class Settings(Section):
     """Methods with one request and one response, beside those pilotfish knows. They take a shorter way."""
     log: LogSettings = LogSettings()
     """The log on standard error."""
-    reload: Literal["watch", "signal", "off"] = "watch"
+    reload: Annotated[Literal["watch", "signal", "off"], Off] = "watch"
     """When the configuration is read again, for new calls: `watch` looks at the file once a second and obeys
     SIGHUP and POST /api/v1/config/reload, `signal` obeys those two, `off` none. Versions, routes, sampling,
     `monitor.values_per_second` and drain can change; a configuration that cannot be used changes nothing."""

@@ -30,7 +30,8 @@ FLAGS: Mapping[str, Where] = {
 SHORT = ("upstream", "profile")
 """Flags and variables (PILOTFISH_UPSTREAM) that mean the only version, whatever its name."""
 
-_NOT_SETTINGS = frozenset({"PILOTFISH_CONFIG"})
+_NOT_SETTINGS = frozenset({"PILOTFISH_CONFIG", "PILOTFISH_LAST_GOOD"})
+"""Variables of `pilotfish run` that say where settings are read from."""
 
 # Kubernetes sets these for a Service called `pilotfish` or `pilotfish-...`; they are not ours.
 _SERVICE_LINK = re.compile(

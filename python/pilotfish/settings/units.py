@@ -86,5 +86,8 @@ Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 """``true`` or ``false``; strict, so that a number or a text does not pass for one."""
 
+Off = BeforeValidator(lambda value: "off" if value is False else value)
+"""For a choice of which one is ``off``: YAML takes that word for false."""
+
 Millionths = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 """A share in parts per million: 10000 is 1 %."""

@@ -4,21 +4,32 @@ It exists so that every format rotates by the same rule and the disk use of a jo
 """
 
 import os
-from collections.abc import Iterator
-from datetime import datetime, timezone
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
 
 from pilotfish.sinks.segment import in_use
 
 PREFIX = "calls-"
+_TIME = "%Y%m%dT%H%M%SZ"
+_NAME = re.compile(rf"{PREFIX}(\d{{8}}T\d{{6}}Z)-([0-9a-f]{{8}})-")
 
 
 class Shelf:
     """Names new files, lists old ones, removes what is beyond ``keep`` files."""
 
-    def __init__(self, directory: Path, suffixes: tuple[str, ...], keep: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        suffixes: tuple[str, ...],
+        keep: int,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
         self.directory = directory
+        self._now = now
         self._suffixes = suffixes
         self._keep = keep
         self._process = os.urandom(4).hex()
@@ -31,8 +42,22 @@ class Shelf:
         """
         self._prune()
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        time = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        time = self._time()
         return self.directory / f"{PREFIX}{time}-{self._process}-{next(self._sequence):06d}{suffix}"
+
+    def _time(self) -> str:
+        """What the clock shows, but never less than in the names of files that are there already.
+
+        Else a clock that was put back would have the newest file taken for the oldest, and removed.
+        """
+        now = self._now().strftime(_TIME)
+        names = [match.groups() for path in self.files() if (match := _NAME.match(path.name))]
+        newest, process = max(names, default=("", ""))
+        if newest < now or process == self._process:
+            return max(newest, now)
+        with suppress(ValueError, OverflowError):  # no time that can be
+            return (datetime.strptime(newest, _TIME) + timedelta(seconds=1)).strftime(_TIME)
+        return now
 
     def files(self) -> list[Path]:
         """Files of this format, oldest first; a directory that cannot be read has none."""

@@ -37,6 +37,7 @@ class Plan:
     """What to build from a table."""
 
     model: str
+    """Name of the model it is for; empty for that of ``edges``, or for any."""
     bins: int
     direction: Direction
     tensor: str | None = None
@@ -63,7 +64,10 @@ def build(table: Table, plan: Plan) -> bytes:
                     builder.add_numbers(name, direction, values)
                 else:
                     builder.add_categories(name, direction, values)
-        return builder.finish()
+        built = builder.finish()
+        if plan.edges is None or not plan.model:
+            return built
+        return _core.Profile(built).renamed(plan.model).to_bytes()
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
 

@@ -140,8 +140,7 @@ class Profile:
                 raise UsageError(
                     f"outputs: there is no column {name!r}; there are {listed(list(table.kinds))}"
                 )
-        built = cls(made.build(table, plan))
-        return built.renamed(model) if model is not None and model != built.model else built
+        return cls(made.build(table, plan))
 
     @classmethod
     def load(cls, path: str | Path) -> "Profile":

@@ -174,6 +174,10 @@ impl Engine {
         json(py, || self.inner.alarms(after))
     }
 
+    fn unfitting<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, || self.inner.unfitting())
+    }
+
     /// Encodes without the GIL; one model is locked at a time.
     fn state<'py>(&self, py: Python<'py>, clock: &str, now_ns: Nanos) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = py.detach(|| self.inner.state(clock, now_ns)).map_err(Error::from)?;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::call::{Nanos, Outcome, Role, VersionId};
 use crate::error::ConfigurationError;
-use crate::fleet::{AlarmCounts, Fleet, ModelCopy, NumberedEvent, Observation, Watched};
+use crate::fleet::{AlarmCounts, Fleet, ModelCopy, NumberedEvent, Observation, Unfitting, Watched};
 use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount, Worked};
 use crate::lock::lock;
 use crate::monitor::{Lost, MonitorConfig, Resumption};
@@ -228,6 +228,7 @@ impl Engine {
         let mut fleet = lock(&self.fleet);
         fleet.tick(now);
         let (copies, alarms, series_overflow) = (fleet.copied(detail), fleet.alarms(), fleet.overflow());
+        let unfitting = fleet.unfitting();
         drop(fleet);
         let models = copies.into_iter().map(|copy| copy.snapshot(detail)).collect();
         Snapshot {
@@ -243,6 +244,7 @@ impl Engine {
             statistics,
             state: lock(&self.state).clone(),
             models,
+            unfitting,
             alarms,
             series_overflow,
         }
@@ -296,6 +298,11 @@ impl Engine {
     /// Alarm events with a sequence above `after`, oldest first.
     pub fn alarms(&self, after: u64) -> Vec<NumberedEvent> {
         lock(&self.fleet).events(after)
+    }
+
+    /// Models that are not compared with the profile of their version.
+    pub fn unfitting(&self) -> Vec<Unfitting> {
+        lock(&self.fleet).unfitting()
     }
 
     /// The profile that a version without one has learned, once it has.

@@ -67,6 +67,15 @@ pub struct ModelSnapshot {
     pub monitor: MonitorSnapshot,
 }
 
+/// A model that is not compared with the profile given for its version.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Unfitting {
+    pub model: String,
+    pub version: String,
+    /// The model that the profile was made for.
+    pub profile_of: String,
+}
+
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct AlarmCounts {
     pub active: usize,
@@ -223,6 +232,23 @@ impl Fleet {
     /// The profile that a version without one has learned from its first rows.
     pub fn learned(&self, version: VersionId) -> Option<Arc<Profile>> {
         self.monitors.get(&version)?.values().find_map(Monitor::learned)
+    }
+
+    /// Models that are not compared with the profile of their version, since it is of another one.
+    pub fn unfitting(&self) -> Vec<Unfitting> {
+        let all = self.monitors.iter().filter_map(|(version, models)| {
+            let watched = self.watched.get(version)?;
+            Some((watched, watched.profile.as_ref()?, models))
+        });
+        let unfitting = all.flat_map(|(watched, profile, models)| {
+            let others = models.keys().filter(|model| watched.profile_for(model).is_none());
+            others.map(|model| Unfitting {
+                model: model.clone(),
+                version: watched.name.as_ref().to_owned(),
+                profile_of: profile.model().to_owned(),
+            })
+        });
+        unfitting.collect()
     }
 
     fn monitor(&mut self, model: &str, version: VersionId, answered: bool) -> Option<&mut Monitor> {

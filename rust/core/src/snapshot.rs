@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::call::Role;
-use crate::fleet::{AlarmCounts, ModelSnapshot};
+use crate::fleet::{AlarmCounts, ModelSnapshot, Unfitting};
 use crate::ledger::{JournalAccount, StateAccount, StatisticsAccount};
 use crate::monitor::FeatureSnapshot;
 use crate::shadow::ShadowAccount;
@@ -28,6 +28,7 @@ pub struct Snapshot {
     pub statistics: StatisticsSnapshot,
     pub state: StateAccount,
     pub models: Vec<ModelSnapshot>,
+    pub unfitting: Vec<Unfitting>,
     pub alarms: AlarmCounts,
     /// Messages of models that are not watched, because they are too many, were never answered, or because their
     /// version is no longer in force.

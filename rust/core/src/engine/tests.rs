@@ -87,6 +87,29 @@ fn a_model_that_never_answered_is_not_watched() {
 }
 
 #[test]
+fn a_model_that_its_version_s_profile_is_not_of_is_named() {
+    let tensor = |bytes| [Tensor::new("x", Datatype::Fp32, vec![1], Data::Raw(bytes)).unwrap()];
+    let bytes = 1.0f32.to_le_bytes();
+    let unfitting = |profile_of: &str| {
+        let mut training = crate::profile::ProfileBuilder::new(profile_of, 32);
+        training.add_column_f64("x", Direction::Input, &[1.0; 100]).unwrap();
+        let profiles = [("v1".to_owned(), training.finish().unwrap())].into();
+        let engine = Engine::new(EngineConfig::from_json(CONFIG).unwrap(), profiles, 0).unwrap();
+        for (model, version) in [("wine", 0), ("wine", 1), ("beer", 0)] {
+            let (direction, tensors) = (Direction::Input, &tensor(&bytes)[..]);
+            engine.observe(Observation { model, version, direction, tensors, answered: true, now: 1 });
+        }
+        let found = engine.snapshot(0, false).unfitting;
+        assert_eq!(found, engine.unfitting());
+        found.into_iter().map(|it| (it.model, it.version, it.profile_of)).collect::<Vec<_>>()
+    };
+    let named = |model: &str, of: &str| (model.to_owned(), "v1".to_owned(), of.to_owned());
+    assert_eq!(unfitting("wine"), [named("beer", "wine")]);
+    assert_eq!(unfitting("vine"), [named("beer", "vine"), named("wine", "vine")]);
+    assert_eq!(unfitting(""), []);
+}
+
+#[test]
 fn an_unknown_field_of_the_configuration_is_named() {
     let error = EngineConfig::from_json(&CONFIG.replace("\"plane\"", "\"plain\"")).unwrap_err();
     assert!(error.0.contains("plain"), "{error}");
