@@ -80,7 +80,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="pilotfish-state", daemon=True)
 
     def restore(self) -> None:
-        """Take up what was left behind, if anything. Raises ConfigurationError when there can be no folder."""
+        """Take up what was left behind, if anything. Raises ConfigurationError for what is no folder."""
         try:
             data = self._read()
         except (FileExistsError, NotADirectoryError) as exc:
@@ -149,9 +149,6 @@ class Keeper:
 
     def _write(self, data: bytes) -> None:
         self._claim()
-        if not self._taken:  # it was in use, or could not be read, when we started
-            self._set_aside()
-            self._taken = True
         temporary = self._directory / f".{FILE}.tmp"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
         try:
@@ -159,7 +156,10 @@ class Keeper:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if not self._taken:  # what is there was in use, or could not be read, when we started
+                self._set_aside()
             temporary.replace(self._directory / FILE)
+            self._taken = True
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -4,21 +4,22 @@
 //! and with many features none of them stays in the cache. Waiting for a block of rows and then walking it by columns
 //! makes the cost per value the same for 16 features and for thousands.
 
-use crate::sketch::BLOCK;
+mod table;
+
 use crate::sketch::real::{Real, widened};
 use crate::tensor::Tensor;
-use fearless_simd::{Level, Simd, dispatch};
 use std::hint::black_box;
 use std::ops::Range;
+use table::{GROUP, Table};
+
+/// Most rows that wait: as many as are looked at together.
+pub const ROWS: usize = 120;
 
 /// Most values that wait, a small part of what the counters of so many features take.
 const VALUES_MAX: usize = 2 << 20;
 
 /// Fewest rows that are worth waiting for.
 const ROWS_MIN: usize = 8;
-
-/// Columns walked at a time: those that share a cache line.
-const GROUP: usize = 16;
 
 /// Fewest columns whose counters the caches do not keep from one block to the next.
 const WIDE: usize = 256;
@@ -31,13 +32,15 @@ pub struct Stage {
     values: Values,
     filled: usize,
     rows: usize,
+    /// A row that is being written.
+    row: Vec<f64>,
 }
 
-/// Row-major. Short floats as long as they hold everything that comes.
+/// Short floats as long as they hold everything that comes.
 #[derive(Clone, Debug)]
 enum Values {
-    Short(Vec<f32>),
-    Long(Vec<f64>),
+    Short(Table<f32>),
+    Long(Table<f64>),
 }
 
 /// Whoever is shown the columns.
@@ -86,29 +89,23 @@ pub enum Depth {
 impl Stage {
     /// An empty stage, whose columns belong to the features `slots`.
     pub fn new(slots: Vec<u32>) -> Stage {
-        let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, BLOCK);
-        Stage { values: Values::Short(Vec::new()), slots, filled: 0, rows }
+        let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, ROWS);
+        Stage { values: Values::Short(Table::default()), slots, filled: 0, rows, row: Vec::new() }
     }
 
     /// A copy that holds the rows that wait and has memory for no others.
     #[must_use]
     pub fn copied(&self) -> Stage {
-        let waiting = self.filled * self.slots.len();
         let values = match &self.values {
-            Values::Short(values) => Values::Short(values.get(..waiting).unwrap_or_default().to_vec()),
-            Values::Long(values) => Values::Long(values.get(..waiting).unwrap_or_default().to_vec()),
+            Values::Short(table) => Values::Short(table.copied(self.filled)),
+            Values::Long(table) => Values::Long(table.copied(self.filled)),
         };
-        Stage { slots: self.slots.clone(), values, ..*self }
+        Stage { slots: self.slots.clone(), values, row: Vec::new(), ..*self }
     }
 
     /// The feature of each column.
     pub fn slots(&self) -> &[u32] {
         &self.slots
-    }
-
-    /// How many rows may be added before it must be drained.
-    fn room(&self) -> usize {
-        self.rows - self.filled
     }
 
     pub fn is_empty(&self) -> bool {
@@ -117,55 +114,48 @@ impl Stage {
 
     /// Adds rows of a tensor with one element per column; counts those that wait when there is no more room.
     pub fn read<C: Count>(&mut self, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [C]) {
-        let columns = tensor.columns();
         while !rows.is_empty() {
             let taken = rows.len().min(self.rows);
-            if tensor.is_short() && self.is_short() {
-                tensor.read(rows.start * columns, self.add_short(taken, features));
-            } else {
-                tensor.read(rows.start * columns, self.add(taken, features));
+            let into = self.make_room(taken, tensor.is_short(), features);
+            let from = rows.start..rows.start + taken;
+            match &mut self.values {
+                Values::Short(table) => table.read(tensor, from, into),
+                Values::Long(table) => table.read(tensor, from, into),
             }
             rows.start += taken;
         }
     }
 
-    fn is_short(&self) -> bool {
-        matches!(self.values, Values::Short(_))
+    /// Adds a row, which is handed out to be written.
+    pub fn add<C: Count>(&mut self, features: &mut [C], write: impl FnOnce(&mut [f64])) {
+        let into = self.make_room(1, false, features);
+        self.row.resize(self.slots.len(), 0.0);
+        write(&mut self.row);
+        if let Values::Long(table) = &mut self.values {
+            table.set(into, &self.row);
+        }
     }
 
-    /// Adds `rows` rows (as many as there may be of short ones) and hands them out, row-major, to be written.
-    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
-        let whole = self.rows * self.slots.len();
-        if self.is_short() {
+    /// Where the next `rows` rows go, as many as there may be, which are counted as filled; those that wait are counted
+    /// when there is no room.
+    fn make_room<C: Count>(&mut self, rows: usize, are_short: bool, features: &mut [C]) -> usize {
+        if self.rows - self.filled < rows {
             self.drain(features);
-            self.values = Values::Long(vec![0.0; whole]);
         }
-        let range = self.range_for(rows, features);
+        let width = self.slots.len();
         match &mut self.values {
-            Values::Long(values) => &mut values[range],
-            Values::Short(_) => &mut [],
-        }
-    }
-
-    fn add_short<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f32] {
-        let (whole, range) = (self.rows * self.slots.len(), self.range_for(rows, features));
-        match &mut self.values {
-            Values::Short(values) => {
-                values.resize(whole, 0.0);
-                &mut values[range]
+            Values::Short(table) if are_short => table.make(width, self.rows),
+            Values::Short(_) => {
+                self.drain(features);
+                let mut table = Table::default();
+                table.make(width, self.rows);
+                self.values = Values::Long(table);
             }
-            Values::Long(_) => &mut [],
+            Values::Long(_) => {}
         }
-    }
-
-    /// Where the next `rows` rows go, which are counted as filled; those that wait are counted when there is no room.
-    fn range_for<C: Count>(&mut self, rows: usize, features: &mut [C]) -> Range<usize> {
-        if self.room() < rows {
-            self.drain(features);
-        }
-        let (start, width) = (self.filled, self.slots.len());
-        self.filled = (start + rows).min(self.rows);
-        start * width..self.filled * width
+        let into = self.filled;
+        self.filled += rows;
+        into
     }
 
     /// Counts the waiting values of every feature, in order, and forgets them.
@@ -187,28 +177,17 @@ impl Stage {
     fn show(&self, visitor: &mut impl Visitor) {
         match &self.values {
             _ if self.is_empty() => {}
-            Values::Short(values) => self.columns(values, visitor),
-            Values::Long(values) => self.columns(values, visitor),
+            Values::Short(table) => self.columns(table, visitor),
+            Values::Long(table) => self.columns(table, visitor),
         }
     }
 
     /// Shows the features of some columns, and then each of these columns.
-    fn columns<R: Real>(&self, values: &[R], visitor: &mut impl Visitor) {
-        let width = self.slots.len();
-        let rows = &values[..self.filled * width];
-        let mut columns = [[R::INFINITY; BLOCK]; GROUP];
+    fn columns<R: Real>(&self, table: &Table<R>, visitor: &mut impl Visitor) {
+        let mut columns = [[R::INFINITY; ROWS]; GROUP];
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
             visitor.prepare(slots);
-            let rows = &rows[group * GROUP..];
-            if slots.len() == GROUP && self.filled >= R::LANES {
-                dispatch!(Level::new(), simd => turn(simd, rows, width, self.filled, &mut columns));
-            } else {
-                for (position, row) in rows.chunks(width).enumerate() {
-                    for (column, &value) in columns.iter_mut().zip(row).take(slots.len()) {
-                        column[position % BLOCK] = value;
-                    }
-                }
-            }
+            table.turn(group, self.filled, &mut columns);
             for (column, &slot) in columns.iter().zip(slots) {
                 visitor.column(slot as usize, &column[..self.filled]);
             }
@@ -242,23 +221,6 @@ impl<C: Count, F: FnMut(usize, &mut C)> Visitor for Drain<'_, C, F> {
 impl<F: FnMut(usize, &[f64])> Visitor for Widen<F> {
     fn column<R: Real>(&mut self, slot: usize, values: &[R]) {
         widened(values, |values| (self.0)(slot, values));
-    }
-}
-
-/// Turns a group of columns, which `rows` begin with, a square at a time; the last squares overlap those before them.
-#[inline(always)]
-fn turn<S: Simd, R: Real>(
-    simd: S,
-    rows: &[R],
-    width: usize,
-    filled: usize,
-    columns: &mut [[R; BLOCK]; GROUP],
-) {
-    for (part, columns) in columns.chunks_exact_mut(R::LANES).enumerate() {
-        for start in (0..filled).step_by(R::LANES) {
-            let at = start.min(filled - R::LANES);
-            R::turn(simd, &rows[at * width + part * R::LANES..], width, columns, at);
-        }
     }
 }
 
@@ -302,7 +264,7 @@ mod tests {
                 assert_eq!(std::mem::take(feature).0, expected(rows, 21, column));
             }
         }
-        assert!(stage.is_empty() && stage.room() == BLOCK);
+        assert!(stage.is_empty() && stage.rows == ROWS);
     }
 
     #[test]
@@ -310,7 +272,7 @@ mod tests {
         let columns = 3 * GROUP + 1;
         let (mut stage, mut features) =
             (Stage::new((0..columns as u32).collect()), vec![Seen::default(); columns]);
-        for rows in [1, 7, 8, 15, 16, 17, 120, BLOCK] {
+        for rows in [1, 7, 8, 15, 16, 17, 119, ROWS] {
             let bytes = table(rows, columns);
             read(&mut stage, &bytes, columns, &mut features);
             stage.drain(&mut features);
@@ -319,7 +281,9 @@ mod tests {
             }
             let long: Vec<f64> = (0..rows * columns).map(|i| i as f64).collect();
             let mut stage = Stage::new((0..columns as u32).collect());
-            stage.add(rows, &mut features).copy_from_slice(&long);
+            for row in long.chunks(columns) {
+                stage.add(&mut features, |written| written.copy_from_slice(row));
+            }
             stage.drain(&mut features);
             for (column, feature) in features.iter_mut().enumerate() {
                 assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
@@ -341,15 +305,17 @@ mod tests {
 
     #[test]
     fn wide_rows_wait_in_smaller_blocks() {
-        assert_eq!(Stage::new(vec![0; 8_192]).room(), 256);
-        assert_eq!(Stage::new(vec![0; 1_000_000]).room(), ROWS_MIN);
+        assert_eq!(Stage::new(vec![0; 8_192]).rows, ROWS);
+        assert_eq!(Stage::new(vec![0; 1_000_000]).rows, ROWS_MIN);
     }
 
     #[test]
     fn looking_does_not_take_anything_away() {
         let (mut stage, mut features) = (Stage::new(vec![0]), vec![Seen::default()]);
-        stage.add(2, &mut features).copy_from_slice(&[1.0, 2.0]);
-        for _ in 0..2 {
+        for value in [1.0, 2.0] {
+            stage.add(&mut features, |row| row[0] = value);
+        }
+        for stage in [&stage, &stage, &stage.copied()] {
             stage.visit(|_, values| assert_eq!(values, [1.0, 2.0]));
         }
     }

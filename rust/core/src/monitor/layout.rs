@@ -175,7 +175,7 @@ impl Layout {
             }),
             Route::Pooled { all, stage, summary } => rows.for_each(|row| {
                 let summarised = pool_row(*all as usize, *summary, tensor, row, features);
-                summarised.finish(stage.add(1, features));
+                stage.add(features, |row| summarised.finish(row));
             }),
             Route::Strings { categories, lengths } => {
                 let Data::Bytes(elements) = &tensor.data else { return };
@@ -250,11 +250,13 @@ impl Layout {
 
 fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
     let columns = tensor.columns();
-    let (elements, derived) = stage.add(1, features).split_at_mut(columns);
-    tensor.read(row * columns, elements);
-    let mut summarised = Row::new(summary);
-    summarised.update(elements);
-    summarised.finish(derived);
+    stage.add(features, |written| {
+        let (elements, derived) = written.split_at_mut(columns);
+        tensor.read(row * columns, elements);
+        let mut summarised = Row::new(summary);
+        summarised.update(elements);
+        summarised.finish(derived);
+    });
 }
 
 fn pool_row(all: usize, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) -> Row {

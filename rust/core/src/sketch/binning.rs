@@ -57,21 +57,28 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binning {
     kind: Kind,
-    bins: usize,
-    /// Lower ends of the bins (discrete: their values), padded with infinity, which no finite value reaches.
-    lower: [f64; BINS_MAX],
-    /// Upper end of the last bin, which belongs to it.
+    /// Lower ends of the bins (discrete: their values).
+    lower: Box<[f64]>,
+    /// The first of them, and the upper end of the last bin, which belongs to it.
+    low: f64,
     high: f64,
     /// The same bounds for short floats, which fall on the same side of them.
-    short_lower: [f32; BINS_MAX],
-    short_high: f32,
-    /// Whether they are the same numbers.
-    is_short: bool,
-    tree: [f32; BINS_MAX],
+    short: Short,
     /// Quanta per unit of distance; 0 where places cannot be measured.
     scale: f64,
     /// Values of the categories, sorted.
     labels: Vec<Box<[u8]>>,
+}
+
+/// Bounds as short floats.
+#[derive(Clone, Debug, PartialEq)]
+struct Short {
+    /// The lower ends as a [tree](permute::tree), and behind it as they come, both padded with infinity, which no finite
+    /// value reaches.
+    ends: Box<[f32]>,
+    high: f32,
+    /// Whether they are the same numbers.
+    is_exact: bool,
 }
 
 // === impl Kind ===
@@ -114,33 +121,27 @@ impl Binning {
         labels.sort_unstable();
         (labels.len() <= BINS_MAX && labels.is_sorted_by(|a, b| a < b)).then_some(Binning {
             kind: Kind::Category,
-            bins: labels.len(),
-            lower: [f64::INFINITY; BINS_MAX],
+            lower: Box::default(),
+            low: f64::INFINITY,
             high: f64::NEG_INFINITY,
-            short_lower: [f32::INFINITY; BINS_MAX],
-            short_high: f32::NEG_INFINITY,
-            is_short: true,
-            tree: [f32::INFINITY; BINS_MAX],
+            short: Short { ends: Box::default(), high: f32::NEG_INFINITY, is_exact: true },
             scale: 0.0,
             labels,
         })
     }
 
     fn ranges(kind: Kind, lower: &[f64], high: f64) -> Option<Binning> {
-        let mut padded = [f64::INFINITY; BINS_MAX];
-        padded.get_mut(..lower.len())?.copy_from_slice(lower);
+        if lower.len() > BINS_MAX {
+            return None;
+        }
         let range = lower.first().map_or(0.0, |first| high - first);
-        let short_lower = padded.map(at_least);
         let scale = [range, high.abs(), 1.0].map(per_unit).into_iter().find(|&scale| scale > 0.0);
         Some(Binning {
             kind,
-            bins: lower.len(),
-            lower: padded,
+            lower: lower.into(),
+            low: lower.first().copied().unwrap_or(f64::INFINITY),
             high,
-            short_lower,
-            short_high: at_most(high),
-            is_short: short_lower.iter().zip(&padded).all(|(&short, &bound)| f64::from(short) == bound),
-            tree: permute::tree(&short_lower),
+            short: Short::of(lower, high),
             scale: scale.filter(|_| range.is_finite()).unwrap_or(0.0),
             labels: Vec::new(),
         })
@@ -152,28 +153,28 @@ impl Binning {
 
     /// How many bins there are.
     pub fn bins(&self) -> usize {
-        self.bins
+        if self.kind == Kind::Category { self.labels.len() } else { self.lower.len() }
     }
 
     /// How many counters a feature with these bins needs.
     pub fn cells(&self) -> usize {
-        self.bins + BESIDE
+        self.bins() + BESIDE
     }
 
     /// The cell of values above the last bin.
     pub fn over(&self) -> usize {
-        FIRST + self.bins
+        FIRST + self.bins()
     }
 
     /// The cell of +infinity.
     pub fn pos_inf(&self) -> usize {
-        FIRST + self.bins + 1
+        self.over() + 1
     }
 
     /// Edges of numeric bins, one more than there are bins; empty for the other kinds.
     pub fn edges(&self) -> Vec<f64> {
         match self.kind {
-            Kind::Numeric => self.lower[..self.bins].iter().copied().chain([self.high]).collect(),
+            Kind::Numeric => self.lower.iter().copied().chain([self.high]).collect(),
             Kind::Discrete | Kind::Category => Vec::new(),
         }
     }
@@ -181,7 +182,7 @@ impl Binning {
     /// Values of discrete bins; empty for the other kinds.
     pub fn values(&self) -> &[f64] {
         match self.kind {
-            Kind::Discrete => &self.lower[..self.bins],
+            Kind::Discrete => &self.lower,
             Kind::Numeric | Kind::Category => &[],
         }
     }
@@ -199,22 +200,21 @@ impl Binning {
     /// Lower and upper end of a bin of numbers; the same one twice for a bin that holds a single value. Only the last
     /// bin includes its upper end.
     pub fn range(&self, bin: usize) -> Option<(f64, f64)> {
-        let low = *self.lower[..self.bins].get(bin)?;
+        let low = *self.lower.get(bin)?;
         let next = self.next_edge(bin);
-        let single = self.kind == Kind::Discrete || (bin + 1 < self.bins && next == low.next_up());
+        let single = self.kind == Kind::Discrete || (bin + 1 < self.lower.len() && next == low.next_up());
         Some((low, if single { low } else { next }))
     }
 
     /// Where the next bin begins; behind the last one, its upper end.
     pub fn next_edge(&self, bin: usize) -> f64 {
-        if bin + 1 < self.bins { self.lower[bin + 1] } else { self.high }
+        self.lower.get(bin + 1).copied().unwrap_or(self.high)
     }
 
     /// Something of every cache line that counting short floats needs.
     pub fn touch(&self) -> u64 {
-        let [first, ..] = self.lower;
-        let lines = self.tree.iter().step_by(2 * WORDS_PER_LINE);
-        let ends = first.to_bits() ^ self.high.to_bits() ^ self.scale.to_bits();
+        let lines = self.short.tree().iter().step_by(2 * WORDS_PER_LINE);
+        let ends = self.low.to_bits() ^ self.high.to_bits() ^ self.scale.to_bits();
         lines.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
     }
 
@@ -222,7 +222,7 @@ impl Binning {
     /// is nearest to it. Whole numbers are codes and counts, and stay apart.
     #[inline]
     pub fn rounded_point(&self, value: f64) -> Option<usize> {
-        if self.is_short || f64::from(value as f32) != value {
+        if self.short.is_exact || f64::from(value as f32) != value {
             return None;
         }
         let points = self.values();
@@ -241,7 +241,30 @@ impl Binning {
     /// The place of a value between the lowest and the highest edge, in quanta from the lowest one: monotonic.
     #[inline]
     pub fn place(&self, value: f64) -> u64 {
-        ((value - self.lower[0]) * self.scale + WHOLE).to_bits() & PLACE_BITS
+        ((value - self.low) * self.scale + WHOLE).to_bits() & PLACE_BITS
+    }
+}
+
+// === impl Short ===
+
+impl Short {
+    /// Of ascending lower ends and the highest bound.
+    fn of(lower: &[f64], high: f64) -> Short {
+        let sizes = permute::SIZES.into_iter();
+        let size = sizes.filter(|&size| size >= lower.len()).min().unwrap_or(BINS_MAX);
+        let padded = lower.iter().copied().map(at_least).chain(std::iter::repeat(f32::INFINITY));
+        let sorted: Vec<f32> = padded.take(size).collect();
+        let is_exact = sorted.iter().zip(lower).all(|(&short, &bound)| f64::from(short) == bound);
+        let ends = [permute::tree(&sorted), sorted].concat().into();
+        Short { ends, high: at_most(high), is_exact }
+    }
+
+    fn tree(&self) -> &[f32] {
+        &self.ends[..self.ends.len() / 2]
+    }
+
+    fn sorted(&self) -> &[f32] {
+        &self.ends[self.ends.len() / 2..]
     }
 }
 

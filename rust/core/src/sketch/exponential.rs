@@ -17,6 +17,7 @@
 mod boundaries;
 mod buckets;
 mod index;
+mod recent;
 
 pub(super) use buckets::ZERO;
 pub use buckets::{BUCKETS, Buckets};

@@ -23,6 +23,11 @@ pub fn write_word(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
+/// How many bytes that takes.
+pub fn bytes(number: u64) -> usize {
+    (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
+}
+
 #[cold]
 fn write_long(bytes: &mut Vec<u8>, mut number: u128) {
     while number >= 0x80 {

@@ -3,7 +3,6 @@
 //!
 //! The bounds of 64 bins fit into four registers, and so do the ends of the buckets of a doubling into two.
 
-use super::binning::BINS_MAX;
 use super::exponential::Scale;
 use fearless_simd::Simd;
 
@@ -13,29 +12,27 @@ pub const ENTRIES: usize = 32;
 /// Values searched for at a time.
 pub const PART: usize = 128;
 
-/// The bounds of bins as a search tree: node i has node 2i above it and node 2i + 1 below (Khuong and Morin, "Array layouts
-/// for comparison-based searching", 2017, in descending order). In front of the root the lowest bound, which is not in
-/// the tree.
-pub fn tree(ends: &[f32; BINS_MAX]) -> [f32; BINS_MAX] {
-    let mut tree = [ends[0]; BINS_MAX];
-    for (node, bound) in tree.iter_mut().enumerate().skip(1) {
-        let (nodes, width) = (1 << node.ilog2(), BINS_MAX >> node.ilog2());
+/// How many bounds a search tree may have.
+pub const SIZES: [usize; 3] = [16, 32, 64];
+
+/// The bounds of bins, of which there are one of these [`SIZES`], as a search tree: node i has node 2i above it and node
+/// 2i + 1 below (Khuong and Morin, "Array layouts for comparison-based searching", 2017, in descending order). In front
+/// of the root the lowest bound, which is not in the tree.
+pub fn tree(ends: &[f32]) -> Vec<f32> {
+    let end_of = |node: usize| {
+        let level = node.checked_ilog2()?;
+        let (nodes, width) = (1 << level, ends.len() >> level);
         let from_below = 2 * nodes - 1 - node;
-        *bound = ends[from_below * width + width / 2];
-    }
-    tree
+        ends.get(from_below * width + width / 2)
+    };
+    let first = ends.first().into_iter();
+    first.chain((1..ends.len()).filter_map(end_of)).copied().collect()
 }
 
 /// How many bounds of a [`tree`], which are padded with infinity, each of at most [`PART`] values has reached, and one
 /// more if it lies above `high`; `false` where the processor has no such vectors.
 #[inline(always)]
-pub fn reached<S: Simd>(
-    simd: S,
-    values: &[f32],
-    tree: &[f32; BINS_MAX],
-    high: f32,
-    found: &mut [u8; PART],
-) -> bool {
+pub fn reached<S: Simd>(simd: S, values: &[f32], tree: &[f32], high: f32, found: &mut [u8; PART]) -> bool {
     #[cfg(target_arch = "x86_64")]
     if let Some(avx512) = simd.level().as_avx512() {
         vectors::reached(avx512, values, tree, high, found);
@@ -51,7 +48,7 @@ pub fn reached<S: Simd>(
 pub fn mark_others<S: Simd>(
     simd: S,
     values: &[f32],
-    ends: &[f32; BINS_MAX],
+    ends: &[f32],
     bins: usize,
     mark: u8,
     reached: &mut [u8; PART],
@@ -85,7 +82,7 @@ pub fn cells<S: Simd>(
 
 #[cfg(target_arch = "x86_64")]
 mod vectors {
-    use super::{BINS_MAX, ENTRIES, PART};
+    use super::{ENTRIES, PART};
     use crate::sketch::exponential::{BUCKETS, ZERO};
     use crate::sketch::lanes::{chunks, each};
     use fearless_simd::{f32x16, prelude::*, u8x16, u16x16, u32x16};
@@ -104,17 +101,16 @@ mod vectors {
 
     fearless_simd::kernel!(
         #[inline]
-        pub fn reached(
-            avx512: Avx512,
-            values: &[f32],
-            tree: &[f32; BINS_MAX],
-            high: f32,
-            found: &mut [u8; PART],
-        ) {
-            let part =
-                |part: usize| -> __m512 { f32x16::from_slice(avx512, &tree[part * LANES..][..LANES]).into() };
+        pub fn reached(avx512: Avx512, values: &[f32], tree: &[f32], high: f32, found: &mut [u8; PART]) {
+            let (parts, _) = tree.as_chunks::<LANES>();
+            let Some([first, ..]) = parts.first() else { return };
+            let part = |part: usize| -> __m512 {
+                f32x16::load_array_ref(avx512, parts.get(part).unwrap_or(&[f32::INFINITY; LANES])).into()
+            };
             let (upper, middle, low, right) = (part(0), part(1), part(2), part(3));
-            let (first, high) = (_mm512_set1_ps(tree[0]), _mm512_set1_ps(high));
+            let (first, high) = (_mm512_set1_ps(*first), _mm512_set1_ps(high));
+            // Leaves are numbered from above, behind all nodes.
+            let lowest = _mm512_set1_epi32(2 * (LANES * parts.len()) as i32 - 1);
             let (zero, one) = (_mm512_setzero_ps(), _mm512_set1_epi32(1));
             // The sign of a difference tells which way to go, and is shifted into the number of the node. It is right for
             // all finite values: a difference of two floats is never rounded to zero. (-0.0 becomes 0.0 before.)
@@ -127,10 +123,13 @@ mod vectors {
                 for _ in 0..4 {
                     node = next(node, values, _mm512_permutexvar_ps(node, upper));
                 }
-                node = next(node, values, _mm512_permutexvar_ps(node, middle));
-                node = next(node, values, _mm512_permutex2var_ps(low, node, right));
-                // Leaves are numbered from 64 on, from above.
-                let reached = _mm512_sub_epi32(_mm512_set1_epi32(2 * BINS_MAX as i32 - 1), node);
+                if parts.len() > 1 {
+                    node = next(node, values, _mm512_permutexvar_ps(node, middle));
+                }
+                if parts.len() > 2 {
+                    node = next(node, values, _mm512_permutex2var_ps(low, node, right));
+                }
+                let reached = _mm512_sub_epi32(lowest, node);
                 let is_inside = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(values, first);
                 let reached = _mm512_mask_add_epi32(reached, is_inside, reached, one);
                 let is_above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(values, high);
@@ -145,16 +144,18 @@ mod vectors {
         pub fn mark_others(
             avx512: Avx512,
             values: &[f32],
-            ends: &[f32; BINS_MAX],
+            ends: &[f32],
             bins: usize,
             mark: u8,
             reached: &mut [u8; PART],
         ) {
-            let part =
-                |part: usize| -> __m512 { f32x16::from_slice(avx512, &ends[part * LANES..][..LANES]).into() };
+            let (parts, _) = ends.as_chunks::<LANES>();
+            let part = |part: usize| -> __m512 {
+                f32x16::load_array_ref(avx512, parts.get(part).unwrap_or(&[f32::INFINITY; LANES])).into()
+            };
             let (a, b, c, d) = (part(0), part(1), part(2), part(3));
             let (bins, mark) = (_mm512_set1_epi32(bins as i32), _mm512_set1_epi32(mark.into()));
-            let (one, half) = (_mm512_set1_epi32(1), _mm512_set1_epi32(BINS_MAX as i32 / 2));
+            let (one, half) = (_mm512_set1_epi32(1), _mm512_set1_epi32(2 * LANES as i32));
             chunks::<_, LANES>(values, |start, values, _| {
                 let Some(reached) = reached.get_mut(start..).and_then(|rest| rest.first_chunk_mut()) else {
                     return;
@@ -231,14 +232,19 @@ mod tests {
 
     #[test]
     fn the_smallest_differences_are_told_apart() {
-        let ends: [f32; BINS_MAX] = std::array::from_fn(|bin| f32::from_bits(bin as u32));
-        for bits in 0..100 {
-            for value in [f32::from_bits(bits), -f32::from_bits(bits), f32::MAX, -f32::MAX] {
-                let mut found = [0; PART];
-                let can =
-                    dispatch!(Level::new(), simd => reached(simd, &[value], &tree(&ends), 1.0, &mut found));
-                let expected = ends.iter().filter(|&&end| value >= end).count() + usize::from(value > 1.0);
-                assert!(!can || usize::from(found[0]) == expected, "{value}: {}", found[0]);
+        for size in SIZES {
+            let ends: Vec<f32> = (0..size as u32).map(f32::from_bits).collect();
+            for bits in 0..100 {
+                for value in [f32::from_bits(bits), -f32::from_bits(bits), f32::MAX, -f32::MAX] {
+                    let mut found = [0; PART];
+                    let can = dispatch!(
+                        Level::new(),
+                        simd => reached(simd, &[value], &tree(&ends), 1.0, &mut found)
+                    );
+                    let below = ends.iter().filter(|&&end| value >= end).count();
+                    let expected = below + usize::from(value > 1.0);
+                    assert!(!can || usize::from(found[0]) == expected, "{value}: {}", found[0]);
+                }
             }
         }
     }
@@ -246,12 +252,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_tree_finds_what_comparing_with_every_bound_finds(
-            mut bounds in prop::collection::vec(-50i16..50, 1..=BINS_MAX), values in prop::collection::vec(-60i16..60, 0..PART),
+            mut bounds in prop::collection::vec(-50i16..50, 1..=SIZES[2]), values in prop::collection::vec(-60i16..60, 0..PART),
         ) {
             bounds.sort_unstable();
             bounds.dedup();
             let high = f32::from(bounds[bounds.len() - 1]) + 1.5;
-            let mut ends = [f32::INFINITY; BINS_MAX];
+            let size = SIZES.into_iter().find(|&size| size >= bounds.len()).unwrap();
+            let mut ends = vec![f32::INFINITY; size];
             ends.iter_mut().zip(&bounds).for_each(|(end, &bound)| *end = f32::from(bound));
             let values: Vec<f32> = values.into_iter().map(f32::from).collect();
             let mut found = [0; PART];

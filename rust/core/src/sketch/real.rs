@@ -2,7 +2,6 @@
 //!
 //! What is counted of a value is the same in either width, bit for bit.
 
-use super::binning::BINS_MAX;
 use super::exact::Addends;
 use super::exponential::Bucketed;
 use super::extent::Extent;
@@ -14,15 +13,15 @@ use std::fmt::Debug;
 /// Where bins begin.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds<'a, R> {
-    /// Lower ends, ascending and padded with infinity.
-    pub lower: &'a [R; BINS_MAX],
-    pub bins: usize,
+    /// Lower ends, ascending.
+    pub lower: &'a [R],
     /// The highest bound, which still belongs to the last bin.
     pub high: R,
     /// Whether the bounds are the same numbers in either width.
     pub is_short: bool,
-    /// The lower ends of short floats as a [tree](permute::tree).
-    pub tree: &'a [f32; BINS_MAX],
+    /// The lower ends of short floats as a [tree](permute::tree), and the same as they come, padded with infinity.
+    pub tree: &'a [f32],
+    pub sorted: &'a [f32],
 }
 
 /// A float.
@@ -45,9 +44,13 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
 
     fn extent<S: Simd>(simd: S, values: &[Self]) -> Extent<Self>;
 
-    /// Turns a square of a table: the first [`Real::LANES`] values of as many rows, `width` apart, become parts of columns,
-    /// from `at` on.
-    fn turn<S: Simd>(simd: S, rows: &[Self], width: usize, columns: &mut [[Self; BLOCK]], at: usize);
+    /// Turns a square of a table: the first [`Real::LANES`] values of as many rows become parts of columns, from `at` on.
+    fn turn<'a, S: Simd, const ROWS: usize>(
+        simd: S,
+        rows: impl Iterator<Item = &'a [Self]>,
+        columns: &mut [[Self; ROWS]],
+        at: usize,
+    );
 
     /// The one of two that has this width.
     fn pick<'a>(narrow: Bounds<'a, f32>, wide: Bounds<'a, f64>) -> Bounds<'a, Self>;
@@ -116,16 +119,15 @@ macro_rules! real {
             }
 
             #[inline(always)]
-            fn turn<S: Simd>(
+            fn turn<'a, S: Simd, const ROWS: usize>(
                 simd: S,
-                rows: &[$real],
-                width: usize,
-                columns: &mut [[$real; BLOCK]],
+                rows: impl Iterator<Item = &'a [$real]>,
+                columns: &mut [[$real; ROWS]],
                 at: usize,
             ) {
                 const LANES: usize = <$real as Real>::LANES;
                 let mut square = [$vector::splat(simd, 0.0); LANES];
-                for (vector, row) in square.iter_mut().zip(rows.chunks(width)) {
+                for (vector, row) in square.iter_mut().zip(rows) {
                     if let Some(row) = row.first_chunk() {
                         *vector = $vector::load_array_ref(simd, row);
                     }
@@ -183,7 +185,7 @@ macro_rules! real {
                         let (a, b) = values.split_at(LANES);
                         let (a, b) = ($vector::from_slice(simd, a), $vector::from_slice(simd, b));
                         let (mut in_a, mut in_b) = (none, none);
-                        for &end in bounds.lower.iter().take(bounds.bins) {
+                        for &end in bounds.lower {
                             let end = $vector::splat(simd, end);
                             in_a += a.simd_ge(end).select(one, none);
                             in_b += b.simd_ge(end).select(one, none);
@@ -234,7 +236,7 @@ fn mark_short<S: Simd>(
     mark: u8,
     reached: &mut [u8; PART],
 ) -> bool {
-    bounds.is_short && permute::mark_others(simd, values, bounds.lower, bounds.bins, mark, reached)
+    bounds.is_short && permute::mark_others(simd, values, bounds.sorted, bounds.lower.len(), mark, reached)
 }
 
 #[inline(always)]

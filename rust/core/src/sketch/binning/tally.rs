@@ -48,7 +48,7 @@ impl Binning {
     /// Counts finite values, and adds up their places.
     pub fn tally<R: Real>(&self, finite: &[R], into: &mut Tally<'_>) {
         let before = [UNDER, self.over()].map(|cell| into.counts.get(cell).copied());
-        match (self.kind, self.bins) {
+        match (self.kind, self.bins()) {
             (Kind::Category, _) | (_, 0) => into.add(UNSEEN, finite.len() as u64, 0),
             (kind, _) => {
                 for part in finite.chunks(PART) {
@@ -65,10 +65,11 @@ impl Binning {
     }
 
     fn bounds<R: Real>(&self) -> Bounds<'_, R> {
-        let (tree, bins, is_short) = (&self.tree, self.bins.min(BINS_MAX), self.is_short);
+        let (tree, sorted, is_short) = (self.short.tree(), self.short.sorted(), self.short.is_exact);
+        let short = sorted.get(..self.lower.len()).unwrap_or_default();
         R::pick(
-            Bounds { lower: &self.short_lower, high: self.short_high, bins, is_short, tree },
-            Bounds { lower: &self.lower, high: self.high, bins, is_short, tree },
+            Bounds { lower: short, high: self.short.high, is_short, tree, sorted },
+            Bounds { lower: &self.lower, high: self.high, is_short, tree, sorted },
         )
     }
 
@@ -82,7 +83,7 @@ impl Binning {
 
     #[inline(always)]
     fn count_ranges<S: Simd, R: Real>(&self, simd: S, part: &[R], into: &mut Tally<'_>) {
-        let (reached, bins) = (self.reached(simd, part), self.bins as u8);
+        let (reached, bins) = (self.reached(simd, part), self.lower.len() as u8);
         let place = |value: R, reached: u8| {
             let place = self.place(value.wide());
             if reached.wrapping_sub(1) < bins { place } else { 0 }
@@ -127,11 +128,11 @@ impl Binning {
     /// [`OTHER`]. What lies outside of all points has reached none, or one more than there are.
     #[inline(always)]
     fn point_reached(&self, value: f64, reached: usize) -> usize {
-        let last = reached.wrapping_sub(1);
-        if last < self.bins && self.lower.get(last) == Some(&value) {
+        let point = self.lower.get(reached.wrapping_sub(1));
+        if point == Some(&value) {
             return reached;
         }
-        let is_inside = last < self.bins;
+        let is_inside = point.is_some();
         self.rounded_point(value).map_or(if is_inside { OTHER } else { reached }, |point| point + 1)
     }
 
@@ -142,8 +143,8 @@ impl Binning {
             if self.kind == Kind::Discrete && self.rounded_point(value).is_some() {
                 continue; // its point is an outermost one
             }
-            if value < self.lower[0] {
-                into.tails[0] += quanta(self.lower[0] - value);
+            if value < self.low {
+                into.tails[0] += quanta(self.low - value);
             } else if value > self.high {
                 into.tails[1] += quanta(value - self.high);
             }

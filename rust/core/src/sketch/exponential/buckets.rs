@@ -1,9 +1,11 @@
 //! The counters of an exponential histogram.
 
 use super::index::{SCALE_MAX, Scale, index_of};
+use super::recent::Recent;
 use super::{BucketRange, ExponentialSnapshot};
 use crate::feature::stage::Depth;
 use crate::sketch::Sketch;
+use crate::sketch::groups::{self, Numbers};
 use crate::sketch::permute::PART;
 use crate::sketch::real::Real;
 use fearless_simd::{Level, dispatch};
@@ -19,28 +21,52 @@ const TOGETHER_MIN: usize = 4;
 pub const ZERO: usize = 2 * BUCKETS;
 
 /// Counts by bucket.
+///
+/// Counting changes the low bytes of what is recent and nothing else, most of the time: with thousands of features it is
+/// cache lines that take the time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Stored", from = "Stored")]
 pub struct Buckets {
     count: u64,
     /// How far the scale has fallen from [`SCALE_MAX`].
     shift: u32,
     /// Index of the first bucket, positive and negative.
     base: [i32; 2],
-    /// Positive buckets, negative buckets, zero; empty until something was gathered there.
-    cells: Vec<u64>,
-    #[serde(skip)]
+    /// Positive buckets, negative buckets, zero, in [groups] of seven bits: they are added to once in thirty thousand
+    /// values. Empty until something was gathered there.
+    cells: Vec<u8>,
     recent: Recent,
 }
 
-/// Values that are not among the cells yet: so few that short counters hold them, in a quarter of the cache lines.
-#[derive(Clone, Debug, PartialEq)]
-struct Recent {
-    values: usize,
-    cells: [u16; ZERO + 1],
+/// The same as a state file has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Stored {
+    count: u64,
+    shift: u32,
+    base: [i32; 2],
+    cells: Vec<u64>,
 }
 
-/// Counters in a cache line, of most processors.
-const PER_LINE: usize = 32;
+/// Cells that can be added to.
+type Cells = [u64; ZERO + 1];
+
+// === impl Stored ===
+
+impl From<Buckets> for Stored {
+    fn from(buckets: Buckets) -> Stored {
+        let cells = if buckets.count == 0 { Vec::new() } else { buckets.all().to_vec() };
+        Stored { count: buckets.count, shift: buckets.shift, base: buckets.base, cells }
+    }
+}
+
+impl From<Stored> for Buckets {
+    fn from(stored: Stored) -> Buckets {
+        let Stored { count, shift, base, cells } = stored;
+        let mut bytes = Vec::new();
+        cells.into_iter().for_each(|cell| groups::write_word(&mut bytes, cell));
+        Buckets { count, shift, base, cells: bytes, recent: Recent::default() }
+    }
+}
 
 // === impl Buckets ===
 
@@ -48,33 +74,43 @@ impl Buckets {
     /// Whether all of it is in its place: what was stored may not have been.
     pub fn is_sound(&self) -> bool {
         const FIRST: i32 = -1_200 << SCALE_MAX;
-        (self.cells.is_empty() || self.cells.len() == ZERO + 1)
+        (self.cells.is_empty() || groups::holds(&self.cells, ZERO + 1))
             && self.shift <= 16
             && self.base.iter().all(|base| (FIRST..=-FIRST).contains(base))
-            && self.cells.iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
+            && self.all().iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
     }
 
     /// Something of the cache lines.
     pub fn touch(&self, depth: Depth) -> u64 {
-        let lines = self.recent.cells.iter().step_by(PER_LINE).filter(|_| depth == Depth::Near);
-        lines.fold(0, |sum, &cell| sum ^ u64::from(cell))
+        if depth == Depth::Near { self.recent.touch() } else { 0 }
+    }
+
+    /// All counts by cell.
+    fn all(&self) -> Cells {
+        let mut numbers = Numbers::of(&self.cells);
+        let mut cells = std::array::from_fn(|_| numbers.take() as u64);
+        self.recent.add_to(&mut cells);
+        cells
+    }
+
+    /// Puts counts in the place of all there were.
+    fn put(&mut self, cells: &Cells) {
+        /// As many more bytes as the counts may need until later.
+        const ROOM: usize = 64;
+        let needed = cells.iter().map(|&cell| groups::bytes(cell)).sum::<usize>();
+        self.cells.clear();
+        if needed > self.cells.capacity() {
+            self.cells.reserve_exact(needed + ROOM);
+        }
+        cells.iter().for_each(|&cell| groups::write_word(&mut self.cells, cell));
+        self.recent.clear();
     }
 
     /// Adds what was counted of late to the cells.
     #[cold]
+    #[inline(never)]
     fn gather(&mut self) {
-        self.cells.resize(ZERO + 1, 0);
-        if self.recent.values == 0 {
-            return;
-        }
-        self.cells.iter_mut().zip(&self.recent.cells).for_each(|(cell, &count)| *cell += u64::from(count));
-        self.recent = Recent::NONE;
-    }
-
-    fn gathered(&self) -> Buckets {
-        let mut gathered = self.clone();
-        gathered.gather();
-        gathered
+        self.put(&self.all());
     }
 
     /// The same counts where they lie in the middle of the room for them: the same bytes for the same values, whatever their
@@ -84,11 +120,13 @@ impl Buckets {
         if self.count == 0 {
             return Buckets::default();
         }
-        let mut centred = self.gathered();
+        let mut centred = self.clone();
+        let mut cells = self.all();
         for sign in 0..2 {
-            let base = centred.used(sign).map_or(0, |(low, high)| centred_base(low, high));
-            centred.rebase(sign, base);
+            let base = centred.used(&cells, sign).map_or(0, |(low, high)| centred_base(low, high));
+            centred.rebase(&mut cells, sign, base);
         }
+        centred.put(&cells);
         centred
     }
 
@@ -104,34 +142,30 @@ impl Buckets {
 
     /// The OpenTelemetry data point, with a sum and extremes that the caller keeps; `None` when empty.
     pub fn snapshot(&self, sum: f64, min: f64, max: f64) -> Option<ExponentialSnapshot> {
-        let all = (self.count > 0).then(|| self.gathered())?;
+        let all = (self.count > 0).then(|| self.all())?;
         Some(ExponentialSnapshot {
-            scale: all.scale(),
-            count: all.count,
+            scale: self.scale(),
+            count: self.count,
             sum,
             min,
             max,
-            zero_count: all.cells[ZERO],
-            positive: all.range(0),
-            negative: all.range(1),
+            zero_count: all[ZERO],
+            positive: self.range(&all, 0),
+            negative: self.range(&all, 1),
         })
     }
 
-    fn range(&self, sign: usize) -> BucketRange {
-        self.used(sign).map_or_else(BucketRange::default, |(low, high)| BucketRange {
+    fn range(&self, cells: &Cells, sign: usize) -> BucketRange {
+        self.used(cells, sign).map_or_else(BucketRange::default, |(low, high)| BucketRange {
             offset: low,
-            counts: self.side(sign)[(low - self.base[sign]) as usize..=(high - self.base[sign]) as usize]
+            counts: side(cells, sign)[(low - self.base[sign]) as usize..=(high - self.base[sign]) as usize]
                 .to_vec(),
         })
     }
 
-    fn side(&self, sign: usize) -> &[u64] {
-        &self.cells[sign * BUCKETS..][..BUCKETS]
-    }
-
     /// First and last index that is not empty.
-    fn used(&self, sign: usize) -> Option<(i32, i32)> {
-        let side = self.side(sign);
+    fn used(&self, cells: &Cells, sign: usize) -> Option<(i32, i32)> {
+        let side = side(cells, sign);
         let first = side.iter().position(|&count| count > 0)? as i32;
         let last = side.iter().rposition(|&count| count > 0)? as i32;
         Some((self.base[sign] + first, self.base[sign] + last))
@@ -145,12 +179,7 @@ impl Buckets {
         if !are_found {
             return false;
         }
-        for &found in found.iter().take(values.len()) {
-            if let Some(cell) = self.recent.cells.get_mut(usize::from(found)) {
-                *cell += 1;
-            }
-        }
-        self.recent.values += values.len();
+        self.recent.add_all(found.get(..values.len()).unwrap_or_default());
         true
     }
 
@@ -166,74 +195,68 @@ impl Buckets {
         if bucket < BUCKETS {
             self.recent.add(sign * BUCKETS + bucket);
         } else {
-            self.make_room(sign, finest, 1);
+            self.add_farther(sign, finest);
         }
     }
 
-    /// Adds `times` to a bucket given at the finest scale, making room for it first.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, sign: usize, finest: i32, times: u64) {
-        self.gather();
+    fn add_farther(&mut self, sign: usize, finest: i32) {
+        let mut cells = self.all();
+        self.make_room(&mut cells, sign, finest, 1);
+        self.put(&cells);
+    }
+
+    /// Adds `times` to a bucket given at the finest scale, making room for it first.
+    fn make_room(&mut self, cells: &mut Cells, sign: usize, finest: i32, times: u64) {
         loop {
             let index = finest >> self.shift;
-            let (low, high) =
-                self.used(sign).map_or((index, index), |(low, high)| (low.min(index), high.max(index)));
+            let (low, high) = self
+                .used(cells, sign)
+                .map_or((index, index), |(low, high)| (low.min(index), high.max(index)));
             let needed = (high - low) as usize + 1;
             if needed <= BUCKETS {
-                self.rebase(sign, centred_base(low, high));
-                self.cells[sign * BUCKETS + (index - self.base[sign]) as usize] += times;
+                self.rebase(cells, sign, centred_base(low, high));
+                cells[sign * BUCKETS + (index - self.base[sign]) as usize] += times;
                 return;
             }
-            self.halve();
+            self.halve(cells);
         }
     }
 
     /// Moves the counters of one sign so that the first one has index `base`.
-    fn rebase(&mut self, sign: usize, base: i32) {
-        let used = self.used(sign);
-        let old = self.side(sign).to_vec();
-        let new = &mut self.cells[sign * BUCKETS..][..BUCKETS];
-        new.fill(0);
+    fn rebase(&mut self, cells: &mut Cells, sign: usize, base: i32) {
+        let used = self.used(cells, sign);
+        let side = &mut cells[sign * BUCKETS..][..BUCKETS];
         if let Some((low, high)) = used {
-            let from = (low - self.base[sign]) as usize..=(high - self.base[sign]) as usize;
-            let length = from.end() - from.start() + 1;
-            new[(low - base) as usize..][..length].copy_from_slice(&old[from]);
+            let old = (low - self.base[sign]) as usize..(high - self.base[sign]) as usize + 1;
+            let new = (low - base) as usize;
+            let length = old.len();
+            side.copy_within(old, new);
+            side[..new].fill(0);
+            side[new + length..].fill(0);
         }
         self.base[sign] = base;
     }
 
     /// Lowers the scale by one: buckets 2i and 2i+1 become bucket i.
-    fn halve(&mut self) {
-        for sign in 0..2 {
-            let old = self.side(sign).to_vec();
-            let base = self.base[sign] >> 1;
-            let new = &mut self.cells[sign * BUCKETS..][..BUCKETS];
-            new.fill(0);
-            for (position, count) in old.into_iter().enumerate() {
-                new[(((self.base[sign] + position as i32) >> 1) - base) as usize] += count;
+    fn halve(&mut self, cells: &mut Cells) {
+        for (sign, base) in self.base.iter_mut().enumerate() {
+            let side = &mut cells[sign * BUCKETS..][..BUCKETS];
+            let half = *base >> 1;
+            // No bucket moves upwards, so those that are still to be moved are where they were.
+            for position in 0..BUCKETS {
+                let count = std::mem::take(&mut side[position]);
+                side[(((*base + position as i32) >> 1) - half) as usize] += count;
             }
-            self.base[sign] = base;
+            *base = half;
         }
         self.shift += 1;
     }
 }
 
-// === impl Recent ===
-
-impl Recent {
-    const NONE: Recent = Recent { values: 0, cells: [0; ZERO + 1] };
-
-    fn add(&mut self, cell: usize) {
-        self.cells[cell] += 1;
-        self.values += 1;
-    }
-}
-
-impl Default for Recent {
-    fn default() -> Recent {
-        Recent::NONE
-    }
+fn side(cells: &Cells, sign: usize) -> &[u64] {
+    &cells[sign * BUCKETS..][..BUCKETS]
 }
 
 /// Of at most [`BUCKETS`] indices, so that there is as much room below as above.
@@ -245,7 +268,7 @@ impl Sketch for Buckets {
     fn update<R: Real>(&mut self, finite: &[R]) {
         self.count += finite.len() as u64;
         for part in finite.chunks(PART) {
-            if self.recent.values + part.len() > usize::from(u16::MAX) {
+            if !self.recent.has_room(part.len()) {
                 self.gather();
             }
             if part.len() < TOGETHER_MIN || !self.add_part(part) {
@@ -262,18 +285,20 @@ impl Sketch for Buckets {
             *self = other.clone();
             return;
         }
-        self.gather();
-        let other = &other.gathered();
+        let (mut cells, theirs) = (self.all(), other.all());
         while self.shift < other.shift {
-            self.halve();
+            self.halve(&mut cells);
         }
         self.count += other.count;
-        self.cells[ZERO] += other.cells[ZERO];
+        cells[ZERO] += theirs[ZERO];
         for sign in 0..2 {
-            for (position, &times) in other.side(sign).iter().enumerate().filter(|(_, times)| **times > 0) {
-                self.make_room(sign, (other.base[sign] + position as i32) << other.shift, times);
+            for (position, &times) in side(&theirs, sign).iter().enumerate().filter(|(_, times)| **times > 0)
+            {
+                let finest = (other.base[sign] + position as i32) << other.shift;
+                self.make_room(&mut cells, sign, finest, times);
             }
         }
+        self.put(&cells);
     }
 }
 
