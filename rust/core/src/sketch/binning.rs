@@ -308,7 +308,8 @@ mod tests {
             assert_ne!(f64::from(short), point);
             assert_eq!(cell_of(&binning, f64::from(short)), FIRST + bin);
             let (mut counts, mut sums, mut tails) = (vec![0; 13], vec![0; 13], [0; 2]);
-            binning.tally(&[short; 40], &mut Tally { counts: &mut counts, sums: &mut sums, tails: &mut tails });
+            binning
+                .tally(&[short; 40], &mut Tally { counts: &mut counts, sums: &mut sums, tails: &mut tails });
             assert_eq!((counts[FIRST + bin], tails), (40, [0; 2]));
         }
         let others = [0.1f64.next_up(), 0.100_000_1, f64::from(0.1f32.next_up()), 16_777_216.0];
