@@ -31,7 +31,7 @@ LINE = re.compile(r"\s*([\d,]+) \(\s*[\d.]+%\)\s+(\S+?):")
 OWNERS = (
     ("HTTP/2 library (h2, http, bytes, slab)", ("/h2-", "/http-", "/bytes-", "/slab-", "/tokio-util-")),
     ("runtime (tokio, mio)", ("/tokio-", "/mio-")),
-    ("reading messages and the observer", ("rust/wire/", "rust/observe/", "/crossbeam-")),
+    ("reading messages and the observer", ("rust/wire/", "rust/observe/")),
     ("routing, accounts, statistics (core)", ("rust/core/", "/fearless_simd-")),
     ("the plane", ("rust/proxy/",)),
     ("memory allocator", ("/malloc/",)),

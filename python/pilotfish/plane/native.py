@@ -1,7 +1,7 @@
 """The native data plane, seen from Python: start, look, drain.
 
 Its threads forward calls without ever taking the GIL. What comes out of it are kept calls: a thread here
-fetches them in batches and hands them on.
+fetches them in batches and hands them on. The same thread sees to the memory that is not in use.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from pilotfish.call import Keep, KeptCall
 from pilotfish.errors import AddressInUse, ConfigurationError
 from pilotfish.plane import UpstreamState
 from pilotfish.plane.methods import known_unary
+from pilotfish.plane.slack import Slack
 from pilotfish.settings import Settings
 
 _BATCH: Final = 256
@@ -120,7 +121,9 @@ class NativePlane:
     def _fetch(self) -> None:
         plane = self._plane
         assert plane is not None
+        slack = Slack(lambda: self.counters()["calls_open"])
         while True:
+            slack.look()
             ending = self._ending.is_set()
             calls = plane.kept(_BATCH, _WAIT_SECONDS if not ending else 0.0)
             for call in calls:

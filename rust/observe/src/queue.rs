@@ -1,18 +1,29 @@
-//! The bounded queue between data plane and observer: bounded in jobs and in bytes, never blocking.
+//! The bounded queue between data plane and observer: bounded in jobs and in bytes, never waiting for room.
+//!
+//! It is as large as what waits in it: mostly that is nothing, so room for all that may wait would be a megabyte that
+//! nobody uses.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crossbeam_queue::ArrayQueue;
 use pilotfish_core::engine::{Engine, QueueConfig};
 
 use crate::job::Job;
 use crate::whole::Whole;
 
+/// Jobs that there stays room for once the queue is empty again.
+const KEPT: usize = 256;
+
 #[derive(Debug)]
 pub struct Queue<B> {
-    jobs: ArrayQueue<Job<B>>,
-    bytes: AtomicUsize,
-    most_bytes: usize,
+    waiting: Mutex<Waiting<B>>,
+    config: QueueConfig,
+}
+
+#[derive(Debug)]
+struct Waiting<B> {
+    jobs: VecDeque<Job<B>>,
+    bytes: usize,
 }
 
 // === impl Queue ===
@@ -20,46 +31,119 @@ pub struct Queue<B> {
 impl<B: Whole> Queue<B> {
     /// A capacity of zero is taken as one job: the engine's configuration is checked where it is read.
     pub fn new(config: QueueConfig) -> Queue<B> {
-        Queue {
-            jobs: ArrayQueue::new(config.messages.max(1)),
-            bytes: AtomicUsize::new(0),
-            most_bytes: config.bytes,
-        }
+        let config = QueueConfig { messages: config.messages.max(1), ..config };
+        Queue { waiting: Mutex::new(Waiting { jobs: VecDeque::new(), bytes: 0 }), config }
     }
 
     /// Accounts for the job's messages as queued, or as dropped with the reason. True when it was queued.
     pub fn offer(&self, job: Job<B>, engine: &Engine) -> bool {
-        let (messages, bytes) = (job.messages.count(), job.bytes);
+        let messages = job.messages.count();
         if messages == 0 {
-            return false;
-        }
-        if self.bytes.load(Ordering::Relaxed).saturating_add(bytes) > self.most_bytes {
-            engine.statistics().dropped(messages, "queue_bytes");
             return false;
         }
         // Under the account's lock, so that the observer cannot work the job off before it is counted as queued.
         let mut account = engine.statistics();
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        match self.jobs.push(job) {
+        match self.push(job) {
             Ok(()) => {
                 account.queued(messages);
                 true
             }
-            Err(_) => {
-                self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-                account.dropped(messages, "queue_full");
+            Err(reason) => {
+                account.dropped(messages, reason);
                 false
             }
         }
     }
 
     pub fn take(&self) -> Option<Job<B>> {
-        let job = self.jobs.pop()?;
-        self.bytes.fetch_sub(job.bytes, Ordering::Relaxed);
+        let mut waiting = self.lock();
+        let Some(job) = waiting.jobs.pop_front() else {
+            if waiting.jobs.capacity() > KEPT {
+                waiting.jobs = VecDeque::new();
+            }
+            return None;
+        };
+        waiting.bytes -= job.bytes;
         Some(job)
     }
 
     pub fn is_empty(&self) -> bool {
-        self.jobs.is_empty()
+        self.lock().jobs.is_empty()
+    }
+
+    fn push(&self, job: Job<B>) -> Result<(), &'static str> {
+        let mut waiting = self.lock();
+        let bytes = waiting.bytes.saturating_add(job.bytes);
+        if bytes > self.config.bytes {
+            return Err("queue_bytes");
+        }
+        if waiting.jobs.len() >= self.config.messages {
+            return Err("queue_full");
+        }
+        waiting.bytes = bytes;
+        waiting.jobs.push_back(job);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting<B>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use pilotfish_core::engine::EngineConfig;
+
+    use super::*;
+    use crate::job::Messages;
+
+    const MESSAGE: &[u8] = b"0123456789";
+
+    fn engine() -> Engine {
+        let config = r#"{"monitor": {}, "plane": "test", "versions": [{"name": "v1"}],
+            "routes": [{"name": "r", "stable": "v1"}], "sampling": {"share_ppm": 0},
+            "queue": {"messages": 1, "bytes": 1}}"#;
+        Engine::new(EngineConfig::from_json(config).unwrap(), BTreeMap::new(), 0).unwrap()
+    }
+
+    fn job() -> Job<&'static [u8]> {
+        Job {
+            method: "/s/m".into(),
+            version: 0,
+            answered: true,
+            now: 1,
+            counted: true,
+            bytes: MESSAGE.len(),
+            messages: Messages::Call { request: Some(MESSAGE), response: None },
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_either_bound_is_dropped_with_the_reason() {
+        let engine = engine();
+        let bounds = [
+            (QueueConfig { messages: 2, bytes: 1000 }, "queue_full"),
+            (QueueConfig { messages: 10, bytes: 29 }, "queue_bytes"),
+        ];
+        for (config, reason) in bounds {
+            let queue = Queue::new(config);
+            let queued: Vec<_> = (0..3).map(|_| queue.offer(job(), &engine)).collect();
+            assert_eq!(queued, [true, true, false]);
+            assert_eq!(engine.statistics().dropped[reason], 1);
+            queue.take().unwrap();
+            assert!(queue.offer(job(), &engine));
+        }
+    }
+
+    #[test]
+    fn room_that_a_burst_took_is_given_back_when_the_queue_is_empty() {
+        let (engine, queue) = (engine(), Queue::new(QueueConfig { messages: 10_000, bytes: 1 << 20 }));
+        assert_eq!(queue.lock().jobs.capacity(), 0);
+        (0..10_000).for_each(|_| assert!(queue.offer(job(), &engine)));
+        while queue.take().is_some() {}
+        assert!(queue.lock().jobs.capacity() <= KEPT);
+        assert!(queue.is_empty());
     }
 }

@@ -30,6 +30,11 @@ use crate::stream::Plain;
 use crate::tls::Certificates;
 use crate::upstreams::{self, Upstreams};
 
+/// Sockets that are served before what they brought is passed on. All that are ready would be read one after the other, and
+/// the first call be forwarded when the last one is in memory: with 256 calls in flight that took 1.7 MB more, and 6 %
+/// more time, for it does not stay in the caches.
+const SOCKETS_AT_ONCE: usize = 4;
+
 /// After the operating system refused to hand over a connection.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -134,7 +139,10 @@ impl Worker {
     /// # Errors
     /// The operating system gives no runtime, or the socket cannot be watched.
     pub fn run(shared: Arc<Shared>, bound: Bound) -> io::Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_io_events_per_tick(SOCKETS_AT_ONCE)
+            .build_local(LocalOptions::default())?;
         runtime.block_on(async {
             let listener = bound.listen()?;
             let worker = Rc::new(Worker::new(shared));
