@@ -328,10 +328,26 @@ def test_a_ragged_file_is_refused_with_its_line(reference: Path, tmp_path: Path)
     assert "ragged.csv:3002: the row has 2 fields, the header 5" in says
 
 
-def test_a_column_of_mixed_types_is_refused_with_its_row(reference: Path, tmp_path: Path) -> None:
+def test_texts_among_numbers_count_as_missing_and_are_told(reference: Path, tmp_path: Path) -> None:
+    columns = rows(3000, 2)
+    clean = alarms(reference, written(tmp_path / "clean.csv", columns))
+    columns["age"] = columns["age"].astype(object)
+    columns["age"][1234:1237] = "old"
+    data = written(tmp_path / "mixed.csv", columns)
+    assert alarms(reference, data) == clean
+    for command in ("backtest", "tune"):
+        result = pilotfish(command, "--profile", reference, "--data", data)
+        assert f"{data}: the column 'age' has numbers, and 3 texts that count as missing: " in result.stderr
+        assert "'old' in row 1235 is the first" in result.stderr
+    columns["age"][:600] = "old"
+    (missing,) = alarms(reference, written(tmp_path / "more.csv", columns))
+    assert (missing.feature, missing.direction) == ("age", "missing up")
+
+
+def test_a_column_of_texts_for_numbers_is_refused_with_its_row(reference: Path, tmp_path: Path) -> None:
     columns = rows(3000, 2)
     columns["age"] = columns["age"].astype(object)
-    columns["age"][1234] = "old"
+    columns["age"][1234:] = "old"
     data = written(tmp_path / "mixed.csv", columns)
     says = error("backtest", "--profile", reference, "--data", data)
     assert "the column 'age' has numbers in the profile, but 'old' in row 1235; correct it" in says

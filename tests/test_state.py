@@ -13,6 +13,7 @@ import pytest
 from test_engine import NOW, configuration, request, snapshot
 
 from pilotfish import _core, state
+from pilotfish.errors import ConfigurationError
 from pilotfish.settings.observing import StateSettings
 from pilotfish.state import FILE, REJECTED, Keeper
 
@@ -171,10 +172,16 @@ def test_a_disk_that_does_not_take_it_costs_no_call_and_leaves_the_last_file(
     release(writer)
 
 
-def test_a_folder_that_cannot_be_made_is_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("directory", ["file", "file/state"])
+def test_a_file_where_a_folder_should_be_is_a_mistake(tmp_path: Path, directory: str) -> None:
     (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=f"state.directory: {tmp_path / directory}: is no folder"):
+        keeper(engine(), tmp_path / directory).restore()
+
+
+def test_a_folder_that_cannot_be_made_is_counted() -> None:
     of = engine()
-    refused = keeper(of, tmp_path / "file" / "state")
+    refused = keeper(of, Path("/proc/no/folder"))
     refused.restore()
     assert not refused.save()
     assert snapshot(of)["state"]["lost"] == {"unreadable": 1}
@@ -189,6 +196,24 @@ def test_two_sidecars_do_not_replace_each_others_file(kept: tuple[_core.Engine, 
     assert snapshot(second)["state"]["failed"] == {"in_use": 1}
     assert (kept[1] / FILE).read_bytes() == whole
     release(first)
+
+
+def test_a_file_that_was_in_use_at_the_start_is_kept_when_the_folder_is_free(
+    kept: tuple[_core.Engine, Path],
+) -> None:
+    first = keeper(kept[0], kept[1])
+    assert first.save()
+    whole = (kept[1] / FILE).read_bytes()
+    later = engine()
+    second = keeper(later, kept[1])
+    second.restore()
+    release(first)
+    send(later, 50)
+    assert second.save()
+    assert second.save()
+    assert (kept[1] / REJECTED).read_bytes() == whole
+    assert (kept[1] / FILE).read_bytes() != whole
+    release(second)
 
 
 def test_it_is_written_every_interval_and_once_more_at_the_end(tmp_path: Path) -> None:

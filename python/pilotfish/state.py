@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from pilotfish.errors import ConfigurationError
 from pilotfish.settings.observing import StateSettings
 
 FILE = "pilotfish.state"
@@ -72,14 +73,20 @@ class Keeper:
         self._stopping = threading.Event()
         self._wait = wait or self._stopping.wait
         self._lock: int | None = None
+        self._taken = False
+        """Whether the file that is there is ours, or was taken up."""
         self._saving = threading.Lock()
         self._failing: str | None = None
         self._thread = threading.Thread(target=self._run, name="pilotfish-state", daemon=True)
 
     def restore(self) -> None:
-        """Take up what was left behind, if anything. Never raises."""
+        """Take up what was left behind, if anything. Raises ConfigurationError for what is no folder."""
         try:
             data = self._read()
+        except (FileExistsError, NotADirectoryError) as exc:
+            raise ConfigurationError(
+                f"state.directory: {self._directory}: is no folder; name one that can be written to"
+            ) from exc
         except OSError as exc:
             self._engine.restore(None, self._clock, self._now())
             _log.warning("state_lost", reason="unreadable", says=str(exc), file=str(self._directory / FILE))
@@ -90,8 +97,7 @@ class Keeper:
         for left in lost:
             _log.warning("state_lost", file=str(self._directory / FILE), **left)
         if lost:
-            with contextlib.suppress(OSError):
-                (self._directory / FILE).replace(self._directory / REJECTED)
+            self._set_aside()
 
     def start(self) -> None:
         """Begin to write."""
@@ -130,9 +136,16 @@ class Keeper:
         self._claim()
         try:
             with (self._directory / FILE).open("rb") as file:
-                return file.read(_MAX_BYTES)
+                data = file.read(_MAX_BYTES)
         except FileNotFoundError:
-            return None
+            data = None
+        self._taken = True
+        return data
+
+    def _set_aside(self) -> None:
+        """Keep a file that could not be taken up from being replaced."""
+        with contextlib.suppress(OSError):
+            (self._directory / FILE).replace(self._directory / REJECTED)
 
     def _write(self, data: bytes) -> None:
         self._claim()
@@ -143,7 +156,10 @@ class Keeper:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if not self._taken:  # what is there was in use, or could not be read, when we started
+                self._set_aside()
             temporary.replace(self._directory / FILE)
+            self._taken = True
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise

@@ -111,6 +111,11 @@ class Run:
         return self._inner.fewest_rows
 
     @property
+    def notes(self) -> Sequence[str]:
+        """What of a table was read otherwise than it stands there."""
+        return () if self._matched is None else self._matched.table.notes
+
+    @property
     def watched(self) -> list[str]:
         """Features that could have raised an alarm."""
         fed = None if self._matched is None else self._matched.features

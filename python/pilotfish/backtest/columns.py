@@ -62,7 +62,8 @@ def match(features: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[s
     sources = _sources(base, header, columns, path)
     kept = [feature for feature in base if feature["name"] in sources]
     texts = frozenset(sources[feature["name"]] for feature in kept if feature["kind"] == "category")
-    opened = table.read(path, list(dict.fromkeys(sources.values())), texts)
+    numbers = frozenset(sources.values()) - texts
+    opened = table.read(path, list(dict.fromkeys(sources.values())), texts, numbers=numbers)
     for feature in kept:
         _check_kind(path, feature, sources[feature["name"]], opened.kinds)
     tensors = _tensors(kept, sources)

@@ -49,6 +49,8 @@ class Proposal:
     """Of the history."""
     restless: Mapping[str, float] = field(default_factory=dict)
     """Features that strayed by more than chance explains, and how far (nats), the farthest first."""
+    notes: Sequence[str] = ()
+    """What of a table was read otherwise than it stands there."""
 
 
 def propose(
@@ -57,12 +59,15 @@ def propose(
     """Settings under which clean history is silent. Raises ProfileError or TableError."""
     features = profile.check(reference)["features"]
     straying = [_Straying(reference, features, rows) for rows in BLOCKS]
+    notes: Sequence[str] = ()
     if data.is_dir():
         if columns is not None:
             raise ConfigurationError(backtest.NO_COLUMNS)
         _read_journal(straying, data, version)
     else:
-        for rows in match(features, data, columns).chunks():
+        matched = match(features, data, columns)
+        notes = matched.table.notes
+        for rows in matched.chunks():
             for one in straying:
                 one.add(rows)
     seen = straying[0].inner.rows
@@ -75,7 +80,7 @@ def propose(
         farthest[feature] = max(distance, farthest.get(feature, 0.0))
     restless = dict(sorted(farthest.items(), key=lambda item: -item[1]))
     tolerance = max([MIN_TOLERANCE, *(_SAFETY * distance for distance in restless.values())])
-    proposal = Proposal(rounded_up(_HISTORIES * seen), two_digits_up(tolerance), seen, restless)
+    proposal = Proposal(rounded_up(_HISTORIES * seen), two_digits_up(tolerance), seen, restless, notes)
     if proposal.tolerance > MAX_TOLERANCE:
         raise _unclean(data, proposal)
     return _silent(proposal, reference, data, columns, version) if "edetector" in backtest.LIVE else proposal

@@ -105,6 +105,7 @@ def names(columns: str | None) -> list[str] | None:
 
 def notes(run: "Run") -> Iterable[str]:
     """What the reader should know beside the alarms."""
+    yield from run.notes
     if run.rows < run.fewest_rows:
         yield f"has {run.rows} rows; {run.fewest_rows} are the fewest that are compared (--pane), so none was"
     for reason, count in run.account.skipped.items():

@@ -34,6 +34,8 @@ def tune(
         proposal = propose(read(profile), data, names(columns), model_version)
     except ProfileError as exc:
         raise ProfileError(f"{profile}: {exc}") from exc
+    for note in proposal.notes:
+        typer.echo(f"{data}: {note}", err=True)
     if proposal.tolerance > HIGH_TOLERANCE:
         hides = f"a tolerance of {proposal.tolerance:g} nats hides large changes; is this history clean?"
         typer.echo(f"{data}: {hides} Look at it with pilotfish backtest", err=True)

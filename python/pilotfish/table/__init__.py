@@ -37,17 +37,19 @@ def read(
     columns: Sequence[str] | None = None,
     texts: AbstractSet[str] = frozenset(),
     without: AbstractSet[str] = frozenset(),
+    numbers: AbstractSet[str] = frozenset(),
 ) -> Table:
     """Open a file by its ending; ``columns`` chooses and orders, ``without`` leaves out.
 
     ``.csv``; ``.parquet`` or ``.pq``; ``.arrow``, ``.arrows``, ``.ipc`` or ``.feather`` (Arrow IPC, file or
     stream); ``.npy``, whose columns are called 0, 1, ... or by the fields of a structured array.
 
-    Columns in ``texts`` are texts even where a CSV file has nothing but numbers in them. Where none are
+    Columns in ``texts`` are texts even where a CSV file has nothing but numbers in them; those in ``numbers``
+    are numbers if most fields are, and the other fields are missing, as ``notes`` says. Where no columns are
     chosen, what has no name or is neither numbers nor texts (times, lists) is left out; ``notes`` says so.
     Raises TableError when the file cannot be read as such, or a column is not there.
     """
-    return _FORMATS[_format(path)].open(path, Choice(columns, without, texts))
+    return _FORMATS[_format(path)].open(path, Choice(columns, without, texts, numbers))
 
 
 def header(path: Path) -> list[str]:

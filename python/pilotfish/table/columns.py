@@ -45,6 +45,8 @@ class Choice:
     without: AbstractSet[str] = frozenset()
     texts: AbstractSet[str] = frozenset()
     """Texts even where a CSV file has nothing but numbers in them."""
+    numbers: AbstractSet[str] = frozenset()
+    """Numbers even where a few fields of a CSV file hold none."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import csv
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -39,10 +40,12 @@ class Separated:
         wanted, notes = named(path, header, choice)
         draft = cls(path, delimiter, header, dict.fromkeys(wanted, "texts"))
         doubts = draft._doubts({name for name in wanted if name not in choice.texts})
+        mostly = draft._mostly_numbers(doubts.keys() & choice.numbers)
         kinds: dict[str, Kind] = {
-            name: "texts" if name in choice.texts or name in doubts else "numbers" for name in wanted
+            name: "texts" if name in choice.texts or name in doubts.keys() - mostly.keys() else "numbers"
+            for name in wanted
         }
-        notes += [f"the column {name!r} {doubt}" for name, doubt in doubts.items() if doubt]
+        notes += [f"the column {name!r} {doubt}" for name, doubt in (doubts | mostly).items() if doubt]
         return cls(path, delimiter, header, kinds, notes)
 
     @classmethod
@@ -89,6 +92,16 @@ class Separated:
             seen += len(rows)
         return {name: doubts[name] for name in self.header if name in doubts}
 
+    def _mostly_numbers(self, names: AbstractSet[str]) -> dict[str, str]:
+        """What is said of those with more numbers than texts. One more pass, if there are any ``names``."""
+        texts = {name: _Texts() for name in self.header if name in names}
+        for rows in self._rows() if texts else ():
+            for name, found in texts.items():
+                place = self.header.index(name)
+                for row in rows:
+                    found.add(row[place])
+        return {name: found.says() for name, found in texts.items() if 2 * found.count <= found.present}
+
     def _rows(self) -> Iterator[list[list[str]]]:
         with _reporting(self.path), self.path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, delimiter=self.delimiter, strict=True)
@@ -108,6 +121,31 @@ class Separated:
                     f"{self.path}:{reader.line_num}: the row has {len(row)} fields, the header {width}; "
                     "complete or remove it"
                 )
+
+
+@dataclass
+class _Texts:
+    """The fields of a column that hold no number."""
+
+    rows: int = 0
+    present: int = 0
+    count: int = 0
+    first: tuple[int, str] = (0, "")
+
+    def add(self, text: str) -> None:
+        self.rows += 1
+        self.present += text.strip().lower() not in _MISSING
+        if not is_number(text):
+            self.count += 1
+            if self.count == 1:
+                self.first = self.rows, text
+
+    def says(self) -> str:
+        row, text = self.first
+        fields = "a text" if self.count == 1 else f"{self.count:,} texts"
+        return (
+            f"has numbers, and {fields} that count as missing: {_shortened(text)!r} in row {row} is the first"
+        )
 
 
 def _delimiter(header: str) -> str:

@@ -64,6 +64,15 @@ pub struct Start<'a> {
     pub is_learning: bool,
 }
 
+// === impl Stored ===
+
+impl Stored {
+    /// Whether there are more features, or layouts, than may be watched.
+    pub fn exceeds(&self, most: usize) -> bool {
+        self.features.len() > most || self.layouts.len() > most
+    }
+}
+
 // === impl Roster ===
 
 impl Roster {
@@ -200,10 +209,6 @@ impl Roster {
 
     /// A stored roster, compared with `profile`; `None` when it does not hold together.
     pub fn resumed(stored: Stored, profile: Option<&Profile>, config: &MonitorConfig) -> Option<Roster> {
-        let most = config.max_features as usize;
-        if stored.features.len() > most || stored.layouts.len() > most {
-            return None;
-        }
         let mut plans = Plans::of_model(profile.map_or(0, |profile| profile.references().len()));
         let resumed = |stored: watch::Stored| Watch::resumed(stored, profile, config, &mut plans);
         let features = stored.features.into_iter().map(resumed).collect::<Option<Vec<Watch>>>()?;
@@ -224,6 +229,11 @@ impl Roster {
         };
         roster.recount();
         distinct.then_some(roster)
+    }
+
+    /// Whether there are more features, or layouts, than may be watched.
+    pub fn exceeds(&self, most: usize) -> bool {
+        self.features.len() > most || self.layouts.len() > most
     }
 
     /// Those of one direction.

@@ -63,6 +63,8 @@ pub enum Lost {
     OtherProfile,
     /// Settings have changed that the numbers depend on.
     OtherSettings,
+    /// More features than may be watched, as several sidecars have seen together.
+    TooMany,
     /// The file could not be read.
     Unreadable,
 }
@@ -78,6 +80,7 @@ impl Lost {
             Lost::UnknownVersion => "unknown_version",
             Lost::OtherProfile => "other_profile",
             Lost::OtherSettings => "other_settings",
+            Lost::TooMany => "too_many_features",
             Lost::Unreadable => "unreadable",
         }
     }
@@ -92,6 +95,7 @@ impl fmt::Display for Lost {
             Lost::UnknownVersion => "its version of the model is not configured",
             Lost::OtherProfile => "it was compared with another profile",
             Lost::OtherSettings => "it was counted with other settings of the monitor",
+            Lost::TooMany => "it has more features than monitor.max_features",
             Lost::Unreadable => "it could not be read",
         })
     }
@@ -164,6 +168,11 @@ impl Monitor {
         Ok(())
     }
 
+    /// Whether there are more features than may be watched, as there may be when several were added up.
+    pub fn is_overfull(&self) -> bool {
+        self.roster.exceeds(self.config.max_features as usize)
+    }
+
     /// A stored monitor that is only looked at, or added up, by whoever has its profile.
     ///
     /// # Errors
@@ -193,6 +202,9 @@ impl Monitor {
             return Err(Lost::OtherSettings);
         }
         let (profile, phase) = then.matched(profile, &config)?;
+        if roster.exceeds(config.max_features as usize) {
+            return Err(Lost::TooMany);
+        }
         let roster = Roster::resumed(roster, profile.as_deref(), &config).ok_or(Lost::Damaged)?;
         let resumed = |clock: Clock| clock.resumed(&config, at.then, at.now, at.gap);
         let (inputs, outputs) = (resumed(inputs), resumed(outputs));

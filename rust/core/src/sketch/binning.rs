@@ -218,6 +218,21 @@ impl Binning {
         lines.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
     }
 
+    /// The point, of those that 32 bits do not hold, that the value is in 32 bits: a table has 0.1, a model is sent what
+    /// is nearest to it. Whole numbers are codes and counts, and stay apart.
+    #[inline]
+    pub fn rounded_point(&self, value: f64) -> Option<usize> {
+        if self.short.is_exact || f64::from(value as f32) != value {
+            return None;
+        }
+        let points = self.values();
+        let next = points.partition_point(|&point| point < value);
+        let is_it = |&at: &usize| {
+            points.get(at).is_some_and(|&point| point.fract() != 0.0 && f64::from(point as f32) == value)
+        };
+        [next.wrapping_sub(1), next].into_iter().find(is_it)
+    }
+
     /// Quanta per unit of distance; 0 where places cannot be measured.
     pub fn scale(&self) -> f64 {
         self.scale
@@ -282,6 +297,24 @@ mod tests {
         let binning = Binning::discrete(&[0.0, 1.0, 4.0]).unwrap();
         let cells = [-1.0, -0.0, 0.5, 1.0, 3.0, 4.0, 5.0].map(|value| cell_of(&binning, value));
         assert_eq!(cells, [UNDER, FIRST, UNSEEN, FIRST + 1, UNSEEN, FIRST + 2, binning.over()]);
+    }
+
+    #[test]
+    fn a_point_is_found_by_what_becomes_of_it_in_32_bits() {
+        let points = [-0.7, 0.1, 0.3, 5.0, 16_777_217.0, 16_777_218.9];
+        let binning = Binning::discrete(&points).unwrap();
+        for (bin, point) in points.into_iter().enumerate().filter(|(_, point)| point.fract() != 0.0) {
+            let short = point as f32;
+            assert_ne!(f64::from(short), point);
+            assert_eq!(cell_of(&binning, f64::from(short)), FIRST + bin);
+            let (mut counts, mut sums, mut tails) = (vec![0; 13], vec![0; 13], [0; 2]);
+            binning
+                .tally(&[short; 40], &mut Tally { counts: &mut counts, sums: &mut sums, tails: &mut tails });
+            assert_eq!((counts[FIRST + bin], tails), (40, [0; 2]));
+        }
+        let others = [0.1f64.next_up(), 0.100_000_1, f64::from(0.1f32.next_up()), 16_777_216.0];
+        assert_eq!(others.map(|value| cell_of(&binning, value)), [UNSEEN; 4]);
+        assert_eq!(cell_of(&binning, f64::from((-0.7f32).next_down())), UNDER);
     }
 
     #[test]

@@ -60,10 +60,13 @@ impl State {
                 }
             }
         }
-        let stored = |((model, version), mut monitor): ((String, String), Monitor)| {
-            Some(Entry { model, version, monitor: monitor.stored()? })
-        };
-        sum.monitors = monitors.into_iter().filter_map(stored).collect();
+        for ((model, version), mut monitor) in monitors {
+            if monitor.is_overfull() {
+                return Err(refused("all together", &model, &version, Lost::TooMany));
+            }
+            let Some(monitor) = monitor.stored() else { continue };
+            sum.monitors.push(Entry { model, version, monitor });
+        }
         Ok(sum)
     }
 
@@ -95,6 +98,9 @@ fn refused(name: &str, model: &str, version: &str, lost: Lost) -> StateError {
         }
         Lost::OtherSettings => {
             "counts of different settings do not add up; give all sidecars the same monitor"
+        }
+        Lost::TooMany => {
+            "features that only some of them have seen add up; watch fewer, or give all sidecars a larger one"
         }
         _ => "take the file of a sidecar of this version of pilotfish",
     };
@@ -179,6 +185,22 @@ mod tests {
         let models = sum.clone().models("sum", &[profile(16)], false).unwrap();
         assert_eq!((models[0].monitor.rows, models[0].monitor.features[0].count, sum.raised), (270, 270, 3));
         assert_eq!(models[0].monitor.features[0].windows[0].rows, 270);
+    }
+
+    #[test]
+    fn more_features_together_than_may_be_watched_are_refused_with_the_setting() {
+        let sidecar = |tensor: &str| {
+            let config = MonitorConfig { learn_rows: 0, max_features: 3, ..MonitorConfig::default() };
+            let mut monitor = Monitor::new(Arc::new(config), None);
+            let values = Tensor::new(tensor, Datatype::Fp64, vec![1, 2], Data::Raw(&[0; 16])).unwrap();
+            monitor.observe(Direction::Input, &[values], 0);
+            let monitor = monitor.stored().unwrap();
+            let entry = Entry { model: "m".into(), version: "v1".into(), monitor };
+            (format!("{tensor}.state"), State { monitors: vec![entry], ..State::default() })
+        };
+        assert!(State::merged(vec![sidecar("a"), sidecar("a")], &[]).is_ok());
+        let error = State::merged(vec![sidecar("a"), sidecar("b")], &[]).unwrap_err();
+        assert!(error.0.contains("m v1: it has more features than monitor.max_features; "), "{error}");
     }
 
     #[test]

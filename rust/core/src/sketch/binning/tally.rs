@@ -108,9 +108,7 @@ impl Binning {
         let mut reached = self.reached(simd, part);
         if !R::mark_others(simd, part, self.bounds(), OTHER as u8, &mut reached) {
             for (value, reached) in part.iter().zip(&mut reached) {
-                let last = usize::from(*reached).wrapping_sub(1);
-                let is_other = self.lower.get(last).is_some_and(|bound| *bound != value.wide());
-                *reached = if is_other { OTHER as u8 } else { *reached };
+                *reached = self.point_reached(value.wide(), usize::from(*reached)) as u8;
             }
         }
         if part.len() < TABLES_MIN {
@@ -126,10 +124,25 @@ impl Binning {
         into.add(UNSEEN, (even[OTHER] + odd[OTHER]) >> PLACES, 0);
     }
 
+    /// How many lower ends a value has reached that equals the last of them, or is what becomes of one in 32 bits; or
+    /// [`OTHER`]. What lies outside of all points has reached none, or one more than there are.
+    #[inline(always)]
+    fn point_reached(&self, value: f64, reached: usize) -> usize {
+        let point = self.lower.get(reached.wrapping_sub(1));
+        if point == Some(&value) {
+            return reached;
+        }
+        let is_inside = point.is_some();
+        self.rounded_point(value).map_or(if is_inside { OTHER } else { reached }, |point| point + 1)
+    }
+
     #[cold]
     fn add_outside<R: Real>(&self, values: &[R], into: &mut Tally<'_>) {
         let quanta = |distance: f64| u128::from(((distance * self.scale + 0.5) as u64).min(OUTSIDE_MAX));
         for value in values.iter().map(|value| value.wide()) {
+            if self.kind == Kind::Discrete && self.rounded_point(value).is_some() {
+                continue; // its point is an outermost one
+            }
             if value < self.low {
                 into.tails[0] += quanta(self.low - value);
             } else if value > self.high {
