@@ -10,8 +10,9 @@
 pub mod calendar;
 pub mod cascade;
 
+use crate::feature::stage::Depth;
 use crate::sketch::bins::Bins;
-use crate::sketch::{Sketch, Subtract};
+use crate::sketch::{Sketch, Subtract, per_line};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -89,6 +90,20 @@ impl Window {
             bins.merge_bytes(pane);
             bins
         })
+    }
+
+    /// Something of the cache lines that closing a pane needs.
+    pub fn touch_closed(&self, depth: Depth) -> u64 {
+        let Closed { past, bytes, lengths, .. } = &*self.closed;
+        match depth {
+            Depth::Near => 0,
+            Depth::Far => past.tails()[1] as u64 ^ (bytes.len() ^ lengths.len()) as u64,
+            Depth::Whole => {
+                let counts = past.touch(depth) ^ u64::from(lengths.back().copied().unwrap_or(0));
+                per_line(bytes).fold(counts, |sum, byte| sum ^ u64::from(byte))
+            }
+            Depth::Beside => 0,
+        }
     }
 
     fn empty(&self) -> Bins {

@@ -1,7 +1,7 @@
 //! Where the elements of a tensor go. Worked out when a tensor is first seen, so that later messages cost no look-up.
 
 use super::watch::Watch;
-use crate::feature::stage::Stage;
+use crate::feature::stage::{Errand, Stage};
 use crate::feature::summary::{Row, Summary};
 use crate::sketch::BLOCK;
 use crate::tensor::{Data, Datatype, Direction, Tensor};
@@ -175,7 +175,7 @@ impl Layout {
             }),
             Route::Pooled { all, stage, summary } => rows.for_each(|row| {
                 let summarised = pool_row(*all as usize, *summary, tensor, row, features);
-                stage.add(features, |row| summarised.finish(row));
+                summarised.finish(stage.add(1, features));
             }),
             Route::Strings { categories, lengths } => {
                 let Data::Bytes(elements) = &tensor.data else { return };
@@ -243,9 +243,14 @@ impl Layout {
     }
 
     /// Counts the rows that wait, and shows each feature after its values were counted.
-    pub fn drain_each(&mut self, features: &mut [Watch], each: impl FnMut(usize, &mut Watch)) {
+    pub fn drain_each(
+        &mut self,
+        features: &mut [Watch],
+        errand: Errand,
+        each: impl FnMut(usize, &mut Watch),
+    ) {
         if let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &mut self.route {
-            stage.drain_each(features, each);
+            stage.drain_each(features, errand, each);
         }
     }
 
@@ -259,13 +264,11 @@ impl Layout {
 
 fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
     let columns = tensor.columns();
-    stage.add(features, |written| {
-        let (elements, derived) = written.split_at_mut(columns);
-        tensor.read(row * columns, elements);
-        let mut summarised = Row::new(summary);
-        summarised.update(elements);
-        summarised.finish(derived);
-    });
+    let (elements, derived) = stage.add(1, features).split_at_mut(columns);
+    tensor.read(row * columns, elements);
+    let mut summarised = Row::new(summary);
+    summarised.update(elements);
+    summarised.finish(derived);
 }
 
 fn pool_row(all: usize, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) -> Row {

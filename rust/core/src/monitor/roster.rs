@@ -6,7 +6,7 @@ use super::plans::Plans;
 use super::snapshot::{FeatureSnapshot, Shown};
 use super::watch::{self, Watch};
 use crate::detect::discovery::{Discovery, discover};
-use crate::feature::stage::Stage;
+use crate::feature::stage::{Errand, Stage};
 use crate::feature::{Reading, Room, Spec, TensorConfig};
 use crate::profile::{Column, Labels, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
@@ -132,7 +132,12 @@ impl Roster {
 
     /// Counts what waits of a direction, and shows every feature of it, where that is possible right after its values
     /// were counted: with thousands of features, what one of them has counted is out of the caches when all of them have.
-    pub fn drain_and_visit(&mut self, direction: Direction, mut visit: impl FnMut(&mut Watch)) {
+    pub fn drain_and_visit(
+        &mut self,
+        direction: Direction,
+        errand: Errand,
+        mut visit: impl FnMut(&mut Watch),
+    ) {
         let mut waiting = self.layouts.iter_mut().filter(|layout| layout.waits(direction));
         let (first, second) = (waiting.next(), waiting.next());
         // Every feature must be visited once, when nothing of it waits any more.
@@ -145,7 +150,7 @@ impl Roster {
             return self.visit(direction, visit);
         };
         let evidence = &mut self.evidence;
-        layout.drain_each(&mut self.features, |slot, feature| {
+        layout.drain_each(&mut self.features, errand, |slot, feature| {
             visit(feature);
             if let Some(evidence) = evidence.get_mut(slot) {
                 *evidence = feature.evidence();

@@ -9,7 +9,7 @@ use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::distance::Chance;
 use crate::feature::Spec;
-use crate::feature::stage::{Count, Depth};
+use crate::feature::stage::{Count, Depth, Errand};
 use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
@@ -436,9 +436,9 @@ impl Count for Watch {
         self.update(values);
     }
 
-    fn touch(&self, depth: Depth) -> u64 {
+    fn touch(&self, depth: Depth, errand: Errand) -> u64 {
         let compared = match &self.stage {
-            Stage::Compared(comparison) => comparison.touch(depth),
+            Stage::Compared(comparison) => comparison.touch(depth, errand),
             Stage::Learning(_) | Stage::Unprofiled => 0,
         };
         let sums = if depth == Depth::Near { self.sums.touch() } else { 0 };

@@ -10,7 +10,9 @@
 
 use super::bets::{CELLS_MAX, Odds};
 use crate::detect::Mark;
+use crate::feature::stage::Depth;
 use crate::sketch::groups::{Numbers, holds, write};
+use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// Segments of one length that are kept; beyond that the two oldest become one of double the length. A start is
@@ -71,6 +73,22 @@ impl History {
         self.end = end;
         self.condense();
         self.forget();
+    }
+
+    /// Something of the cache lines of what is newest.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        /// Of a few segments.
+        const BYTES: usize = 512;
+        match depth {
+            Depth::Near | Depth::Beside => 0,
+            Depth::Far => (self.counts.len() ^ self.segments.len() ^ self.cells) as u64,
+            Depth::Whole => {
+                let newest = self.counts.get(self.counts.len().saturating_sub(BYTES)..).unwrap_or_default();
+                let segments = self.segments.iter().rev().take(16).step_by(2);
+                let sum = segments.fold(0, |sum, segment| sum ^ u64::from(segment.panes));
+                per_line(newest).fold(sum, |sum, byte| sum ^ u64::from(byte))
+            }
+        }
     }
 
     /// Puts counts behind all others; how many bytes they take. Beyond four billion rows in a cell a date is an estimate

@@ -12,6 +12,7 @@
 
 use super::bets::CELLS_MAX;
 use super::functions::Ranks;
+use crate::feature::stage::Depth;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
 use serde::{Deserialize, Serialize};
@@ -168,6 +169,23 @@ impl Tempo {
             moves: Vec::new(),
             seen: 0,
             time: known.unwrap_or(1.0).max(1.0),
+        }
+    }
+
+    /// Something of the cache lines.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near => 0,
+            Depth::Far => self.seen as u64 ^ self.total.to_bits(),
+            Depth::Whole => {
+                let means = self.means.first().map_or(0, |mean| mean.to_bits());
+                self.moves.iter().fold(means, |sum, ring| sum ^ ring.len() as u64)
+            }
+            Depth::Beside => self
+                .moves
+                .iter()
+                .filter_map(VecDeque::back)
+                .fold(0, |sum, value| sum ^ u64::from(value.to_bits())),
         }
     }
 
