@@ -176,7 +176,7 @@ impl Buckets {
     fn add_part<R: Real>(&mut self, values: &[R]) -> bool {
         let (scale, mut found) = (Scale { shift: self.shift, base: self.base }, [0; PART]);
         let (are_found, is_full) = dispatch!(Level::new(), simd => {
-            (R::cells(simd, values, scale, &mut found), self.recent.is_full())
+            (R::cells(simd, values, scale, &mut found), self.recent.is_full(simd))
         });
         if !are_found {
             return false;

@@ -3,6 +3,7 @@
 use super::ZERO;
 use crate::sketch::per_line;
 use crate::sketch::permute::PART;
+use fearless_simd::{Simd, prelude::*, u8x64};
 
 /// Values that are not among the cells yet: so few that two bytes a cell hold them. What came last is in the low ones
 /// alone, an eighth of the cache lines that whole numbers would be.
@@ -18,6 +19,9 @@ pub struct Recent {
 
 /// What a low byte may hold before a part is counted, and the high one takes over.
 const UNIT: u8 = 1 << 7;
+
+/// Low bytes that are looked at together.
+const LANES: usize = 64;
 
 /// So many values at most, whatever their cells.
 const VALUES_MAX: usize = u8::MAX as usize * UNIT as usize;
@@ -40,8 +44,10 @@ impl Recent {
 
     /// Whether low bytes must be carried before [`Recent::add_all`].
     #[inline(always)]
-    pub fn is_full(&self) -> bool {
-        self.low.iter().fold(0, |any, low| any | low) >= UNIT
+    pub fn is_full<S: Simd>(&self, simd: S) -> bool {
+        let (whole, rest) = self.low.as_chunks::<LANES>();
+        let any = whole.iter().fold(u8x64::splat(simd, 0), |any, low| any | u8x64::load_array_ref(simd, low));
+        any.simd_ge(UNIT).any_true() || rest.iter().any(|&low| low >= UNIT)
     }
 
     /// Counts at most [`PART`] values, for which there is room, by their cells.
