@@ -56,6 +56,7 @@ pub use volume::VolumeConfig;
 use crate::detect::discovery::Discovery;
 use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
+use crate::feature::stage::Errand;
 use crate::profile::Profile;
 use crate::tensor::{Direction, Tensor};
 use clock::Clock;
@@ -227,7 +228,9 @@ impl Monitor {
             config: &self.named,
             profile: self.profile.as_deref(),
             is_learning: self.phase == Phase::Learning,
+            rows: self.clock(direction).rows,
         };
+        let counted = part.len() as u64;
         for tensor in tensors {
             let part = if tensor.rows() == rows && !tensor.is_empty() {
                 part.clone()
@@ -248,6 +251,9 @@ impl Monitor {
                 Direction::Input => {}
             }
             self.roster.observe(direction, tensor, part, start);
+        }
+        if direction == Direction::Input {
+            self.roster.leave_out(tensors, counted, |name| self.joints.is_map(name));
         }
     }
 
@@ -378,7 +384,9 @@ impl Monitor {
         let mut report = |name: &str, method, change| {
             remember(events, event(name, direction, method, change, end, now));
         };
-        self.roster.drain_and_visit(direction, |feature| feature.close(&closing, chance, &mut report));
+        self.roster.drain_and_visit(direction, Errand::Close(end.row), |feature| {
+            feature.close(&closing, chance, &mut report);
+        });
         if let Some(profile) = &self.profile {
             let judged = self.schema.judge(profile, &mut self.roster, Judged { direction, start, end, now });
             judged.into_iter().for_each(|event| remember(&mut self.events, event));

@@ -213,25 +213,6 @@ impl<'a> Tensor<'a> {
         }
     }
 
-    /// Writes groups of elements, each from a place of its own on, as [`Tensor::read`] does.
-    pub fn read_each<'o, R: Real, const N: usize>(
-        &self,
-        groups: impl Iterator<Item = (usize, &'o mut [R; N])>,
-    ) {
-        match &self.data {
-            // Most tensors: looking at the datatype anew for each group takes longer than to copy it.
-            Data::Raw(raw) if self.datatype == Datatype::Fp32 => {
-                let (elements, _) = raw.as_chunks::<4>();
-                for (start, group) in groups {
-                    if let Some(wanted) = elements.get(start..).and_then(|rest| rest.first_chunk::<N>()) {
-                        *group = wanted.map(|bytes| R::nearest(f64::from(f32::from_le_bytes(bytes))));
-                    }
-                }
-            }
-            _ => groups.for_each(|(start, group)| self.read(start, group)),
-        }
-    }
-
     /// Whether short floats hold every element exactly.
     pub fn is_short(&self) -> bool {
         let is_raw = matches!(self.data, Data::Raw(_) | Data::Owned(_));

@@ -14,6 +14,7 @@ pub mod calendar;
 pub mod cascade;
 mod ring;
 
+use crate::feature::stage::Depth;
 use crate::sketch::bins::Bins;
 use crate::sketch::{Sketch, Subtract};
 use ring::Ring;
@@ -95,6 +96,16 @@ impl Window {
         let mut bins = self.empty();
         bins.merge_bytes(pane);
         bins
+    }
+
+    /// Something of the cache lines that closing a pane needs.
+    pub fn touch_closed(&self, depth: Depth) -> u64 {
+        let Closed { past, panes, .. } = &*self.closed;
+        match depth {
+            Depth::Near | Depth::Beside => 0,
+            Depth::Far => past.tails()[1] as u64 ^ panes.len() as u64,
+            Depth::Whole => past.touch(depth) ^ panes.touch(),
+        }
     }
 
     fn empty(&self) -> Bins {

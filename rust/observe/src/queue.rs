@@ -14,6 +14,10 @@ use crate::whole::Whole;
 /// Jobs that there stays room for once the queue is empty again.
 const KEPT: usize = 256;
 
+/// What is worth waking the observer for: bytes, or jobs when these are small.
+const WORTH_BYTES: usize = 128 * 1024;
+const WORTH_JOBS: usize = 256;
+
 #[derive(Debug)]
 pub struct Queue<B> {
     waiting: Mutex<Waiting<B>>,
@@ -26,6 +30,16 @@ struct Waiting<B> {
     bytes: usize,
 }
 
+/// What became of a job that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offered {
+    /// It was dropped, or held nothing.
+    Dropped,
+    Queued,
+    /// It was queued, and with it there is enough to wake the observer for.
+    Enough,
+}
+
 // === impl Queue ===
 
 impl<B: Whole> Queue<B> {
@@ -35,22 +49,22 @@ impl<B: Whole> Queue<B> {
         Queue { waiting: Mutex::new(Waiting { jobs: VecDeque::new(), bytes: 0 }), config }
     }
 
-    /// Accounts for the job's messages as queued, or as dropped with the reason. True when it was queued.
-    pub fn offer(&self, job: Job<B>, engine: &Engine) -> bool {
+    /// Accounts for the job's messages as queued, or as dropped with the reason.
+    pub fn offer(&self, job: Job<B>, engine: &Engine) -> Offered {
         let messages = job.messages.count();
         if messages == 0 {
-            return false;
+            return Offered::Dropped;
         }
         // Under the account's lock, so that the observer cannot work the job off before it is counted as queued.
         let mut account = engine.statistics();
         match self.push(job) {
-            Ok(()) => {
+            Ok(offered) => {
                 account.queued(messages);
-                true
+                offered
             }
             Err(reason) => {
                 account.dropped(messages, reason);
-                false
+                Offered::Dropped
             }
         }
     }
@@ -71,7 +85,7 @@ impl<B: Whole> Queue<B> {
         self.lock().jobs.is_empty()
     }
 
-    fn push(&self, job: Job<B>) -> Result<(), &'static str> {
+    fn push(&self, job: Job<B>) -> Result<Offered, &'static str> {
         let mut waiting = self.lock();
         let bytes = waiting.bytes.saturating_add(job.bytes);
         if bytes > self.config.bytes {
@@ -80,13 +94,22 @@ impl<B: Whole> Queue<B> {
         if waiting.jobs.len() >= self.config.messages {
             return Err("queue_full");
         }
+        let before = waiting.is_worth_it();
         waiting.bytes = bytes;
         waiting.jobs.push_back(job);
-        Ok(())
+        Ok(if waiting.is_worth_it() && !before { Offered::Enough } else { Offered::Queued })
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<B>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Waiting ===
+
+impl<B> Waiting<B> {
+    fn is_worth_it(&self) -> bool {
+        self.bytes >= WORTH_BYTES || self.jobs.len() >= WORTH_JOBS
     }
 }
 
@@ -129,11 +152,11 @@ mod tests {
         ];
         for (config, reason) in bounds {
             let queue = Queue::new(config);
-            let queued: Vec<_> = (0..3).map(|_| queue.offer(job(), &engine)).collect();
-            assert_eq!(queued, [true, true, false]);
+            let offered: Vec<_> = (0..3).map(|_| queue.offer(job(), &engine)).collect();
+            assert_eq!(offered, [Offered::Queued, Offered::Queued, Offered::Dropped]);
             assert_eq!(engine.statistics().dropped[reason], 1);
             queue.take().unwrap();
-            assert!(queue.offer(job(), &engine));
+            assert_eq!(queue.offer(job(), &engine), Offered::Queued);
         }
     }
 
@@ -141,9 +164,20 @@ mod tests {
     fn room_that_a_burst_took_is_given_back_when_the_queue_is_empty() {
         let (engine, queue) = (engine(), Queue::new(QueueConfig { messages: 10_000, bytes: 1 << 20 }));
         assert_eq!(queue.lock().jobs.capacity(), 0);
-        (0..10_000).for_each(|_| assert!(queue.offer(job(), &engine)));
+        (0..10_000).for_each(|_| assert_ne!(queue.offer(job(), &engine), Offered::Dropped));
         while queue.take().is_some() {}
         assert!(queue.lock().jobs.capacity() <= KEPT);
         assert!(queue.is_empty());
+    }
+    #[test]
+    fn many_jobs_or_many_bytes_are_enough_once_until_some_were_taken() {
+        for (bytes, enough) in [(1, WORTH_JOBS), (WORTH_BYTES / 4, 4)] {
+            let (engine, queue) = (engine(), Queue::new(QueueConfig { messages: 10_000, bytes: 1 << 30 }));
+            let offer = || queue.offer(Job { bytes, ..job() }, &engine);
+            let offered = || (0..2 * enough).filter(|_| offer() == Offered::Enough).count();
+            assert_eq!(offered(), 1);
+            while queue.take().is_some() {}
+            assert_eq!(offered(), 1);
+        }
     }
 }

@@ -211,6 +211,13 @@ impl EDetector {
         (fits && sound).then(|| EDetector::with(plan, state))
     }
 
+    /// Something of the cache lines that keeping rows, or learning from a pane, needs.
+    pub fn touch(&self, depth: Depth, keeps: bool, closes: bool) -> u64 {
+        let history = if keeps { self.state.history.touch(depth) } else { 0 };
+        let tempo = if closes { self.state.tempo.touch(depth) } else { 0 };
+        history ^ tempo ^ self.time.to_bits()
+    }
+
     pub fn state(&self) -> &State {
         &self.state
     }

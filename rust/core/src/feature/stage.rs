@@ -4,13 +4,11 @@
 //! and with many features none of them stays in the cache. Waiting for a block of rows and then walking it by columns
 //! makes the cost per value the same for 16 features and for thousands.
 
-mod table;
-
 use crate::sketch::real::{Real, widened};
 use crate::tensor::Tensor;
+use fearless_simd::{Level, Simd, dispatch};
 use std::hint::black_box;
 use std::ops::Range;
-use table::{GROUP, Table};
 
 /// Most rows that wait: as many as are looked at together.
 pub const ROWS: usize = 120;
@@ -20,6 +18,9 @@ const VALUES_MAX: usize = 2 << 20;
 
 /// Fewest rows that are worth waiting for.
 const ROWS_MIN: usize = 8;
+
+/// Columns walked at a time: those that share a cache line.
+const GROUP: usize = 16;
 
 /// Fewest columns whose counters the caches do not keep from one block to the next.
 const WIDE: usize = 256;
@@ -32,16 +33,21 @@ pub struct Stage {
     values: Values,
     filled: usize,
     rows: usize,
-    /// A row that is being written.
-    row: Vec<f64>,
 }
 
-/// Short floats as long as they hold everything that comes.
+/// Row-major. Short floats as long as they hold everything that comes.
 #[derive(Clone, Debug)]
 enum Values {
-    Short(Table<f32>),
-    Long(Table<f64>),
+    Short(Vec<f32>),
+    Long(Vec<f64>),
 }
+
+/// Room for a column: vectors that begin in the middle of a cache line take longer to read.
+const HEIGHT: usize = ROWS.next_multiple_of(GROUP);
+
+/// The columns of a group.
+#[repr(align(64))]
+struct Columns<R>([[R; HEIGHT]; GROUP]);
 
 /// Whoever is shown the columns.
 trait Visitor {
@@ -55,6 +61,7 @@ trait Visitor {
 struct Drain<'a, C, F> {
     features: &'a mut [C],
     is_wide: bool,
+    errand: Errand,
     each: F,
 }
 
@@ -68,9 +75,20 @@ pub trait Count {
     /// Reads a part of the cache lines that counting will need, and answers something that depends on all of them: so
     /// that many features' lines come from memory at once, instead of one after the other when each is needed. What can
     /// be reached by one address more is read at the next depth, when that address has come.
-    fn touch(&self, _depth: Depth) -> u64 {
+    fn touch(&self, _depth: Depth, _errand: Errand) -> u64 {
         0
     }
+}
+
+/// What a feature is shown for after it was counted, which other lines are needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// For nothing.
+    None,
+    /// It is looked at, at this row.
+    Look(u64),
+    /// Its pane is closed, at this row.
+    Close(u64),
 }
 
 /// How far from a feature itself what is read lies.
@@ -82,6 +100,12 @@ pub enum Depth {
     Far,
     /// All other lines.
     Whole,
+    /// Where some of these point, of what is kept beside the counts.
+    Beside,
+}
+
+impl Depth {
+    const ALL: [Depth; 4] = [Depth::Near, Depth::Far, Depth::Whole, Depth::Beside];
 }
 
 // === impl Stage ===
@@ -90,22 +114,28 @@ impl Stage {
     /// An empty stage, whose columns belong to the features `slots`.
     pub fn new(slots: Vec<u32>) -> Stage {
         let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, ROWS);
-        Stage { values: Values::Short(Table::default()), slots, filled: 0, rows, row: Vec::new() }
+        Stage { values: Values::Short(Vec::new()), slots, filled: 0, rows }
     }
 
     /// A copy that holds the rows that wait and has memory for no others.
     #[must_use]
     pub fn copied(&self) -> Stage {
+        let waiting = self.filled * self.slots.len();
         let values = match &self.values {
-            Values::Short(table) => Values::Short(table.copied(self.filled)),
-            Values::Long(table) => Values::Long(table.copied(self.filled)),
+            Values::Short(values) => Values::Short(values.get(..waiting).unwrap_or_default().to_vec()),
+            Values::Long(values) => Values::Long(values.get(..waiting).unwrap_or_default().to_vec()),
         };
-        Stage { slots: self.slots.clone(), values, row: Vec::new(), ..*self }
+        Stage { slots: self.slots.clone(), values, ..*self }
     }
 
     /// The feature of each column.
     pub fn slots(&self) -> &[u32] {
         &self.slots
+    }
+
+    /// How many rows may be added before it must be drained.
+    fn room(&self) -> usize {
+        self.rows - self.filled
     }
 
     pub fn is_empty(&self) -> bool {
@@ -114,58 +144,70 @@ impl Stage {
 
     /// Adds rows of a tensor with one element per column; counts those that wait when there is no more room.
     pub fn read<C: Count>(&mut self, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [C]) {
+        let columns = tensor.columns();
         while !rows.is_empty() {
             let taken = rows.len().min(self.rows);
-            let into = self.make_room(taken, tensor.is_short(), features);
-            let from = rows.start..rows.start + taken;
-            match &mut self.values {
-                Values::Short(table) => table.read(tensor, from, into),
-                Values::Long(table) => table.read(tensor, from, into),
+            if tensor.is_short() && self.is_short() {
+                tensor.read(rows.start * columns, self.add_short(taken, features));
+            } else {
+                tensor.read(rows.start * columns, self.add(taken, features));
             }
             rows.start += taken;
         }
     }
 
-    /// Adds a row, which is handed out to be written.
-    pub fn add<C: Count>(&mut self, features: &mut [C], write: impl FnOnce(&mut [f64])) {
-        let into = self.make_room(1, false, features);
-        self.row.resize(self.slots.len(), 0.0);
-        write(&mut self.row);
-        if let Values::Long(table) = &mut self.values {
-            table.set(into, &self.row);
+    fn is_short(&self) -> bool {
+        matches!(self.values, Values::Short(_))
+    }
+
+    /// Adds `rows` rows (as many as there may be of short ones) and hands them out, row-major, to be written.
+    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
+        let whole = self.rows * self.slots.len();
+        if self.is_short() {
+            self.drain(features);
+            self.values = Values::Long(vec![0.0; whole]);
+        }
+        let range = self.range_for(rows, features);
+        match &mut self.values {
+            Values::Long(values) => &mut values[range],
+            Values::Short(_) => &mut [],
         }
     }
 
-    /// Where the next `rows` rows go, as many as there may be, which are counted as filled; those that wait are counted
-    /// when there is no room.
-    fn make_room<C: Count>(&mut self, rows: usize, are_short: bool, features: &mut [C]) -> usize {
-        if self.rows - self.filled < rows {
+    fn add_short<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f32] {
+        let (whole, range) = (self.rows * self.slots.len(), self.range_for(rows, features));
+        match &mut self.values {
+            Values::Short(values) => {
+                values.resize(whole, 0.0);
+                &mut values[range]
+            }
+            Values::Long(_) => &mut [],
+        }
+    }
+
+    /// Where the next `rows` rows go, which are counted as filled; those that wait are counted when there is no room.
+    fn range_for<C: Count>(&mut self, rows: usize, features: &mut [C]) -> Range<usize> {
+        if self.room() < rows {
             self.drain(features);
         }
-        let width = self.slots.len();
-        match &mut self.values {
-            Values::Short(table) if are_short => table.make(width, self.rows),
-            Values::Short(_) => {
-                self.drain(features);
-                let mut table = Table::default();
-                table.make(width, self.rows);
-                self.values = Values::Long(table);
-            }
-            Values::Long(_) => {}
-        }
-        let into = self.filled;
-        self.filled += rows;
-        into
+        let (start, width) = (self.filled, self.slots.len());
+        self.filled = (start + rows).min(self.rows);
+        start * width..self.filled * width
     }
 
     /// Counts the waiting values of every feature, in order, and forgets them.
     pub fn drain<C: Count>(&mut self, features: &mut [C]) {
-        self.drain_each(features, |_, _| {});
+        self.drain_each(features, Errand::None, |_, _| {});
     }
 
-    /// The same, and shows each feature as soon as its values are counted.
-    pub fn drain_each<C: Count>(&mut self, features: &mut [C], each: impl FnMut(usize, &mut C)) {
-        self.show(&mut Drain { features, is_wide: self.slots.len() >= WIDE, each });
+    /// The same, and shows each feature as soon as its values are counted, for an errand.
+    pub fn drain_each<C: Count>(
+        &mut self,
+        features: &mut [C],
+        errand: Errand,
+        each: impl FnMut(usize, &mut C),
+    ) {
+        self.show(&mut Drain { features, is_wide: self.slots.len() >= WIDE, errand, each });
         self.filled = 0;
     }
 
@@ -177,17 +219,28 @@ impl Stage {
     fn show(&self, visitor: &mut impl Visitor) {
         match &self.values {
             _ if self.is_empty() => {}
-            Values::Short(table) => self.columns(table, visitor),
-            Values::Long(table) => self.columns(table, visitor),
+            Values::Short(values) => self.columns(values, visitor),
+            Values::Long(values) => self.columns(values, visitor),
         }
     }
 
     /// Shows the features of some columns, and then each of these columns.
-    fn columns<R: Real>(&self, table: &Table<R>, visitor: &mut impl Visitor) {
-        let mut columns = [[R::INFINITY; ROWS]; GROUP];
+    fn columns<R: Real>(&self, values: &[R], visitor: &mut impl Visitor) {
+        let width = self.slots.len();
+        let rows = &values[..self.filled * width];
+        let Columns(columns) = &mut Columns([[R::INFINITY; HEIGHT]; GROUP]);
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
             visitor.prepare(slots);
-            table.turn(group, self.filled, &mut columns);
+            let rows = &rows[group * GROUP..];
+            if slots.len() == GROUP && self.filled >= R::LANES {
+                dispatch!(Level::new(), simd => turn(simd, rows, width, self.filled, columns));
+            } else {
+                for (position, row) in rows.chunks(width).enumerate() {
+                    for (column, &value) in columns.iter_mut().zip(row).take(slots.len()) {
+                        column[position % HEIGHT] = value;
+                    }
+                }
+            }
             for (column, &slot) in columns.iter().zip(slots) {
                 visitor.column(slot as usize, &column[..self.filled]);
             }
@@ -203,8 +256,9 @@ impl<C: Count, F: FnMut(usize, &mut C)> Visitor for Drain<'_, C, F> {
             return;
         }
         let features = || slots.iter().filter_map(|&slot| self.features.get(slot as usize));
-        for depth in [Depth::Near, Depth::Far, Depth::Whole] {
-            black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth)));
+        let last = if self.errand == Errand::None { 3 } else { Depth::ALL.len() };
+        for depth in Depth::ALL.into_iter().take(last) {
+            black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth, self.errand)));
         }
     }
 
@@ -221,6 +275,23 @@ impl<C: Count, F: FnMut(usize, &mut C)> Visitor for Drain<'_, C, F> {
 impl<F: FnMut(usize, &[f64])> Visitor for Widen<F> {
     fn column<R: Real>(&mut self, slot: usize, values: &[R]) {
         widened(values, |values| (self.0)(slot, values));
+    }
+}
+
+/// Turns a group of columns, which `rows` begin with, a square at a time; the last squares overlap those before them.
+#[inline(always)]
+fn turn<S: Simd, R: Real>(
+    simd: S,
+    rows: &[R],
+    width: usize,
+    filled: usize,
+    columns: &mut [[R; HEIGHT]; GROUP],
+) {
+    for (part, columns) in columns.chunks_exact_mut(R::LANES).enumerate() {
+        for start in (0..filled).step_by(R::LANES) {
+            let at = start.min(filled - R::LANES);
+            R::turn(simd, &rows[at * width + part * R::LANES..], width, columns, at);
+        }
     }
 }
 
@@ -264,7 +335,7 @@ mod tests {
                 assert_eq!(std::mem::take(feature).0, expected(rows, 21, column));
             }
         }
-        assert!(stage.is_empty() && stage.rows == ROWS);
+        assert!(stage.is_empty() && stage.room() == ROWS);
     }
 
     #[test]
@@ -281,9 +352,7 @@ mod tests {
             }
             let long: Vec<f64> = (0..rows * columns).map(|i| i as f64).collect();
             let mut stage = Stage::new((0..columns as u32).collect());
-            for row in long.chunks(columns) {
-                stage.add(&mut features, |written| written.copy_from_slice(row));
-            }
+            stage.add(rows, &mut features).copy_from_slice(&long);
             stage.drain(&mut features);
             for (column, feature) in features.iter_mut().enumerate() {
                 assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
@@ -305,17 +374,15 @@ mod tests {
 
     #[test]
     fn wide_rows_wait_in_smaller_blocks() {
-        assert_eq!(Stage::new(vec![0; 8_192]).rows, ROWS);
-        assert_eq!(Stage::new(vec![0; 1_000_000]).rows, ROWS_MIN);
+        assert_eq!(Stage::new(vec![0; 8_192]).room(), ROWS);
+        assert_eq!(Stage::new(vec![0; 1_000_000]).room(), ROWS_MIN);
     }
 
     #[test]
     fn looking_does_not_take_anything_away() {
         let (mut stage, mut features) = (Stage::new(vec![0]), vec![Seen::default()]);
-        for value in [1.0, 2.0] {
-            stage.add(&mut features, |row| row[0] = value);
-        }
-        for stage in [&stage, &stage, &stage.copied()] {
+        stage.add(2, &mut features).copy_from_slice(&[1.0, 2.0]);
+        for _ in 0..2 {
             stage.visit(|_, values| assert_eq!(values, [1.0, 2.0]));
         }
     }

@@ -8,7 +8,7 @@ use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
-use crate::feature::stage::Depth;
+use crate::feature::stage::{Depth, Errand};
 use crate::profile::Reference;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::{Bins, Packed};
@@ -180,8 +180,10 @@ impl Comparison {
     }
 
     /// Something of the cache lines that counting and a look need.
-    pub fn touch(&self, depth: Depth) -> u64 {
-        self.window.total().touch(depth) ^ self.suspicion().map_or(0, |suspicion| suspicion.touch(depth))
+    pub fn touch(&self, depth: Depth, errand: Errand) -> u64 {
+        let closed = if let Errand::Close(_) = errand { self.window.touch_closed(depth) } else { 0 };
+        let suspicion = self.suspicion().map_or(0, |suspicion| suspicion.touch(depth, errand));
+        closed ^ self.window.total().touch(depth) ^ suspicion
     }
 
     /// Everything counted so far.

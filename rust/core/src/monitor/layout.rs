@@ -1,7 +1,7 @@
 //! Where the elements of a tensor go. Worked out when a tensor is first seen, so that later messages cost no look-up.
 
 use super::watch::Watch;
-use crate::feature::stage::Stage;
+use crate::feature::stage::{Errand, Stage};
 use crate::feature::summary::{Row, Summary};
 use crate::sketch::BLOCK;
 use crate::tensor::{Data, Datatype, Direction, Tensor};
@@ -175,7 +175,7 @@ impl Layout {
             }),
             Route::Pooled { all, stage, summary } => rows.for_each(|row| {
                 let summarised = pool_row(*all as usize, *summary, tensor, row, features);
-                stage.add(features, |row| summarised.finish(row));
+                summarised.finish(stage.add(1, features));
             }),
             Route::Strings { categories, lengths } => {
                 let Data::Bytes(elements) = &tensor.data else { return };
@@ -189,21 +189,30 @@ impl Layout {
         }
     }
 
+    /// Name of the tensors, if they are inputs.
+    pub fn input(&self) -> Option<&str> {
+        (self.direction == Direction::Input).then_some(self.name.as_str())
+    }
+
+    /// The features that elements are counted in.
+    pub fn features(&self) -> impl Iterator<Item = u32> {
+        let (one, other): (&[u32], &[u32]) = match &self.route {
+            Route::Nothing => (&[], &[]),
+            Route::Columns { stage, .. } => (stage.slots(), &[]),
+            Route::Pooled { all, stage, .. } => (std::slice::from_ref(all), stage.slots()),
+            Route::Strings { categories, lengths } => (categories, lengths),
+        };
+        one.iter().chain(other).copied()
+    }
+
     /// Counts a row of a tensor that came without elements.
     pub fn observe_missing(&self, features: &mut [Watch]) {
-        let mut add = |slots: &[u32]| slots.iter().for_each(|&slot| features[slot as usize].add_missing(1));
-        match &self.route {
-            Route::Nothing => {}
-            Route::Columns { stage, .. } => add(stage.slots()),
-            Route::Pooled { all, stage, .. } => {
-                add(&[*all]);
-                add(stage.slots());
-            }
-            Route::Strings { categories, lengths } => {
-                add(categories);
-                add(lengths);
-            }
-        }
+        self.features().for_each(|slot| features[slot as usize].add_missing(1));
+    }
+
+    /// Counts rows of messages without the tensor.
+    pub fn leave_out(&self, rows: u64, features: &mut [Watch]) {
+        self.features().for_each(|slot| features[slot as usize].leave_out(rows));
     }
 
     /// Counts the rows that wait, if they are of `direction`.
@@ -234,9 +243,14 @@ impl Layout {
     }
 
     /// Counts the rows that wait, and shows each feature after its values were counted.
-    pub fn drain_each(&mut self, features: &mut [Watch], each: impl FnMut(usize, &mut Watch)) {
+    pub fn drain_each(
+        &mut self,
+        features: &mut [Watch],
+        errand: Errand,
+        each: impl FnMut(usize, &mut Watch),
+    ) {
         if let Route::Columns { stage, .. } | Route::Pooled { stage, .. } = &mut self.route {
-            stage.drain_each(features, each);
+            stage.drain_each(features, errand, each);
         }
     }
 
@@ -250,13 +264,11 @@ impl Layout {
 
 fn stage_row(stage: &mut Stage, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) {
     let columns = tensor.columns();
-    stage.add(features, |written| {
-        let (elements, derived) = written.split_at_mut(columns);
-        tensor.read(row * columns, elements);
-        let mut summarised = Row::new(summary);
-        summarised.update(elements);
-        summarised.finish(derived);
-    });
+    let (elements, derived) = stage.add(1, features).split_at_mut(columns);
+    tensor.read(row * columns, elements);
+    let mut summarised = Row::new(summary);
+    summarised.update(elements);
+    summarised.finish(derived);
 }
 
 fn pool_row(all: usize, summary: Summary, tensor: &Tensor<'_>, row: usize, features: &mut [Watch]) -> Row {

@@ -4,6 +4,7 @@ use super::comparison::Closing;
 use super::suspicion::LOOK_ROWS;
 use super::{DetectorKind, Monitor, Phase};
 use crate::detect::Mark;
+use crate::feature::stage::Errand;
 use crate::tensor::Direction;
 use std::sync::Arc;
 
@@ -27,7 +28,9 @@ impl Monitor {
         let unit = stake * f64::from(config.pane_rows) / clock.open_rows().max(1) as f64;
         let so_far = Closing { alarm: &config.alarm, start, end, stake, unit };
         let mut weighed = false;
-        self.roster.drain_and_visit(direction, |feature| weighed |= feature.look(&so_far, false));
+        self.roster.drain_and_visit(direction, Errand::Look(end.row), |feature| {
+            weighed |= feature.look(&so_far, false);
+        });
         if weighed && self.weigh_all(&so_far, direction) {
             self.judge(direction, &so_far, now);
         }

@@ -6,7 +6,7 @@ use super::plans::Plans;
 use super::snapshot::{FeatureSnapshot, Shown};
 use super::watch::{self, Watch};
 use crate::detect::discovery::{Discovery, discover};
-use crate::feature::stage::Stage;
+use crate::feature::stage::{Errand, Stage};
 use crate::feature::{Reading, Room, Spec, TensorConfig};
 use crate::profile::{Column, Labels, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
@@ -45,6 +45,8 @@ pub struct Roster {
     plans: Plans,
     numbers: Arc<BTreeMap<(Direction, String), u32>>,
     layouts: Vec<Layout>,
+    /// Of every input with a feature that is learned or compared, the layout that was made first.
+    inputs: Vec<usize>,
     /// The layout after the one used last: messages repeat, so the next tensor probably belongs there.
     cursor: usize,
     /// Empty tensors that no feature is known of.
@@ -65,6 +67,8 @@ pub struct Start<'a> {
     pub config: &'a MonitorConfig,
     pub profile: Option<&'a Profile>,
     pub is_learning: bool,
+    /// Rows that came before.
+    pub rows: u64,
 }
 
 // === impl Stored ===
@@ -99,6 +103,7 @@ impl Roster {
             plans: Plans::default(),
             numbers: Arc::clone(&self.numbers),
             layouts: self.layouts.iter().map(Layout::copied).collect(),
+            inputs: self.inputs.clone(),
             cursor: self.cursor,
             missing: self.missing,
         }
@@ -130,7 +135,12 @@ impl Roster {
 
     /// Counts what waits of a direction, and shows every feature of it, where that is possible right after its values
     /// were counted: with thousands of features, what one of them has counted is out of the caches when all of them have.
-    pub fn drain_and_visit(&mut self, direction: Direction, mut visit: impl FnMut(&mut Watch)) {
+    pub fn drain_and_visit(
+        &mut self,
+        direction: Direction,
+        errand: Errand,
+        mut visit: impl FnMut(&mut Watch),
+    ) {
         let mut waiting = self.layouts.iter_mut().filter(|layout| layout.waits(direction));
         let (first, second) = (waiting.next(), waiting.next());
         // Every feature must be visited once, when nothing of it waits any more.
@@ -143,7 +153,7 @@ impl Roster {
             return self.visit(direction, visit);
         };
         let evidence = &mut self.evidence;
-        layout.drain_each(&mut self.features, |slot, feature| {
+        layout.drain_each(&mut self.features, errand, |slot, feature| {
             visit(feature);
             if let Some(evidence) = evidence.get_mut(slot) {
                 *evidence = feature.evidence();
@@ -158,6 +168,11 @@ impl Roster {
         self.compared = self.features.iter().filter(|feature| feature.is_compared()).count();
         self.of_direction = [Direction::Input, Direction::Output]
             .map(|direction| self.features.iter().filter(|it| it.direction() == direction).count());
+        let mut named = BTreeSet::new();
+        let layouts = self.layouts.iter().enumerate();
+        let inputs = layouts.filter(|(_, layout)| layout.input().is_some_and(|name| named.insert(name)));
+        let watched = inputs.filter(|(_, layout)| is_watched(layout, &self.features));
+        self.inputs = watched.map(|(place, _)| place).collect();
     }
 
     /// Compares all features with a profile that was learned.
@@ -266,6 +281,21 @@ impl Roster {
         }
     }
 
+    /// Counts rows of a message in which inputs that are known were left out: their features are missing, as in a table
+    /// whose cells are empty. What is computed of others is left to those.
+    pub fn leave_out(&mut self, tensors: &[Tensor<'_>], rows: u64, is_computed: impl Fn(&str) -> bool) {
+        let Roster { inputs, layouts, features, .. } = self;
+        for (place, &first) in inputs.iter().enumerate() {
+            let Some(name) = layouts[first].input() else { continue };
+            let is_it = |tensor: &Tensor<'_>| tensor.name == name;
+            // Most messages hold all of them, in the same order.
+            let is_there = tensors.get(place).is_some_and(is_it) || tensors.iter().any(is_it);
+            if !is_there && !is_computed(name) {
+                layouts[first].leave_out(rows, features);
+            }
+        }
+    }
+
     /// A tensor without elements: a row in which every feature of its name is missing.
     fn observe_empty(&mut self, direction: Direction, tensor: &Tensor<'_>) {
         match self.layouts.iter().find(|layout| layout.is_named(direction, tensor.name)) {
@@ -315,8 +345,16 @@ impl Roster {
         let tensor_config = start.config.tensors.get(tensor.name).unwrap_or(&auto);
         let reading = Reading::of(direction, tensor, tensor_config, room);
         let route = self.route(direction, tensor, reading, start);
-        self.layouts.push(Layout::new(direction, tensor, ragged, route));
-        Some(self.layouts.len() - 1)
+        let layout = Layout::new(direction, tensor, ragged, route);
+        let place = self.layouts.len();
+        if layout.input().is_some() && widths == 0 && is_watched(&layout, &self.features) {
+            self.inputs.push(place);
+            if start.is_learning {
+                layout.leave_out(start.rows, &mut self.features);
+            }
+        }
+        self.layouts.push(layout);
+        Some(place)
     }
 
     fn route(
@@ -371,6 +409,11 @@ impl Roster {
         Arc::make_mut(&mut self.numbers).insert(key, number);
         number
     }
+}
+
+/// Whether a feature of the layout is learned or compared.
+fn is_watched(layout: &Layout, features: &[Watch]) -> bool {
+    layout.features().any(|slot| features.get(slot as usize).is_some_and(Watch::is_watched))
 }
 
 fn place(direction: Direction) -> usize {

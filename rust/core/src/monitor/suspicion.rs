@@ -7,7 +7,7 @@ use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
 use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, bits, pool::Pool, screen::WIDTH};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
-use crate::feature::stage::Depth;
+use crate::feature::stage::{Depth, Errand};
 use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
 use crate::window::Window;
@@ -195,7 +195,26 @@ impl Suspicion {
     }
 
     /// Something of the cache lines that a look needs.
-    pub fn touch(&self, depth: Depth) -> u64 {
+    pub fn touch(&self, depth: Depth, errand: Errand) -> u64 {
+        self.touch_detector(depth, errand) ^ self.touch_counts(depth)
+    }
+
+    /// Those that keeping rows in the history needs, or learning from a pane.
+    fn touch_detector(&self, depth: Depth, errand: Errand) -> u64 {
+        let (row, closes) = match errand {
+            Errand::None => return 0,
+            Errand::Look(row) => (row, false),
+            Errand::Close(row) => (row, true),
+        };
+        let keeps = row.saturating_sub(self.moments.kept.until.row) >= SEGMENT_ROWS;
+        match depth {
+            Depth::Near => u64::from(self.begun),
+            _ if !keeps && !closes => 0,
+            _ => self.detector.touch(depth, keeps, closes),
+        }
+    }
+
+    fn touch_counts(&self, depth: Depth) -> u64 {
         match depth {
             Depth::Near => {
                 let Moments { seen, weighed, kept } = self.moments;
@@ -206,6 +225,7 @@ impl Suspicion {
             }
             Depth::Far => self.counts.touch(false) ^ self.plan.touch(depth),
             Depth::Whole => self.counts.touch(true) ^ self.plan.touch(depth),
+            Depth::Beside => 0,
         }
     }
 

@@ -9,7 +9,7 @@ use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::distance::Chance;
 use crate::feature::Spec;
-use crate::feature::stage::{Count, Depth};
+use crate::feature::stage::{Count, Depth, Errand};
 use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
@@ -228,6 +228,11 @@ impl Watch {
         self.sums.count() + self.specials.total() + self.texts.count()
     }
 
+    /// Whether a reference is learned, or there is one.
+    pub fn is_watched(&self) -> bool {
+        !matches!(self.stage, Stage::Unprofiled)
+    }
+
     /// Whether there is a reference to compare with.
     pub fn is_compared(&self) -> bool {
         matches!(self.stage, Stage::Compared(_))
@@ -280,6 +285,12 @@ impl Watch {
     /// Counts values that are absent altogether.
     pub fn add_missing(&mut self, times: u64) {
         self.add_specials(&Specials { missing: times, ..Specials::default() });
+    }
+
+    /// Counts rows of which nothing came: they are missing, and the feature was not seen in them.
+    pub fn leave_out(&mut self, rows: u64) {
+        self.add_missing(rows);
+        self.counted += rows;
     }
 
     #[cold]
@@ -425,9 +436,9 @@ impl Count for Watch {
         self.update(values);
     }
 
-    fn touch(&self, depth: Depth) -> u64 {
+    fn touch(&self, depth: Depth, errand: Errand) -> u64 {
         let compared = match &self.stage {
-            Stage::Compared(comparison) => comparison.touch(depth),
+            Stage::Compared(comparison) => comparison.touch(depth, errand),
             Stage::Learning(_) | Stage::Unprofiled => 0,
         };
         let sums = if depth == Depth::Near { self.sums.touch() } else { 0 };

@@ -7,7 +7,7 @@ mod tally;
 
 pub use tally::Tally;
 
-use super::WORDS_PER_LINE;
+use super::per_line;
 use super::permute;
 use super::real::{at_least, at_most};
 use serde::{Deserialize, Serialize};
@@ -213,7 +213,7 @@ impl Binning {
 
     /// Something of every cache line that counting short floats needs.
     pub fn touch(&self) -> u64 {
-        let lines = self.short.tree().iter().step_by(2 * WORDS_PER_LINE);
+        let lines = per_line(self.short.tree());
         let ends = self.low.to_bits() ^ self.high.to_bits() ^ self.scale.to_bits();
         lines.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
     }

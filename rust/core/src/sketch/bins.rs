@@ -10,7 +10,7 @@ pub use packed::Packed;
 use super::binning::{self, Binning, Kind, Tally};
 use super::real::Real;
 use super::screen::Specials;
-use super::{Sketch, Subtract, WORDS_PER_LINE};
+use super::{Sketch, Subtract, per_line};
 use crate::feature::stage::Depth;
 use std::sync::Arc;
 
@@ -72,9 +72,10 @@ impl Bins {
             Depth::Near => self.numbers.len() as u64 ^ self.tails[1] as u64,
             Depth::Far => self.binning.scale().to_bits() ^ self.numbers.first().copied().unwrap_or(0),
             Depth::Whole => {
-                let lines = self.numbers.iter().step_by(WORDS_PER_LINE);
+                let lines = per_line(&self.numbers);
                 lines.fold(self.binning.touch(), |sum, number| sum ^ number)
             }
+            Depth::Beside => 0,
         }
     }
 

@@ -44,11 +44,13 @@ pub trait Real: Bucketed + Addends + Copy + PartialOrd + Debug + 'static {
 
     fn extent<S: Simd>(simd: S, values: &[Self]) -> Extent<Self>;
 
-    /// Turns a square of a table: the first [`Real::LANES`] values of as many rows become parts of columns, from `at` on.
-    fn turn<'a, S: Simd, const ROWS: usize>(
+    /// Turns a square of a table: the first [`Real::LANES`] values of as many rows, `width` apart, become parts of columns,
+    /// from `at` on.
+    fn turn<S: Simd, const HEIGHT: usize>(
         simd: S,
-        rows: impl Iterator<Item = &'a [Self]>,
-        columns: &mut [[Self; ROWS]],
+        rows: &[Self],
+        width: usize,
+        columns: &mut [[Self; HEIGHT]],
         at: usize,
     );
 
@@ -119,15 +121,16 @@ macro_rules! real {
             }
 
             #[inline(always)]
-            fn turn<'a, S: Simd, const ROWS: usize>(
+            fn turn<S: Simd, const HEIGHT: usize>(
                 simd: S,
-                rows: impl Iterator<Item = &'a [$real]>,
-                columns: &mut [[$real; ROWS]],
+                rows: &[$real],
+                width: usize,
+                columns: &mut [[$real; HEIGHT]],
                 at: usize,
             ) {
                 const LANES: usize = <$real as Real>::LANES;
                 let mut square = [$vector::splat(simd, 0.0); LANES];
-                for (vector, row) in square.iter_mut().zip(rows) {
+                for (vector, row) in square.iter_mut().zip(rows.chunks(width)) {
                     if let Some(row) = row.first_chunk() {
                         *vector = $vector::load_array_ref(simd, row);
                     }

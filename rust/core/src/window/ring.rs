@@ -1,6 +1,7 @@
 //! Counts of slices that are over, oldest first, one after the other in one piece of memory: of each a length, and its bytes.
 
 use crate::sketch::groups::{Numbers, bytes, put};
+use crate::sketch::per_line;
 
 /// Bytes of a length that room is made for.
 const LENGTH: usize = 2;
@@ -17,6 +18,11 @@ pub struct Ring {
 impl Ring {
     pub fn len(&self) -> usize {
         self.slices as usize
+    }
+
+    /// Something of its cache lines.
+    pub fn touch(&self) -> u64 {
+        per_line(&self.bytes).fold(0, |sum, byte| sum ^ u64::from(byte))
     }
 
     pub fn clear(&mut self) {

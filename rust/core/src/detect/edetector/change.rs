@@ -10,7 +10,9 @@
 
 use super::bets::{CELLS_MAX, Odds};
 use crate::detect::Mark;
+use crate::feature::stage::Depth;
 use crate::sketch::groups::{Numbers, bytes, holds, put, write, write_word};
+use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// Segments of one length that are kept; beyond that the two oldest become one of double the length. A start is
@@ -91,6 +93,20 @@ impl History {
 
     fn is_empty(&self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// Something of the cache lines of what is newest.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        /// Of a few segments.
+        const BYTES: usize = 768;
+        match depth {
+            Depth::Near | Depth::Beside => 0,
+            Depth::Far => (self.bytes.len() ^ self.cells) as u64,
+            Depth::Whole => {
+                let newest = self.bytes.get(self.bytes.len().saturating_sub(BYTES)..).unwrap_or_default();
+                per_line(newest).fold(0, |sum, byte| sum ^ u64::from(byte))
+            }
+        }
     }
 
     /// Whether all of it was counted in so many cells.

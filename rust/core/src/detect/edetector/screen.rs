@@ -83,7 +83,8 @@ impl Screen {
             return self.blocks.len() as u64;
         }
         let lines = self.blocks.iter().flat_map(|block| [&block.shares, &block.ranks]);
-        lines.fold(0, |sum, line| sum ^ u64::from(line[0].to_bits()))
+        let last = self.blocks.last().map_or(0, |block| block.ranks[LANES - 1].to_bits());
+        lines.fold(last.into(), |sum, line| sum ^ u64::from(line[0].to_bits()))
     }
 
     /// Whether either of the `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than

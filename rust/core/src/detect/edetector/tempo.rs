@@ -12,8 +12,10 @@
 
 use super::bets::CELLS_MAX;
 use super::functions::Ranks;
+use crate::feature::stage::Depth;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
+use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// Differences that are remembered, and after how many the median is taken anew.
@@ -176,6 +178,19 @@ impl Tempo {
             moves: Moves::default(),
             seen: 0,
             time: known.unwrap_or(1.0).max(1.0),
+        }
+    }
+
+    /// Something of the cache lines.
+    pub fn touch(&self, depth: Depth) -> u64 {
+        match depth {
+            Depth::Near | Depth::Beside => 0,
+            Depth::Far => self.seen as u64 ^ self.total.to_bits(),
+            Depth::Whole => {
+                let means = self.means.first().map_or(0, |mean| mean.to_bits());
+                let moves = per_line(&self.moves.values).map(f32::to_bits);
+                moves.fold(means ^ self.moves.lengths.len() as u64, |sum, value| sum ^ u64::from(value))
+            }
         }
     }
 

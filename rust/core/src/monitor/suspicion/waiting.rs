@@ -110,20 +110,24 @@ impl Waiting {
 
     /// Something of the first cache line, or of all of them.
     pub fn touch(&self, whole: bool) -> u64 {
-        let blocks = if whole { usize::MAX } else { 1 };
         match self {
-            Waiting::Short(all) => {
-                let lines = all
-                    .iter()
-                    .take(blocks)
-                    .map(|block| u64::from(block.seen[0]) ^ u64::from(block.waiting[0]));
-                lines.fold(0, |sum, line| sum ^ line)
-            }
-            Waiting::Long(all) => all.iter().take(blocks).fold(0, |sum, block| {
-                sum ^ u64::from(block.seen[0]) ^ u64::from(block.waiting[0]) ^ u64::from(block.kept[0])
-            }),
+            Waiting::Short(blocks) => touch(blocks, whole),
+            Waiting::Long(blocks) => touch(blocks, whole),
         }
     }
+}
+
+fn touch<D: Copy + Into<u32>>(blocks: &[Block<D>], whole: bool) -> u64 {
+    let first = blocks.first().map_or(0, |block| block.seen[0].into());
+    if !whole {
+        return first;
+    }
+    let last = blocks.last().map_or(first, |block| block.kept[LANES - 1].into().into());
+    let lines = blocks.iter().map(|block| {
+        let [waiting, kept]: [u32; 2] = [block.waiting[0].into(), block.kept[0].into()];
+        u64::from(block.seen[0] ^ waiting ^ kept)
+    });
+    lines.fold(last, |sum, line| sum ^ line)
 }
 
 #[inline(always)]

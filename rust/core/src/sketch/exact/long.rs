@@ -1,6 +1,6 @@
 //! Whole numbers of a thousand bits and more, and a window on the few of their digits that are in use.
 
-use crate::sketch::WORDS_PER_LINE;
+use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// A whole number in digits of 64 bits, lowest first, each with room for carries.
@@ -61,10 +61,7 @@ impl<const DIGITS: usize> Window<DIGITS> {
 
     /// Something of the cache lines.
     pub fn touch(&self) -> u64 {
-        self.digits
-            .iter()
-            .step_by(WORDS_PER_LINE / 2)
-            .fold(self.first as u64, |sum, digit| sum ^ *digit as u64)
+        per_line(&self.digits).fold(self.first as u64, |sum, digit| sum ^ digit as u64)
     }
 
     /// Whether bits from `low` to below `high` lie in it.

@@ -175,9 +175,14 @@ impl Buckets {
     /// bits tell; whether it did.
     fn add_part<R: Real>(&mut self, values: &[R]) -> bool {
         let (scale, mut found) = (Scale { shift: self.shift, base: self.base }, [0; PART]);
-        let are_found = dispatch!(Level::new(), simd => R::cells(simd, values, scale, &mut found));
+        let (are_found, is_full) = dispatch!(Level::new(), simd => {
+            (R::cells(simd, values, scale, &mut found), self.recent.is_full())
+        });
         if !are_found {
             return false;
+        }
+        if is_full {
+            self.recent.carry();
         }
         self.recent.add_all(found.get(..values.len()).unwrap_or_default());
         true

@@ -1,6 +1,7 @@
 //! What an exponential histogram has counted of late.
 
 use super::ZERO;
+use crate::sketch::per_line;
 use crate::sketch::permute::PART;
 
 /// Values that are not among the cells yet: so few that two bytes a cell hold them. What came last is in the low ones
@@ -21,9 +22,6 @@ const UNIT: u8 = 1 << 7;
 /// So many values at most, whatever their cells.
 const VALUES_MAX: usize = u8::MAX as usize * UNIT as usize;
 
-/// Low bytes in a cache line, of most processors.
-const PER_LINE: usize = 64;
-
 // A part that all goes to one cell still fits.
 const _: () = assert!(UNIT as usize - 1 + PART <= u8::MAX as usize);
 
@@ -32,8 +30,7 @@ const _: () = assert!(UNIT as usize - 1 + PART <= u8::MAX as usize);
 impl Recent {
     /// Something of the cache lines that most values need.
     pub fn touch(&self) -> u64 {
-        let lines = self.low.iter().step_by(PER_LINE);
-        lines.fold(u64::from(self.values), |sum, &cell| sum ^ u64::from(cell))
+        per_line(&self.low).fold(u64::from(self.values), |sum, cell| sum ^ u64::from(cell))
     }
 
     /// Whether so many values may be added.
@@ -41,12 +38,15 @@ impl Recent {
         usize::from(self.values) + values <= VALUES_MAX
     }
 
+    /// Whether low bytes must be carried before [`Recent::add_all`].
+    #[inline(always)]
+    pub fn is_full(&self) -> bool {
+        self.low.iter().fold(0, |any, low| any | low) >= UNIT
+    }
+
     /// Counts at most [`PART`] values, for which there is room, by their cells.
     #[inline]
     pub fn add_all(&mut self, found: &[u16]) {
-        if self.low.iter().fold(0, |any, low| any | low) >= UNIT {
-            self.carry();
-        }
         for &found in found {
             if let Some(cell) = self.low.get_mut(usize::from(found)) {
                 *cell += 1;
@@ -64,7 +64,8 @@ impl Recent {
         self.values += 1;
     }
 
-    fn carry(&mut self) {
+    /// Moves what low bytes hold beyond what they may to the high ones.
+    pub fn carry(&mut self) {
         for (low, high) in self.low.iter_mut().zip(&mut self.high) {
             *high += *low / UNIT;
             *low %= UNIT;
