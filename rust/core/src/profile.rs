@@ -81,7 +81,7 @@ impl Profile {
         Profile::with_sections(model, references, Sections::default())
     }
 
-    fn with_sections(
+    pub(crate) fn with_sections(
         model: &str,
         mut references: Vec<Reference>,
         sections: Sections,
@@ -113,15 +113,6 @@ impl Profile {
     pub fn with_section<S: Section>(mut self, section: &S) -> Result<Profile, ProfileError> {
         self.sections.set(section)?;
         Ok(self.hashed())
-    }
-
-    /// The same profile with more features.
-    ///
-    /// # Errors
-    /// [`ProfileError::Malformed`] when one has the direction and name of another.
-    pub fn with_references(self, more: Vec<Reference>) -> Result<Profile, ProfileError> {
-        let known = self.references.iter().map(|reference| Reference::clone(reference));
-        Profile::with_sections(&self.model, known.chain(more).collect(), self.sections.clone())
     }
 
     /// A section; `None` when the profile does not have it.
