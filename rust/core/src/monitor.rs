@@ -228,7 +228,9 @@ impl Monitor {
             config: &self.named,
             profile: self.profile.as_deref(),
             is_learning: self.phase == Phase::Learning,
+            rows: self.clock(direction).rows,
         };
+        let counted = part.len() as u64;
         for tensor in tensors {
             let part = if tensor.rows() == rows && !tensor.is_empty() {
                 part.clone()
@@ -249,6 +251,9 @@ impl Monitor {
                 Direction::Input => {}
             }
             self.roster.observe(direction, tensor, part, start);
+        }
+        if direction == Direction::Input {
+            self.roster.leave_out(tensors, counted, |name| self.joints.is_map(name));
         }
     }
 

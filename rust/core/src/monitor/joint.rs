@@ -82,6 +82,11 @@ impl JointWatches {
         })
     }
 
+    /// Whether the numbers of a map are watched under this name.
+    pub fn is_map(&self, name: &str) -> bool {
+        self.0.iter().any(|watch| matches!(&watch.stage, Stage::Mapped(_, mapped) if mapped == name))
+    }
+
     /// Takes in a range of the rows of an input; the tensor of their numbers, if there is a map.
     pub fn observe(&mut self, tensor: &Tensor<'_>, rows: Range<usize>) -> Option<Tensor<'_>> {
         let watch = self.0.iter_mut().find(|watch| watch.tensor == tensor.name)?;

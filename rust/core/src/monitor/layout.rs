@@ -189,21 +189,30 @@ impl Layout {
         }
     }
 
+    /// Name of the tensors, if they are inputs.
+    pub fn input(&self) -> Option<&str> {
+        (self.direction == Direction::Input).then_some(self.name.as_str())
+    }
+
+    /// The features that elements are counted in.
+    pub fn features(&self) -> impl Iterator<Item = u32> {
+        let (one, other): (&[u32], &[u32]) = match &self.route {
+            Route::Nothing => (&[], &[]),
+            Route::Columns { stage, .. } => (stage.slots(), &[]),
+            Route::Pooled { all, stage, .. } => (std::slice::from_ref(all), stage.slots()),
+            Route::Strings { categories, lengths } => (categories, lengths),
+        };
+        one.iter().chain(other).copied()
+    }
+
     /// Counts a row of a tensor that came without elements.
     pub fn observe_missing(&self, features: &mut [Watch]) {
-        let mut add = |slots: &[u32]| slots.iter().for_each(|&slot| features[slot as usize].add_missing(1));
-        match &self.route {
-            Route::Nothing => {}
-            Route::Columns { stage, .. } => add(stage.slots()),
-            Route::Pooled { all, stage, .. } => {
-                add(&[*all]);
-                add(stage.slots());
-            }
-            Route::Strings { categories, lengths } => {
-                add(categories);
-                add(lengths);
-            }
-        }
+        self.features().for_each(|slot| features[slot as usize].add_missing(1));
+    }
+
+    /// Counts rows of messages without the tensor.
+    pub fn leave_out(&self, rows: u64, features: &mut [Watch]) {
+        self.features().for_each(|slot| features[slot as usize].leave_out(rows));
     }
 
     /// Counts the rows that wait, if they are of `direction`.

@@ -8,7 +8,7 @@ use super::watch::{self, Watch};
 use crate::detect::discovery::{Discovery, discover};
 use crate::feature::stage::{Errand, Stage};
 use crate::feature::{Reading, Room, Spec, TensorConfig};
-use crate::profile::{Column, Labels, Numbers, Plan, Profile, Reference};
+use crate::profile::{Column, Labels, Limits, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ const WIDTHS_MAX: usize = 8;
 /// Longest name of a tensor, in bytes. Names come from clients and are kept; longer ones are not read.
 const NAME_BYTES_MAX: usize = 256;
 
-/// Values kept while learning, over all features (64 MiB), and at most per feature.
+/// Values kept while learning, over all features (64 MiB; of short floats twice as many), and at most per feature.
 const LEARN_VALUES: usize = 8 << 20;
 const LEARN_VALUES_PER_FEATURE: usize = 65_536;
 
@@ -42,6 +42,8 @@ pub struct Roster {
     plans: Plans,
     numbers: Arc<BTreeMap<(Direction, String), u32>>,
     layouts: Vec<Layout>,
+    /// Of every input with a feature that is learned or compared, the layout that was made first.
+    inputs: Vec<usize>,
     /// The layout after the one used last: messages repeat, so the next tensor probably belongs there.
     cursor: usize,
     /// Empty tensors that no feature is known of.
@@ -62,6 +64,8 @@ pub struct Start<'a> {
     pub config: &'a MonitorConfig,
     pub profile: Option<&'a Profile>,
     pub is_learning: bool,
+    /// Rows that came before.
+    pub rows: u64,
 }
 
 // === impl Stored ===
@@ -96,6 +100,7 @@ impl Roster {
             plans: Plans::default(),
             numbers: Arc::clone(&self.numbers),
             layouts: self.layouts.iter().map(Layout::copied).collect(),
+            inputs: self.inputs.clone(),
             cursor: self.cursor,
             missing: self.missing,
         }
@@ -160,6 +165,11 @@ impl Roster {
         self.compared = self.features.iter().filter(|feature| feature.is_compared()).count();
         self.of_direction = [Direction::Input, Direction::Output]
             .map(|direction| self.features.iter().filter(|it| it.direction() == direction).count());
+        let mut named = BTreeSet::new();
+        let layouts = self.layouts.iter().enumerate();
+        let inputs = layouts.filter(|(_, layout)| layout.input().is_some_and(|name| named.insert(name)));
+        let watched = inputs.filter(|(_, layout)| is_watched(layout, &self.features));
+        self.inputs = watched.map(|(place, _)| place).collect();
     }
 
     /// Compares all features with a profile that was learned.
@@ -268,6 +278,21 @@ impl Roster {
         }
     }
 
+    /// Counts rows of a message in which inputs that are known were left out: their features are missing, as in a table
+    /// whose cells are empty. What is computed of others is left to those.
+    pub fn leave_out(&mut self, tensors: &[Tensor<'_>], rows: u64, is_computed: impl Fn(&str) -> bool) {
+        let Roster { inputs, layouts, features, .. } = self;
+        for (place, &first) in inputs.iter().enumerate() {
+            let Some(name) = layouts[first].input() else { continue };
+            let is_it = |tensor: &Tensor<'_>| tensor.name == name;
+            // Most messages hold all of them, in the same order.
+            let is_there = tensors.get(place).is_some_and(is_it) || tensors.iter().any(is_it);
+            if !is_there && !is_computed(name) {
+                layouts[first].leave_out(rows, features);
+            }
+        }
+    }
+
     /// A tensor without elements: a row in which every feature of its name is missing.
     fn observe_empty(&mut self, direction: Direction, tensor: &Tensor<'_>) {
         match self.layouts.iter().find(|layout| layout.is_named(direction, tensor.name)) {
@@ -317,8 +342,16 @@ impl Roster {
         let tensor_config = start.config.tensors.get(tensor.name).unwrap_or(&auto);
         let reading = Reading::of(direction, tensor, tensor_config, room);
         let route = self.route(direction, tensor, reading, start);
-        self.layouts.push(Layout::new(direction, tensor, ragged, route));
-        Some(self.layouts.len() - 1)
+        let layout = Layout::new(direction, tensor, ragged, route);
+        let place = self.layouts.len();
+        if layout.input().is_some() && widths == 0 && is_watched(&layout, &self.features) {
+            self.inputs.push(place);
+            if start.is_learning {
+                layout.leave_out(start.rows, &mut self.features);
+            }
+        }
+        self.layouts.push(layout);
+        Some(place)
     }
 
     fn route(
@@ -365,6 +398,11 @@ impl Roster {
     }
 }
 
+/// Whether a feature of the layout is learned or compared.
+fn is_watched(layout: &Layout, features: &[Watch]) -> bool {
+    layout.features().any(|slot| features.get(slot as usize).is_some_and(Watch::is_watched))
+}
+
 fn place(direction: Direction) -> usize {
     usize::from(direction == Direction::Output)
 }
@@ -389,9 +427,10 @@ impl Start<'_> {
             return Column::Labels(Labels::default());
         }
         let share = LEARN_VALUES / self.config.max_features.max(1) as usize;
+        let most = |share: usize| share.clamp(256, LEARN_VALUES_PER_FEATURE);
         let (buffer, every) = match per_row {
-            0 | 1 => (share.clamp(256, LEARN_VALUES_PER_FEATURE), 1),
-            _ => (LEARN_VALUES_PER_FEATURE, thinning(per_row)),
+            0 | 1 => (Limits { long: most(share), short: most(2 * share) }, 1),
+            _ => (Limits::of(LEARN_VALUES_PER_FEATURE), thinning(per_row)),
         };
         let (bins, integral) = (self.config.bins.into(), spec.kind == Kind::Discrete);
         Column::Numbers(Numbers::new(Plan { bins, integral, buffer, every }))

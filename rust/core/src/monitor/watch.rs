@@ -228,6 +228,11 @@ impl Watch {
         self.sums.count() + self.specials.total() + self.texts.count()
     }
 
+    /// Whether a reference is learned, or there is one.
+    pub fn is_watched(&self) -> bool {
+        !matches!(self.stage, Stage::Unprofiled)
+    }
+
     /// Whether there is a reference to compare with.
     pub fn is_compared(&self) -> bool {
         matches!(self.stage, Stage::Compared(_))
@@ -280,6 +285,12 @@ impl Watch {
     /// Counts values that are absent altogether.
     pub fn add_missing(&mut self, times: u64) {
         self.add_specials(&Specials { missing: times, ..Specials::default() });
+    }
+
+    /// Counts rows of which nothing came: they are missing, and the feature was not seen in them.
+    pub fn leave_out(&mut self, rows: u64) {
+        self.add_missing(rows);
+        self.counted += rows;
     }
 
     #[cold]

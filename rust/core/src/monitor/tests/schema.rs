@@ -40,12 +40,55 @@ fn a_feature_that_disappears_raises_an_alarm_until_it_is_back() {
     assert_eq!(told(&mut monitor), [(AlarmState::Raised, "income".into(), "absent".into())]);
     let shown = monitor.snapshot(false).schema;
     assert_eq!((shown.len(), shown[0].breach, shown[0].since_row), (1, schema::Breach::Absent, 100));
-    assert_eq!(monitor.active_alarms(), 1);
+    assert_eq!(monitor.active_alarms(), 2, "its rows are missing, too");
     pane(&mut monitor, &["age"], 7);
     assert_eq!(told(&mut monitor), []);
     pane(&mut monitor, &["age", "income"], 9);
     assert_eq!(told(&mut monitor), [(AlarmState::Cleared, "income".into(), "absent".into())]);
-    assert_eq!((monitor.snapshot(false).schema.len(), monitor.active_alarms()), (0, 0));
+    assert_eq!((monitor.snapshot(false).schema.len(), monitor.active_alarms()), (0, 1));
+    (11..60).for_each(|seed| pane(&mut monitor, &["age", "income"], seed));
+    assert_eq!(monitor.active_alarms(), 0);
+}
+
+/// Batches of ten rows, of which so many in ten come without the second tensor.
+fn optional(monitor: &mut Monitor, names: [&str; 2], seed: u64, calls: u64, left_out: u64) {
+    let mut random = Random(seed);
+    for call in 0..calls {
+        let (first, second) = (bytes_of(&random.normals(10)), bytes_of(&random.normals(10)));
+        let tensor = |name, bytes| Tensor::new(name, Datatype::Fp64, vec![10], Data::Raw(bytes)).unwrap();
+        let tensors = [tensor(names[0], &first), tensor(names[1], &second)];
+        monitor.observe(IN, if (call * 7 + 5) % 10 < left_out { &tensors[..1] } else { &tensors }, call);
+    }
+}
+
+#[test]
+fn rows_without_an_optional_input_are_missing_as_empty_cells_are() {
+    let mut builder = crate::profile::ProfileBuilder::new("m", 32);
+    let holes = |row: usize| (row / 10 * 7 % 10 < 3).then_some(f64::NAN);
+    let income = Random(2).normals(2_000).into_iter().enumerate();
+    let income: Vec<f64> = income.map(|(row, value)| holes(row).unwrap_or(value)).collect();
+    builder.add_column_f64("age", IN, &Random(1).normals(2_000)).unwrap();
+    builder.add_column_f64("income", IN, &income).unwrap();
+    let profile = Arc::new(builder.finish().unwrap());
+    for learned in [false, true] {
+        let json = r#"{"pane_rows": 100, "learn_rows": 2000}"#;
+        let mut monitor = monitor(json, (!learned).then(|| Arc::clone(&profile)));
+        let before = if learned { 200 } else { 0 };
+        optional(&mut monitor, ["age", "income"], 3, before + 500, 3);
+        assert_eq!(monitor.take_events(), []);
+        assert_eq!(feature(&monitor, IN, "income").missing, 3 * (before + 500));
+        optional(&mut monitor, ["age", "income"], 4, 100, 9);
+        let events = monitor.take_events();
+        assert_eq!((&*events[0].feature, events[0].shape.as_deref()), ("income", Some("missing up")));
+    }
+}
+
+#[test]
+fn an_input_first_seen_while_learning_was_missing_before() {
+    let mut monitor = monitor(r#"{"pane_rows": 100, "learn_rows": 1000}"#, None);
+    optional(&mut monitor, ["age", "income"], 3, 40, 10);
+    optional(&mut monitor, ["age", "income"], 4, 60, 0);
+    assert_eq!(feature(&monitor, IN, "income").missing, 400);
 }
 
 #[test]
