@@ -23,6 +23,7 @@ mod difference;
 mod edges;
 mod error;
 mod file;
+mod kept;
 mod merge;
 pub mod section;
 
@@ -31,6 +32,7 @@ pub use column::{Column, LABEL_BYTES_MAX, Labels, Numbers, Plan};
 pub use description::{BinsDescription, Description, FeatureDescription, Quantiles};
 pub use difference::Difference;
 pub use error::ProfileError;
+pub use kept::Limits;
 pub use section::{Section, Sections};
 
 use crate::sketch::bins::Bins;

@@ -1,7 +1,7 @@
 //! Learns a joint map and the references of its numbers from rows, in one pass and bounded memory.
 
 use super::joint::{Joint, Joints, Wanted};
-use crate::profile::{Column, Numbers, Plan, Profile, ProfileError, Reference};
+use crate::profile::{Column, Limits, Numbers, Plan, Profile, ProfileError, Reference};
 use crate::sketch::BLOCK;
 use crate::tensor::Direction;
 
@@ -70,7 +70,7 @@ impl JointBuilder {
         let Stage::Kept(kept) = &mut self.stage else { return };
         let kept = std::mem::take(kept);
         let Some(joint) = Joint::learn(&self.tensor, self.columns, &kept, self.wanted) else { return };
-        let plan = Plan { bins: self.bins, integral: false, buffer: BUFFER, every: 1 };
+        let plan = Plan { bins: self.bins, integral: false, buffer: Limits::of(BUFFER), every: 1 };
         let numbers = vec![Numbers::new(plan); joint.width()];
         let mut learned = Learned { joint, numbers };
         learned.add(&kept);
