@@ -23,6 +23,7 @@ mod difference;
 mod edges;
 mod error;
 mod file;
+mod kept;
 mod merge;
 pub mod section;
 
@@ -31,6 +32,7 @@ pub use column::{Column, LABEL_BYTES_MAX, Labels, Numbers, Plan};
 pub use description::{BinsDescription, Description, FeatureDescription, Quantiles};
 pub use difference::Difference;
 pub use error::ProfileError;
+pub use kept::Limits;
 pub use section::{Section, Sections};
 
 use crate::sketch::bins::Bins;
@@ -82,7 +84,7 @@ impl Profile {
         Profile::with_sections(model, references, Sections::default())
     }
 
-    fn with_sections(
+    pub(crate) fn with_sections(
         model: &str,
         mut references: Vec<Reference>,
         sections: Sections,
@@ -114,15 +116,6 @@ impl Profile {
     pub fn with_section<S: Section>(mut self, section: &S) -> Result<Profile, ProfileError> {
         self.sections.set(section)?;
         Ok(self.hashed())
-    }
-
-    /// The same profile with more features.
-    ///
-    /// # Errors
-    /// [`ProfileError::Malformed`] when one has the direction and name of another.
-    pub fn with_references(self, more: Vec<Reference>) -> Result<Profile, ProfileError> {
-        let known = self.references.iter().map(|reference| Reference::clone(reference));
-        Profile::with_sections(&self.model, known.chain(more).collect(), self.sections.clone())
     }
 
     /// A section; `None` when the profile does not have it.

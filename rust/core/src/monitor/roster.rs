@@ -8,7 +8,7 @@ use super::watch::{self, Watch};
 use crate::detect::discovery::{Discovery, discover};
 use crate::feature::stage::{Errand, Stage};
 use crate::feature::{Reading, Room, Spec, TensorConfig};
-use crate::profile::{Column, Labels, Numbers, Plan, Profile, Reference};
+use crate::profile::{Column, Labels, Limits, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ const WIDTHS_MAX: usize = 8;
 /// Longest name of a tensor, in bytes. Names come from clients and are kept; longer ones are not read.
 const NAME_BYTES_MAX: usize = 256;
 
-/// Values kept while learning, over all features (64 MiB), and at most per feature.
+/// Values kept while learning, over all features (64 MiB; of short floats twice as many), and at most per feature.
 const LEARN_VALUES: usize = 8 << 20;
 const LEARN_VALUES_PER_FEATURE: usize = 65_536;
 
@@ -440,9 +440,10 @@ impl Start<'_> {
             return Column::Labels(Labels::default());
         }
         let share = LEARN_VALUES / self.config.max_features.max(1) as usize;
+        let most = |share: usize| share.clamp(256, LEARN_VALUES_PER_FEATURE);
         let (buffer, every) = match per_row {
-            0 | 1 => (share.clamp(256, LEARN_VALUES_PER_FEATURE), 1),
-            _ => (LEARN_VALUES_PER_FEATURE, thinning(per_row)),
+            0 | 1 => (Limits { long: most(share), short: most(2 * share) }, 1),
+            _ => (Limits::of(LEARN_VALUES_PER_FEATURE), thinning(per_row)),
         };
         let (bins, integral) = (self.config.bins.into(), spec.kind == Kind::Discrete);
         Column::Numbers(Numbers::new(Plan { bins, integral, buffer, every }))

@@ -1,6 +1,7 @@
 //! Builds a profile from columns of training data, in one pass.
 
 use super::column::{Column, Labels, Numbers, Plan};
+use super::kept::Limits;
 use super::{Profile, ProfileError};
 use crate::sketch::BLOCK;
 use crate::sketch::binning::{Binning, Kind};
@@ -47,7 +48,8 @@ impl ProfileBuilder {
         direction: Direction,
         values: &[f64],
     ) -> Result<(), ProfileError> {
-        let plan = Plan { bins: self.bins.into(), integral: false, buffer: BUFFER_ROWS, every: 1 };
+        let plan =
+            Plan { bins: self.bins.into(), integral: false, buffer: Limits::of(BUFFER_ROWS), every: 1 };
         let new = |given| match given {
             None => Column::Numbers(Numbers::new(plan)),
             Some(binning) => Column::Numbers(Numbers::on(plan, binning)),

@@ -3,6 +3,7 @@
 use super::Reference;
 use super::autocorrelation::{self, Holes, Signs};
 use super::edges;
+use super::kept::{Kept, Limits};
 use crate::sketch::Sketch;
 use crate::sketch::binning::{BINS_MAX, Binning};
 use crate::sketch::bins::Bins;
@@ -28,7 +29,7 @@ pub struct Plan {
     /// Whether the values are classes or counts.
     pub integral: bool,
     /// Values that are kept until the bins are drawn from them; further ones are only counted.
-    pub buffer: usize,
+    pub buffer: Limits,
     /// Only every so many values are looked at: more than one where a single row holds thousands of them.
     pub every: usize,
 }
@@ -61,7 +62,7 @@ pub struct Numbers {
 #[derive(Clone, Debug)]
 enum Stage {
     /// Values are kept; their bins are not drawn yet.
-    Buffer(Vec<f64>),
+    Buffer(Kept),
     /// Bins are drawn; values are counted.
     Bins(Box<Bins>),
 }
@@ -86,7 +87,7 @@ impl Numbers {
         Numbers {
             plan,
             given: None,
-            stage: Stage::Buffer(Vec::new()),
+            stage: Stage::Buffer(Kept::default()),
             skip: 0,
             specials: Specials::default(),
             missing: 0,
@@ -120,10 +121,9 @@ impl Numbers {
         finite.iter().for_each(|&value| self.distinct.add_number(value));
         match &mut self.stage {
             Stage::Bins(bins) => bins.update(finite),
-            Stage::Buffer(values) => {
-                let (kept, counted) = finite.split_at(finite.len().min(self.plan.buffer - values.len()));
-                values.extend_from_slice(kept);
-                if values.len() == self.plan.buffer {
+            Stage::Buffer(kept) => {
+                let counted = kept.add(finite, self.plan.buffer);
+                if kept.is_full(self.plan.buffer) {
                     let mut bins = self.draw();
                     bins.update(counted);
                     self.stage = Stage::Bins(Box::new(bins));
@@ -139,15 +139,15 @@ impl Numbers {
 
     /// The bins of the values that were kept, with those values counted; and how they follow each other.
     fn draw(&mut self) -> Bins {
-        let values: &[f64] = match &self.stage {
-            Stage::Buffer(values) => values,
-            Stage::Bins(_) => &[],
+        let values = match &self.stage {
+            Stage::Buffer(kept) => kept.values(),
+            Stage::Bins(_) => Vec::new(),
         };
-        let mut sorted = values.to_vec();
+        let mut sorted = values.clone();
         let drawn = edges::choose(&mut sorted, self.plan.bins, self.plan.integral);
         let mut bins = Bins::new(self.given.clone().unwrap_or_else(|| Arc::new(drawn)));
-        bins.update(values);
-        self.autocorrelation_time = autocorrelation::of_numbers(values, &sorted);
+        bins.update(&values);
+        self.autocorrelation_time = autocorrelation::of_numbers(&values, &sorted);
         bins
     }
 
@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn values_behind_the_buffer_are_counted_exactly() {
-        let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000, every: 1 });
+        let mut numbers =
+            Numbers::new(Plan { bins: 4, integral: false, buffer: Limits::of(1_000), every: 1 });
         let values: Vec<f64> = (0..5_000).map(|i| f64::from(i % 1_000) + 0.5).collect();
         for chunk in values.chunks(37) {
             numbers.update(chunk);
@@ -284,10 +285,14 @@ mod tests {
     fn thinning_takes_every_nth_value_however_they_are_chunked() {
         let values: Vec<f64> = (0..1_000).map(f64::from).collect();
         for chunk in [1, 5, 7, 64, 1_000] {
-            let mut numbers = Numbers::new(Plan { bins: 4, integral: false, buffer: 1_000, every: 7 });
+            let mut numbers =
+                Numbers::new(Plan { bins: 4, integral: false, buffer: Limits::of(1_000), every: 7 });
             values.chunks(chunk).for_each(|chunk| numbers.update(chunk));
             let Stage::Buffer(kept) = &numbers.stage else { unreachable!("143 values fit into the buffer") };
-            assert!(kept.iter().enumerate().all(|(i, &value)| value == f64::from(i as u32 * 7)), "{chunk}");
+            assert!(
+                kept.values().iter().enumerate().all(|(i, &value)| value == f64::from(i as u32 * 7)),
+                "{chunk}"
+            );
             assert_eq!((kept.len(), numbers.sums.moments().count()), (143, 1_000));
         }
     }
@@ -319,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_column_without_values_is_no_reference() {
-        let plan = Plan { bins: 4, integral: false, buffer: 10, every: 1 };
+        let plan = Plan { bins: 4, integral: false, buffer: Limits::of(10), every: 1 };
         assert!(Column::Numbers(Numbers::new(plan)).finish("x", Direction::Input).is_none());
     }
 }
