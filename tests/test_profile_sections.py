@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from test_profile import done, pilotfish, refusal, shown
 
+from pilotfish import _core
+from pilotfish.settings import load
 from pilotfish.statistics import performance
 from pilotfish.statistics.multivariate import into_profile
 from pilotfish.statistics.performance import ScoreTable
+from pilotfish.testing.model import MODEL_INFER, infer_request
 
 ROWS = 3_000
 
@@ -110,6 +113,40 @@ def test_a_joint_map_is_the_one_that_the_api_learns(scored: Path, tmp_path: Path
     assert "x.pair(x[0], x[1])" in of_both
 
 
+def test_a_joint_map_leaves_what_else_is_known_of_the_model(scored: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m.profile"
+    build = ["profile", "build", "--from", scored, "--columns", "a,b", "--tensor", "x"]
+    done(*build, "--scores", "p", "--labels", "y", "--out", out)
+    before = ScoreTable.from_profile(out)
+    into_profile(out, "x", np.stack(columns(scored, "a", "b"), axis=1).astype(float))
+    after = ScoreTable.from_profile(out)
+    assert before is not None
+    assert after is not None
+    assert after.to_json() == before.to_json()
+
+
+def test_an_embedding_is_watched_as_a_whole_from_the_first_row_on(tmp_path: Path) -> None:
+    random, out = np.random.default_rng(1), tmp_path / "e.profile"
+    np.save(tmp_path / "vectors.npy", random.normal(size=(4_000, 24)))
+    done("profile", "build", "--from", tmp_path / "vectors.npy", "--tensor", "e", "--embedding", "--out", out)
+    assert all(name.startswith("e.fourier") for name in shown(out))
+    environ = {"PILOTFISH_MONITOR": "{pane_rows: 200, tensors: {e: {kind: embedding}}}"}
+    settings = load(None, environ, {"upstream": "a:1"})
+    engine = _core.Engine(settings.engine_configuration(), {"v1": out.read_bytes()}, 0)
+
+    def send(scale: float, calls: int) -> list[str]:
+        for call in range(calls):
+            request = infer_request("m", {"e": random.normal(size=(50, 24)) * scale})
+            decision = engine.decide(MODEL_INFER, (), call)
+            engine.observe(decision, 0, 1, 1, call, request, None, len(request), 0)
+        assert engine.flush(10.0)
+        return [alarm["method"] for alarm in json.loads(engine.alarms(0))]
+
+    assert send(1.0, 60) == []
+    assert set(send(1.5, 40)) == {"edetector"}
+    engine.close()
+
+
 def test_parts_with_scores_add_up(scored: Path, tmp_path: Path) -> None:
     head, *lines = scored.read_text().splitlines(keepends=True)
     halves = [tmp_path / "first.csv", tmp_path / "second.csv"]
@@ -138,6 +175,8 @@ def test_parts_with_scores_add_up(scored: Path, tmp_path: Path) -> None:
         (["--scores", "p", "--labels", "k"], "--labels k: holds 2; write 0 or 1"),
         (["--scores", "a", "--labels", "nothing"], "has no column 'nothing'"),
         (["--joint"], "name it with --tensor"),
+        (["--embedding"], "name it with --tensor"),
+        (["--embedding", "--joint", "--tensor", "x"], "give one"),
         (["--joint", "--tensor", "x", "--direction", "output"], "the columns of an input"),
     ],
 )

@@ -167,13 +167,14 @@ class Sidecar:
         telemetry.start()
         self._later("telemetry", lambda: telemetry.shutdown(EXPORT_SECONDS))
 
-        if settings.journal is None:
-            keep = _settling(telemetry.keep, engine)
-        else:
+        keep: Keep | None = telemetry.keep if telemetry.tracing else None
+        if settings.journal is not None:
             journal = Journal(settings.journal, engine)
             journal.start()
             self._later("journal", lambda: journal.close(JOURNAL_SECONDS))
-            keep = _both(telemetry.keep, journal.keep)
+            keep = journal.keep if keep is None else _both(keep, journal.keep)
+        elif keep is not None:
+            keep = _both(keep, _settling(engine))
 
         known = 0 if keeper is None else _alarms_so_far(engine)
         watch = AlarmWatch(engine, [alarms.log, telemetry.alarm], after=known)
@@ -273,14 +274,16 @@ def _alarms_so_far(engine: _core.Engine) -> int:
     return int(counts["raised"] + counts["cleared"])
 
 
-def _plane(settings: Settings, engine: _core.Engine, keep: Keep, certificates: _core.Certificates) -> Plane:
+def _plane(
+    settings: Settings, engine: _core.Engine, keep: Keep | None, certificates: _core.Certificates
+) -> Plane:
     if settings.plane == "native":  # imported here, so that only the plane in use is loaded
         from pilotfish.plane.native import NativePlane
 
         return NativePlane(settings, engine, keep, certificates)
     from pilotfish.plane.grpcio import GrpcioPlane
 
-    return GrpcioPlane(settings, engine, keep, certificates)
+    return GrpcioPlane(settings, engine, keep or _settling(engine), certificates)
 
 
 def _both(first: Keep, second: Keep) -> Keep:
@@ -291,11 +294,10 @@ def _both(first: Keep, second: Keep) -> Keep:
     return keep
 
 
-def _settling(first: Keep, engine: _core.Engine) -> Keep:
-    """Without a journal a kept call is done once the traces have it."""
+def _settling(engine: _core.Engine) -> Keep:
+    """Without a journal there is nothing to wait for."""
 
-    def keep(call: KeptCall) -> None:
-        first(call)
+    def keep(_: KeptCall) -> None:
         engine.settle(None)
 
     return keep

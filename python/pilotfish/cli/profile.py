@@ -25,6 +25,7 @@ _BUILD_EXAMPLES = (
     "  pilotfish profile build --from train.parquet --out model.profile\n"
     "  pilotfish profile build --from train.csv --tensor x --outputs y --out y.profile\n"
     "  pilotfish profile build --from scored.csv --tensor x --joint --scores p --labels y --out y.profile\n"
+    "  pilotfish profile build --from vectors.npy --tensor e --embedding --out e.profile\n"
     "  pilotfish profile build --from part2.parquet --edges-from part1.profile --out part2.profile\n\n"
     "With --tensor the columns are x[0], x[1], ... in the order given, one tensor of shape "
     "[rows, columns]; without it every column is a tensor of its own, named like the column."
@@ -121,6 +122,12 @@ def build(
     joint: Annotated[
         bool, typer.Option("--joint", help="Learn how the columns of --tensor go together, too.")
     ] = False,
+    embedding: Annotated[
+        bool,
+        typer.Option(
+            "--embedding", help="Learn how they go together, and not each: --tensor is of kind embedding."
+        ),
+    ] = False,
 ) -> None:
     """Build a profile from a data file, such as the training set. It may be larger than memory."""
     from pilotfish import profile, table
@@ -130,8 +137,14 @@ def build(
 
     chosen, answered = _names("columns", columns), _names("outputs", outputs) or []
     labelled = _labelled(scores, labels, label_age, scores_tensor)
-    if joint and (tensor is None or direction is not Direction.input):
-        raise UsageError("--joint: is for the columns of an input; name it with --tensor")
+    if joint and embedding:
+        raise UsageError(
+            "--joint and --embedding: an embedding's columns are not watched one by one; give one"
+        )
+    together = joint or embedding
+    if together and (tensor is None or direction is not Direction.input):
+        option = "--joint" if joint else "--embedding"
+        raise UsageError(f"{option}: is for the columns of an input; name it with --tensor")
     scored = [] if labelled is None else list(labelled.scores.columns)
     left_out = frozenset(_names("without", without) or ())
     if labelled is not None:
@@ -153,9 +166,9 @@ def build(
         made = built(data, plan)
     except ProfileError as exc:
         raise ProfileError(f"{source}: {exc}") from exc
-    if joint and tensor is not None:
-        together = [name for name in data.kinds if name not in {*answered, *scored}]
-        made = sections.with_joint(made, table.read(source, together), tensor)
+    if together and tensor is not None:
+        main = [name for name in data.kinds if name not in {*answered, *scored}]
+        made = sections.with_joint(made, table.read(source, main), tensor, embedding=embedding)
     if labelled is not None:
         made = sections.with_scores(made, table.read(source, [*scored, labelled.labels]), labelled)
     profile.write(out, made)

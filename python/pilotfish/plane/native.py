@@ -31,13 +31,13 @@ _log = structlog.get_logger("pilotfish.plane")
 
 
 class NativePlane:
-    """The native data plane."""
+    """The native data plane. Without ``keep`` nobody wants kept calls: they are counted, and never made."""
 
     def __init__(
         self,
         settings: Settings,
         engine: _core.Engine,
-        keep: Keep,
+        keep: Keep | None,
         certificates: _core.Certificates | None = None,
     ) -> None:
         self._settings = settings
@@ -112,7 +112,7 @@ class NativePlane:
                 "metadata": sorted({_TRACE_STATE, *(journal.metadata if journal else ())}),
                 "forward_client_address": settings.forward_client_address,
                 "payloads": journal is not None and journal.payloads,
-                "kept": journal.queue if journal else 1024,
+                "kept": 0 if self._keep is None else journal.queue if journal else 1024,
                 "queue": {"messages": settings.monitor.queue, "bytes": settings.monitor.queue_bytes},
                 "limits": settings.limits.native_configuration(),
             }
@@ -132,6 +132,7 @@ class NativePlane:
                 return
 
     def _hand_on(self, call: "_core.NativeCall") -> None:
+        assert self._keep is not None, "without it none are kept"
         try:
             self._keep(KeptCall(**call))
         except Exception:  # noqa: BLE001 - whoever takes kept calls must not end the fetching

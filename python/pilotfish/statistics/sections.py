@@ -59,13 +59,13 @@ def with_scores(profile: bytes, table: Table, labelled: Labelled) -> bytes:
         raise ProfileError(str(exc)) from exc
 
 
-def with_joint(profile: bytes, table: Table, tensor: str) -> bytes:
+def with_joint(profile: bytes, table: Table, tensor: str, *, embedding: bool) -> bytes:
     """The profile with what is needed to watch the columns of the table together, those of input ``tensor``.
 
-    Raises ProfileError, TableError.
+    Of an ``embedding`` they are not watched one by one. Raises ProfileError, TableError.
     """
     names = feature_names(list(table.kinds), tensor)
-    builder = _core.JointBuilder(tensor, list(names.values()), False)
+    builder = _core.JointBuilder(tensor, list(names.values()), embedding)
     for chunk in table.chunks():
         builder.add(np.stack([_numbers(name, chunk[name]) for name in names], axis=1))
     try:

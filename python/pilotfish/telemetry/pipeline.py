@@ -114,6 +114,11 @@ class Telemetry:
             )
             log.mirror(self._logs.line)
 
+    @property
+    def tracing(self) -> bool:
+        """Whether spans are made of kept calls: settled once it has started."""
+        return self._traces is not None
+
     def keep(self, call: KeptCall) -> None:
         """Make spans of a kept call. Takes microseconds, never blocks, never raises."""
         if self._traces is None:

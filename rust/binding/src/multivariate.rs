@@ -206,6 +206,7 @@ impl JointDetector {
 #[derive(Debug)]
 pub struct JointBuilder {
     columns: Vec<String>,
+    embedding: bool,
     inner: Mutex<builder::JointBuilder>,
 }
 
@@ -215,7 +216,7 @@ impl JointBuilder {
     fn new(tensor: &str, columns: Vec<String>, embedding: bool) -> JointBuilder {
         let wanted = Wanted::of_tensor(tensor, embedding);
         let inner = builder::JointBuilder::new(tensor, columns.len(), builder::BINS, wanted);
-        JointBuilder { columns, inner: Mutex::new(inner) }
+        JointBuilder { columns, embedding, inner: Mutex::new(inner) }
     }
 
     fn add(&self, py: Python<'_>, rows: Rows<'_>) -> PyResult<()> {
@@ -231,7 +232,7 @@ impl JointBuilder {
     fn added_to<'py>(&self, py: Python<'py>, profile: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
         let made = py.detach(|| {
             let known = Profile::from_bytes(profile)?;
-            Ok(self.lock().clone().into_profile(&known, &self.columns)?.to_bytes())
+            Ok(self.lock().clone().into_profile(&known, &self.columns, self.embedding)?.to_bytes())
         });
         made.map(|bytes| PyBytes::new(py, &bytes)).map_err(|error: ProfileError| Error::from(error).into())
     }

@@ -29,7 +29,7 @@ pub struct PlaneConfig {
     /// Whether the model server is told the client's address.
     #[serde(default)]
     pub forward_client_address: bool,
-    /// Kept calls that may wait to be fetched.
+    /// Kept calls that may wait to be fetched; 0 when nobody fetches them: each is then settled when it has ended.
     #[serde(default = "kept")]
     pub kept: usize,
     /// Bounds of the queue to the observer.

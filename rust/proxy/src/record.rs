@@ -181,6 +181,10 @@ impl Record {
         response: &Option<Message>,
     ) {
         let shared = &self.worker.shared;
+        if shared.config.kept == 0 {
+            shared.engine.settle(None);
+            return;
+        }
         let payload = |message: &Option<Message>| message.clone().filter(|_| shared.config.payloads);
         let kept = shared.kept.put(KeptCall {
             ruling: ruling.clone(),

@@ -133,6 +133,18 @@ async fn kept_calls_that_nobody_fetches_are_dropped_and_accounted_for() {
 }
 
 #[tokio::test]
+async fn kept_calls_that_nobody_wants_are_accounted_for_as_kept_and_wait_for_nobody() {
+    let stand = Stand::before("127.0.0.1:1", r#""kept": 0,"#);
+    let sender = client(&stand.address).await;
+    for _ in 0..10 {
+        assert_eq!(unary(&sender, request(INFER), b"x").await.unwrap().status(), "14");
+    }
+    let journal = &settled(&stand, 10).await["journal"];
+    assert_eq!((&journal["kept"], &journal["queued"]), (&10.into(), &0.into()));
+    assert!(stand.plane.kept(10, Duration::ZERO).is_empty());
+}
+
+#[tokio::test]
 async fn calls_are_spread_by_their_sticky_key() {
     let (first, second) = (backend(echo).await, backend(echo).await);
     let routes = r#"[{"name": "r", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 500000}],

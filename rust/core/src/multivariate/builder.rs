@@ -91,25 +91,28 @@ impl JointBuilder {
         Some((joint, references))
     }
 
-    /// A profile with the map and the references, in place of those it had of that tensor.
+    /// A profile with the map and the references, in place of those it had of that tensor; of an embedding also in place of
+    /// its columns, which are not watched.
     ///
     /// # Errors
     /// [`ProfileError::Empty`] without rows; those of [`Profile::section`].
-    pub fn into_profile(self, profile: &Profile, columns: &[String]) -> Result<Profile, ProfileError> {
+    pub fn into_profile(
+        self,
+        profile: &Profile,
+        columns: &[String],
+        is_embedding: bool,
+    ) -> Result<Profile, ProfileError> {
         let (joint, references) = self.finish(columns).ok_or(ProfileError::Empty)?;
         let mut joints = profile.section::<Joints>()?.unwrap_or_default();
         let before = joints.of(joint.tensor()).map(|before| before.names(columns)).unwrap_or_default();
         joints.maps.retain(|known| known.tensor() != joint.tensor());
         joints.maps.push(joint);
         joints.maps.sort_by(|a, b| a.tensor().cmp(b.tensor()));
-        let is_kept = |reference: &Reference| {
-            reference.direction != Direction::Input || !before.contains(&reference.name)
-        };
-        let others = match profile.only(is_kept) {
-            Some(kept) => kept.with_references(references)?,
-            None => Profile::new(profile.model(), references)?,
-        };
-        others.with_section(&joints)
+        let is_replaced = |name: &String| before.contains(name) || (is_embedding && columns.contains(name));
+        let kept = profile.references().iter();
+        let kept = kept.filter(|it| it.direction != Direction::Input || !is_replaced(&it.name));
+        let all = kept.map(|it| Reference::clone(it)).chain(references).collect();
+        Profile::with_sections(profile.model(), all, profile.sections().clone())?.with_section(&joints)
     }
 }
 

@@ -162,7 +162,7 @@ fn a_map_travels_in_the_profile_and_maps_the_same() {
 fn add_to(profile: &Profile, tensor: &str, rows: &[f64], wanted: Wanted) -> Result<Profile, ProfileError> {
     let mut builder = JointBuilder::new(tensor, names().len(), BINS, wanted);
     builder.add(rows);
-    builder.into_profile(profile, &names())
+    builder.into_profile(profile, &names(), false)
 }
 
 #[test]
