@@ -201,7 +201,7 @@ impl Histogram {
 
     /// The counts of a feature of a profile. Moments of one that an earlier pilotfish wrote are not known.
     pub fn of_reference(reference: &Reference) -> Histogram {
-        let sums = reference.sums.as_ref().and_then(Exact::unpacked);
+        let sums = reference.sums.as_deref().and_then(Exact::unpacked);
         let counted = Counted { bins: reference.bins.clone(), sums: sums.unwrap_or_default() };
         Histogram { inner: Mutex::new(counted) }
     }

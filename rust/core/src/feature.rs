@@ -97,6 +97,16 @@ impl Reading {
         }
     }
 
+    /// How many features there are at most.
+    pub fn width(&self) -> usize {
+        match self {
+            Reading::Nothing => 0,
+            Reading::Columns { columns, summary } => columns.len() + summary.width(),
+            Reading::Pooled { summary, .. } => 1 + summary.width(),
+            Reading::Strings { categories, lengths } => categories.len() + lengths.len(),
+        }
+    }
+
     fn numbers(direction: Direction, tensor: &Tensor<'_>, config: &TensorConfig, room: Room) -> Reading {
         let columns = tensor.columns();
         let summary = match config.kind {

@@ -62,10 +62,11 @@ pub struct Reference {
     pub bins: Bins,
     /// Of the finite values; empty for categories.
     pub moments: Moments,
-    /// What the moments were rounded from, so that parts add up to the same bytes in any order; `None` in older files.
-    pub sums: Option<exact::Packed>,
-    /// Different values; `None` in older files, and where they are only [watched](Profile::watched) against.
-    pub distinct: Option<Distinct>,
+    /// What the moments were rounded from, so that parts add up to the same bytes in any order; `None` in older files, and
+    /// where they are only [watched](Profile::watched) against.
+    pub sums: Option<Box<exact::Packed>>,
+    /// Different values; `None` likewise.
+    pub distinct: Option<Box<Distinct>>,
     /// Rows that are worth one independent row (of the values in `bins`, where only some were looked at). `None` when
     /// the order of the rows is not known, or says nothing.
     pub autocorrelation_time: Option<f64>,
@@ -164,11 +165,11 @@ impl Profile {
         Profile::new(&self.model, references.map(|reference| (**reference).clone()).collect()).ok()
     }
 
-    /// The same profile, under the same hash, without what no live value is compared with: how many different values
-    /// there were takes more memory than all that is. It is no file any more.
+    /// The same profile, under the same hash, without what no live value is compared with: exact sums, and how many
+    /// different values there were, which takes more memory than all that is. It is no file any more.
     #[must_use]
     pub fn watched(self) -> Profile {
-        let lean = |reference| Reference { distinct: None, ..Arc::unwrap_or_clone(reference) };
+        let lean = |reference| Reference { sums: None, distinct: None, ..Arc::unwrap_or_clone(reference) };
         let references = self.references.into_iter().map(|reference| Arc::new(lean(reference))).collect();
         Profile { references, ..self }
     }

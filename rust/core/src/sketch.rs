@@ -17,6 +17,7 @@ pub mod distinct;
 pub mod exact;
 pub mod exponential;
 pub mod extent;
+pub mod frames;
 pub mod frequent;
 pub mod groups;
 mod lanes;

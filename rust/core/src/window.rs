@@ -4,16 +4,20 @@
 //! last ended, so that the open one is a difference, and whoever looks at the newest values finds them beside those they
 //! were counted with; and the closed panes themselves, put away in a fraction of the memory of their counters.
 //!
+//! Where in their bins values lie is known of the pane closed last alone: distances are those of one pane, and of several
+//! only the counts are shown.
+//!
 //! What is closed is shared with copies of the window, until the next pane is closed: copying one costs little more than
 //! copying its counts.
 
 pub mod calendar;
 pub mod cascade;
+mod ring;
 
 use crate::feature::stage::Depth;
 use crate::sketch::bins::Bins;
-use crate::sketch::{Sketch, Subtract, per_line};
-use std::collections::VecDeque;
+use crate::sketch::{Sketch, Subtract};
+use ring::Ring;
 use std::sync::Arc;
 
 /// The open pane and the last `size` closed ones.
@@ -28,9 +32,8 @@ pub struct Window {
 struct Closed {
     /// Everything counted until the latest pane ended.
     past: Bins,
-    /// The panes, oldest first, one after the other, and how many bytes each takes.
-    bytes: Vec<u8>,
-    lengths: VecDeque<u32>,
+    /// Of the latest pane with places, of those before it without.
+    panes: Ring,
     size: usize,
 }
 
@@ -43,8 +46,8 @@ const PLACE_BYTES: usize = 6;
 impl Window {
     /// A window of `size` panes (at least one); `empty` has counted nothing.
     pub fn new(empty: Bins, size: usize) -> Window {
-        let (past, bytes, lengths) = (empty.clone(), Vec::new(), VecDeque::new());
-        Window { total: empty, closed: Arc::new(Closed { past, bytes, lengths, size: size.max(1) }) }
+        let closed = Closed { past: empty.clone(), panes: Ring::default(), size: size.max(1) };
+        Window { total: empty, closed: Arc::new(closed) }
     }
 
     /// Everything so far, to which values are added.
@@ -73,36 +76,35 @@ impl Window {
 
     /// The pane closed last.
     pub fn last(&self) -> Option<Bins> {
-        self.closed().next_back()
+        self.closed.panes.iter().last().map(|pane| self.unpacked(pane))
     }
 
-    /// Everything in the closed panes of the ring.
+    /// The counts of the closed panes of the ring.
     pub fn sum(&self) -> Bins {
-        let mut sum = self.empty();
-        self.closed.panes().for_each(|pane| sum.merge_bytes(pane));
+        let mut sum = Bins::of_counts(Arc::clone(self.total.binning()));
+        self.closed.panes.iter().for_each(|pane| sum.merge_bytes(pane));
         sum
     }
 
-    /// The closed panes, oldest first.
-    pub fn closed(&self) -> impl DoubleEndedIterator<Item = Bins> {
-        self.closed.panes().map(|pane| {
-            let mut bins = self.empty();
-            bins.merge_bytes(pane);
-            bins
-        })
+    /// The closed panes, oldest first, as they are put away.
+    pub fn closed(&self) -> impl Iterator<Item = &[u8]> {
+        self.closed.panes.iter()
+    }
+
+    /// What was put away: without places, as if all values were at the lower ends of their bins.
+    pub fn unpacked(&self, pane: &[u8]) -> Bins {
+        let mut bins = self.empty();
+        bins.merge_bytes(pane);
+        bins
     }
 
     /// Something of the cache lines that closing a pane needs.
     pub fn touch_closed(&self, depth: Depth) -> u64 {
-        let Closed { past, bytes, lengths, .. } = &*self.closed;
+        let Closed { past, panes, .. } = &*self.closed;
         match depth {
-            Depth::Near => 0,
-            Depth::Far => past.tails()[1] as u64 ^ (bytes.len() ^ lengths.len()) as u64,
-            Depth::Whole => {
-                let counts = past.touch(depth) ^ u64::from(lengths.back().copied().unwrap_or(0));
-                per_line(bytes).fold(counts, |sum, byte| sum ^ u64::from(byte))
-            }
-            Depth::Beside => 0,
+            Depth::Near | Depth::Beside => 0,
+            Depth::Far => past.tails()[1] as u64 ^ panes.len() as u64,
+            Depth::Whole => past.touch(depth) ^ panes.touch(),
         }
     }
 
@@ -122,7 +124,8 @@ impl Window {
 
     /// Adds the panes of another window, the latest beside the latest.
     pub fn merge(&mut self, other: &Window) {
-        let (mut panes, theirs): (Vec<Bins>, Vec<Bins>) = (self.closed().collect(), other.closed().collect());
+        let unpacked = |window: &Window| window.closed().map(|pane| self.unpacked(pane)).collect();
+        let (mut panes, theirs): (Vec<Bins>, Vec<Bins>) = (unpacked(self), unpacked(other));
         let missing = theirs.len().saturating_sub(panes.len());
         panes.splice(..0, std::iter::repeat_with(|| self.empty()).take(missing));
         panes.iter_mut().rev().zip(theirs.iter().rev()).for_each(|(mine, theirs)| mine.merge(theirs));
@@ -143,37 +146,20 @@ impl Window {
 // === impl Closed ===
 
 impl Closed {
-    /// The panes, oldest first.
-    fn panes(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        let mut end = 0;
-        let ends = self.lengths.iter().map(move |&length| {
-            let start = end;
-            end += length as usize;
-            start..end
-        });
-        ends.collect::<Vec<_>>().into_iter().map(|place| self.bytes.get(place).unwrap_or_default())
-    }
-
     /// Puts one pane behind the others; the oldest is forgotten where there are too many.
     fn push(&mut self, write: impl FnOnce(&mut Vec<u8>, &Bins)) {
-        while self.lengths.len() >= self.size {
-            let oldest = self.lengths.pop_front().unwrap_or(0);
-            self.bytes.drain(..(oldest as usize).min(self.bytes.len()));
+        while self.panes.len() >= self.size {
+            self.panes.forget_oldest();
         }
-        let before = self.bytes.len();
-        // A little at a time, for it is never given back.
+        let past = &self.past;
+        self.panes.cut_newest(|pane| past.counts_in(pane));
         let room = COUNT_BYTES * self.past.cells().len() + PLACE_BYTES * self.past.offsets().count();
-        if self.bytes.capacity() - before < room {
-            self.bytes.reserve_exact(room);
-        }
-        write(&mut self.bytes, &self.past);
-        self.lengths.push_back((self.bytes.len() - before) as u32);
+        self.panes.push(room, |bytes| write(bytes, past));
     }
 
     /// These panes, oldest first, instead of all others.
     fn keep(&mut self, panes: &[Bins]) {
-        self.bytes.clear();
-        self.lengths.clear();
+        self.panes.clear();
         for pane in &panes[panes.len().saturating_sub(self.size)..] {
             self.push(|bytes, _| pane.write(true, bytes));
         }
@@ -229,7 +215,8 @@ mod tests {
             }
             let mut expected = empty();
             panes.iter().rev().take(size).for_each(|pane| expected.update(pane));
-            prop_assert_eq!(window.sum(), expected);
+            let sum = window.sum();
+            prop_assert_eq!(sum.cells(), expected.cells());
             let mut last = empty();
             last.update(&panes[panes.len() - 1]);
             prop_assert_eq!(window.last(), Some(last));
@@ -253,14 +240,18 @@ mod tests {
             };
             let (one, other) = (fill(&mine), fill(&theirs));
             let mut resumed = Window::new(empty(), size);
-            let closed: Vec<Bins> = one.closed().collect();
+            let closed: Vec<Bins> = one.closed().map(|pane| one.unpacked(pane)).collect();
             resumed.resume(one.past(), &closed, &one.open());
             prop_assert_eq!((resumed.total(), resumed.past(), resumed.sum()), (one.total(), one.past(), one.sum()));
-            prop_assert_eq!(resumed.closed().collect::<Vec<_>>(), closed);
+            prop_assert!(resumed.closed().eq(one.closed()));
+            prop_assert_eq!(resumed.last(), one.last());
             resumed.merge(&other);
             prop_assert_eq!(resumed.open().total(), one.open().total() + other.open().total());
             let longest = one.closed().count().max(other.closed().count());
-            let pane = |window: &Window, age: usize| window.closed().rev().nth(age).map_or(0, |pane| pane.total());
+            let pane = |window: &Window, age: usize| {
+                let panes: Vec<u64> = window.closed().map(|pane| window.unpacked(pane).total()).collect();
+                panes.into_iter().rev().nth(age).unwrap_or(0)
+            };
             for age in 0..longest {
                 prop_assert_eq!(pane(&resumed, age), pane(&one, age) + pane(&other, age));
             }

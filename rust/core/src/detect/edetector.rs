@@ -22,6 +22,7 @@ mod choice;
 pub mod directions;
 pub mod functions;
 mod growth;
+mod holdings;
 pub mod pool;
 pub mod screen;
 pub mod slack;
@@ -35,6 +36,7 @@ use change::{History, Onset};
 use directions::Shape;
 use functions::Ranks;
 use growth::Capital;
+use holdings::Holdings;
 use screen::{Screen, WIDTH};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -80,12 +82,12 @@ pub struct EDetector {
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// Of every bet, in the order of the plan.
-    capital: Vec<Capital>,
+    capital: Holdings,
     /// What the latest pane was worth, in the unit of the stakes.
     stake: f64,
     tempo: Tempo,
     history: History,
-    raised: Option<Raised>,
+    raised: Option<Box<Raised>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -183,7 +185,7 @@ impl Plan {
 impl EDetector {
     pub fn new(plan: Arc<Plan>) -> EDetector {
         let state = State {
-            capital: vec![Capital::default(); plan.bets.len()],
+            capital: Holdings::nothing(plan.bets.len()),
             stake: 0.0,
             tempo: Tempo::new(plan.autocorrelation_time),
             history: History::default(),
@@ -193,7 +195,7 @@ impl EDetector {
     }
 
     fn with(plan: Arc<Plan>, state: State) -> EDetector {
-        let evidence = plan.bets.weighted(&state.capital);
+        let evidence = plan.bets.weighted(&state.capital.each());
         EDetector { time: state.tempo.time(), plan, state, evidence }
     }
 
@@ -205,7 +207,7 @@ impl EDetector {
     /// A detector that goes on where another one stopped. `None` when the state belongs to another reference.
     pub fn resumed(plan: Arc<Plan>, state: State) -> Option<EDetector> {
         let fits = state.capital.len() == plan.bets.len() && state.history.has_cells(plan.bets.cells());
-        let sound = state.capital.iter().all(|capital| (0.0..=CAPITAL_MAX).contains(&capital.get()));
+        let sound = state.capital.each().iter().all(|capital| (0.0..=CAPITAL_MAX).contains(&capital.get()));
         (fits && sound).then(|| EDetector::with(plan, state))
     }
 
@@ -237,13 +239,15 @@ impl EDetector {
     /// is measured in, a pane's stake.
     pub fn weigh(&mut self, counts: &[u64], (before, stake): (f64, f64), unit: f64) {
         self.state.stake = unit;
-        self.odds().play(counts, before.min(stake), &mut self.state.capital);
+        let (odds, bets) = (self.odds(), &self.plan.bets);
         let after = stake - before;
-        if after > 0.0 {
-            let paid = |capital: &mut Capital| *capital = Capital::of(capital.get() + after);
-            self.state.capital.iter_mut().for_each(paid);
-        }
-        self.evidence = self.plan.bets.weighted(&self.state.capital);
+        self.evidence = self.state.capital.change(|held| {
+            odds.play(counts, before.min(stake), held);
+            if after > 0.0 {
+                held.iter_mut().for_each(|capital| *capital = Capital::of(capital.get() + after));
+            }
+            bets.weighted(held)
+        });
     }
 
     /// Keeps rows in the history, from which changes are dated.
@@ -297,13 +301,13 @@ impl EDetector {
 
     /// The bet that holds most; of those that hold all that is possible, the one that wins fastest.
     fn fastest(&self, gains: &[f64]) -> Option<usize> {
-        let weighted = self.plan.bets.iter().zip(&self.state.capital).zip(gains).enumerate();
+        let weighted = self.plan.bets.iter().zip(self.state.capital.each()).zip(gains).enumerate();
         let most = Capital::of(CAPITAL_MAX);
         let held = |weight: f64, capital: Capital| {
             if capital == most { CAPITAL_MAX } else { weight * capital.get() }
         };
         let ranked =
-            weighted.map(|(bet, (((_, weight), &capital), &gain))| (bet, held(weight, capital), gain));
+            weighted.map(|(bet, (((_, weight), capital), &gain))| (bet, held(weight, capital), gain));
         let best = ranked.max_by(|a, b| a.1.total_cmp(&b.1).then(a.2.total_cmp(&b.2)));
         best.map(|(bet, ..)| bet)
     }
@@ -322,7 +326,7 @@ impl EDetector {
     /// Evidence by shape, in bits, largest first; shapes without any are left out.
     pub fn evidence_by_shape(&self) -> Vec<(Shape, f64)> {
         let mut shapes: Vec<(Shape, f64)> = Vec::new();
-        for ((shape, weight), capital) in self.plan.bets.iter().zip(&self.state.capital) {
+        for ((shape, weight), capital) in self.plan.bets.iter().zip(self.state.capital.each()) {
             match shapes.iter_mut().rfind(|(known, _)| *known == shape) {
                 Some((_, sum)) => *sum += weight * capital.get(),
                 None => shapes.push((shape, weight * capital.get())),
@@ -347,7 +351,7 @@ impl EDetector {
 
     /// The bet that holds most, and the shape it is on.
     fn best(&self) -> Option<(usize, Shape)> {
-        let weighted = self.plan.bets.iter().zip(&self.state.capital).enumerate();
+        let weighted = self.plan.bets.iter().zip(self.state.capital.each()).enumerate();
         let best =
             weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * a.get()).total_cmp(&(w * b.get())));
         best.map(|(bet, ((shape, _), _))| (bet, shape))
@@ -406,7 +410,8 @@ impl EDetector {
         let (bet, shape) = self.best()?;
         let onset = self.onset(bet);
         let won = (level / self.state.stake.max(f64::MIN_POSITIVE)).max(1.0).ln();
-        self.state.raised = Some(Raised { bet, shape, onset, won, lost: 0.0, calm: 0 });
+        let raised = Raised { bet, shape, onset, won, lost: 0.0, calm: 0 };
+        self.state.raised = Some(Box::new(raised));
         Some(AlarmState::Raised)
     }
 
@@ -417,7 +422,7 @@ impl EDetector {
     }
 
     fn restart(&mut self) {
-        self.state.capital.fill(Capital::default());
+        self.state.capital = Holdings::nothing(self.plan.bets.len());
         self.evidence = 0.0;
         self.state.history.clear();
         self.state.raised = None;

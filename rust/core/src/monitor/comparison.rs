@@ -86,7 +86,7 @@ impl Comparison {
         let packed = |bins: &Bins| Packed::of(bins, true);
         Stored {
             open: packed(&self.window.open()),
-            closed: self.window.closed().map(|pane| packed(&pane)).collect(),
+            closed: self.window.closed().map(Packed::from).collect(),
             past: packed(self.window.past()),
             cascade: self.cascade.stored(),
             chance: self.chance.map(|chance| chance.probability()),
@@ -97,14 +97,11 @@ impl Comparison {
 
     /// Goes on with what was stored; false when that belongs to another reference or other detectors.
     pub fn resume(&mut self, stored: Stored) -> bool {
-        let unpacked = |packed: &Packed| {
-            let mut bins = Bins::new(Arc::clone(self.reference.bins.binning()));
-            bins.merge_packed(packed);
-            bins
-        };
+        let unpacked = |packed: &Packed| self.window.unpacked(packed.bytes());
         let closed: Vec<Bins> = stored.closed.iter().map(unpacked).collect();
+        let (past, open) = (unpacked(&stored.past), unpacked(&stored.open));
         self.chance = stored.chance.map(Chance::of);
-        self.window.resume(&unpacked(&stored.past), &closed, &unpacked(&stored.open));
+        self.window.resume(&past, &closed, &open);
         let same = stored.detectors.len() == self.detectors.len();
         for ((_, detector), stored) in self.detectors.iter_mut().zip(stored.detectors) {
             detector.resume(stored);

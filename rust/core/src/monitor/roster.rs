@@ -29,6 +29,9 @@ const LEARN_VALUES_PER_FEATURE: usize = 65_536;
 /// Values of one row that a pooled feature learns from.
 const LEARN_VALUES_PER_ROW: usize = 512;
 
+/// Of how many features room is made for one more, so that making many one by one moves none of them often.
+const SPARE: usize = 8;
+
 /// All features, in the order in which they were first seen, and the layouts of the tensors that hold them.
 #[derive(Debug, Default)]
 pub struct Roster {
@@ -361,6 +364,7 @@ impl Roster {
         reading: Reading,
         start: Start<'_>,
     ) -> Route {
+        self.reserve(reading.width());
         let mut add = |spec, per_row| self.add_feature(direction, spec, per_row, start);
         match reading {
             Reading::Nothing => Route::Nothing,
@@ -377,6 +381,15 @@ impl Roster {
                 categories: categories.into_iter().map(|spec| add(spec, 1)).collect(),
                 lengths: lengths.into_iter().map(|spec| add(spec, 1)).collect(),
             },
+        }
+    }
+
+    /// Makes room for so many features, and for an eighth more if that is more: what is left over is never given back.
+    fn reserve(&mut self, more: usize) {
+        if self.features.capacity() - self.features.len() < more {
+            let more = more.max(self.features.len() / SPARE);
+            self.features.reserve_exact(more);
+            self.evidence.reserve_exact(more);
         }
     }
 

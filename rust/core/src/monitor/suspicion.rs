@@ -1,13 +1,11 @@
 //! The e-detector of one feature, as the monitor uses it.
 
+mod waiting;
+
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{
-    EDetector, Finding, METHOD, Plan, State, bits,
-    pool::Pool,
-    screen::{LANES, WIDTH},
-};
+use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, bits, pool::Pool, screen::WIDTH};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::feature::stage::{Depth, Errand};
 use crate::sketch::binning::CELLS_MAX;
@@ -15,6 +13,7 @@ use crate::sketch::bins::Bins;
 use crate::window::Window;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use waiting::{Counts, Waiting};
 
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
 const WORDS_FROM_BITS: f64 = 1.0;
@@ -34,9 +33,8 @@ const SEGMENT_ROWS: u64 = 500;
 #[derive(Clone, Debug)]
 pub struct Suspicion {
     plan: Arc<Plan>,
-    /// All that was counted, modulo 2^32, of which differences take no notice, up to each of three [`Moments`]: so many
-    /// cells each, filled up with zeros to whole lanes.
-    counts: Box<[u32]>,
+    /// All that was counted up to each of the [`Moments`].
+    counts: Waiting,
     moments: Moments,
     /// Whether anything was looked at yet.
     begun: bool,
@@ -69,11 +67,6 @@ struct Moment {
     /// Paid until then.
     stake: f64,
 }
-
-/// Whose counts are wanted, by their place.
-const SEEN: usize = 0;
-const WEIGHED: usize = 1;
-const KEPT: usize = 2;
 
 /// All that was counted up to a moment, at rest.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -113,9 +106,8 @@ enum Held {
 
 impl Suspicion {
     pub fn new(plan: Arc<Plan>, alarm: &AlarmConfig) -> Suspicion {
-        let lanes = plan.bets().cells().next_multiple_of(LANES);
         let mut suspicion = Suspicion {
-            counts: vec![0; 3 * lanes].into(),
+            counts: Waiting::nothing(plan.bets().cells()),
             moments: Moments::default(),
             begun: false,
             raised: false,
@@ -134,8 +126,9 @@ impl Suspicion {
 
     pub fn stored(&self) -> Stored {
         let Moments { seen, weighed, kept } = self.moments;
-        let counted = |of: usize, Moment { until, stake }| Counted {
-            cells: if self.begun { self.counted(of).to_vec() } else { Vec::new() },
+        let (counts, lanes) = (self.counts.counts(), self.counts.lanes());
+        let counted = |cells: &[u32], Moment { until, stake }| Counted {
+            cells: if self.begun { cells[..lanes].to_vec() } else { Vec::new() },
             until,
             stake,
         };
@@ -144,9 +137,9 @@ impl Suspicion {
             level: self.level,
             stake: self.stake,
             paid: self.paid,
-            seen: counted(SEEN, seen),
-            kept: counted(KEPT, kept),
-            weighed: counted(WEIGHED, weighed),
+            seen: counted(&counts.seen, seen),
+            kept: counted(&counts.until_kept(), kept),
+            weighed: counted(&counts.until_weighed(), weighed),
         }
     }
 
@@ -169,7 +162,7 @@ impl Suspicion {
         self.level = self.level.max(other.level);
         self.paid = self.paid.max(other.paid);
         self.begun |= other.begun;
-        self.counts.iter_mut().zip(&other.counts).for_each(|(sum, count)| *sum = sum.wrapping_add(*count));
+        self.counts.set(&self.counts.counts().merged(&other.counts.counts()));
         self.moments.seen.merge(&other.moments.seen);
         self.moments.weighed.merge(&other.moments.weighed);
         self.moments.kept.merge(&other.moments.kept);
@@ -186,14 +179,13 @@ impl Suspicion {
             return false;
         };
         let parts = [&stored.seen, &stored.weighed, &stored.kept];
-        let lanes = self.lanes();
+        let lanes = self.counts.lanes();
         self.begun = parts.iter().any(|part| !part.cells.is_empty());
         if self.begun && parts.iter().any(|part| part.cells.len() != lanes) {
             return false;
         }
-        for (mine, part) in self.counts.chunks_exact_mut(lanes).zip(parts) {
-            mine.iter_mut().zip(&part.cells).for_each(|(mine, &count)| *mine = count);
-        }
+        let [seen, weighed, kept] = parts.map(|part| whole(&part.cells));
+        self.counts.set(&Counts::of(seen, &weighed, &kept));
         let [seen, weighed, kept] = parts.map(|part| Moment { until: part.until, stake: part.stake });
         self.moments = Moments { seen, weighed, kept };
         (self.detector, self.pool) = (Arc::new(detector), pool);
@@ -227,30 +219,14 @@ impl Suspicion {
             Depth::Near => {
                 let Moments { seen, weighed, kept } = self.moments;
                 let moments = [seen, weighed, kept].map(|moment| moment.until.row);
-                moments.into_iter().fold(self.counts.len() as u64 ^ self.paid.to_bits(), |sum, row| sum ^ row)
+                moments
+                    .into_iter()
+                    .fold(self.counts.lanes() as u64 ^ self.paid.to_bits(), |sum, row| sum ^ row)
             }
-            Depth::Far => u64::from(self.counts.first().copied().unwrap_or(0)) ^ self.plan.touch(depth),
-            Depth::Whole => {
-                let lines = self.counts.iter().take(KEPT * self.lanes()).step_by(LANES);
-                lines.fold(self.plan.touch(depth), |sum, &count| sum ^ u64::from(count))
-            }
+            Depth::Far => self.counts.touch(false) ^ self.plan.touch(depth),
+            Depth::Whole => self.counts.touch(true) ^ self.plan.touch(depth),
             Depth::Beside => 0,
         }
-    }
-
-    fn lanes(&self) -> usize {
-        self.counts.len() / 3
-    }
-
-    fn counted(&self, of: usize) -> &[u32] {
-        let lanes = self.lanes();
-        &self.counts[of * lanes..][..lanes]
-    }
-
-    /// Sets what was counted up to one of the moments.
-    fn set(&mut self, of: usize, counted: &[u32; WIDTH]) {
-        let lanes = self.lanes();
-        self.counts[of * lanes..][..lanes].copy_from_slice(&counted[..lanes]);
     }
 
     /// Takes note of what looks ask about the detector.
@@ -284,7 +260,6 @@ impl Suspicion {
         if !self.begun {
             self.begin(look);
         }
-        let counted = counted(look.window.total());
         let now = Moment { until: end, stake: self.paid + look.so_far.stake };
         let Moments { seen, weighed, kept } = self.moments;
         let rows = end.row.saturating_sub(weighed.until.row);
@@ -292,50 +267,51 @@ impl Suspicion {
             return false;
         }
         self.pool = None;
-        let waiting = since(&counted, self.counted(WEIGHED));
-        let worthwhile = due
-            || rows >= WEIGHED_ROWS
-            || self.plan.is_unusual([&since(&counted, self.counted(SEEN)), &waiting], self.time);
-        if worthwhile {
-            // Apart from what is new, and may be what has changed.
-            let before = whole(self.counted(SEEN));
-            self.keep(&before, seen, cells);
-        }
+        let news = self.counts.see(look.window.total().cells());
+        let worthwhile =
+            due || rows >= WEIGHED_ROWS || self.plan.is_unusual([&news.latest, &news.waiting], self.time);
         if worthwhile || end.row.saturating_sub(kept.until.row) >= SEGMENT_ROWS {
-            self.keep(&counted, now, cells);
+            let mut counts = self.counts.counts();
+            if worthwhile {
+                // Apart from what is new, and may be what has changed.
+                let before = counts.waiting;
+                self.keep(&mut counts, &before, seen, cells);
+            }
+            self.keep(&mut counts, &news.waiting, now, cells);
+            counts.note(&news);
+            if worthwhile {
+                self.stake = look.so_far.unit;
+                let stake = (now.stake - weighed.stake).max(0.0);
+                // They might have been weighed after the first look.
+                let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
+                let detector = Arc::make_mut(&mut self.detector);
+                detector.weigh(&counts.waiting.map(u64::from)[..cells], (before, stake), self.stake);
+                counts.weigh();
+                self.moments.weighed = now;
+                self.note();
+            }
+            self.counts.set(&counts);
+        } else {
+            self.counts.note(&news);
         }
-        if worthwhile {
-            self.stake = look.so_far.unit;
-            let stake = (now.stake - weighed.stake).max(0.0);
-            // They might have been weighed after the first look.
-            let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
-            let detector = Arc::make_mut(&mut self.detector);
-            detector.weigh(&waiting.map(u64::from)[..cells], (before, stake), self.stake);
-            self.set(WEIGHED, &counted);
-            self.moments.weighed = now;
-            self.note();
-        }
-        self.set(SEEN, &counted);
         self.moments.seen = now;
         worthwhile
     }
 
     /// Nothing is counted before the pane that is open.
     fn begin(&mut self, look: &Look<'_>) {
-        let past = counted(look.window.past());
-        [SEEN, WEIGHED, KEPT].into_iter().for_each(|of| self.set(of, &past));
+        self.counts.set(&Counts::at(counted(look.window.past())));
         let start = Moment { until: look.so_far.start, stake: self.paid };
         self.moments = Moments { seen: start, weighed: start, kept: start };
         self.begun = true;
     }
 
-    /// Keeps, in the history, what was counted until then and is not in it yet.
-    fn keep(&mut self, counted: &[u32; WIDTH], now: Moment, cells: usize) {
+    /// Keeps, in the history, what waited to be weighed at a moment and is not in it yet.
+    fn keep(&mut self, counts: &mut Counts, waiting: &[u32; WIDTH], now: Moment, cells: usize) {
         let before = self.moments.kept.until;
         if now.until.row > before.row {
-            let counts = since(counted, self.counted(KEPT)).map(u64::from);
-            Arc::make_mut(&mut self.detector).keep(&counts[..cells], before, now.until);
-            self.set(KEPT, counted);
+            let rows = counts.keep(waiting).map(u64::from);
+            Arc::make_mut(&mut self.detector).keep(&rows[..cells], before, now.until);
             self.moments.kept = now;
         }
     }
@@ -431,19 +407,6 @@ fn whole(lanes: &[u32]) -> [u32; WIDTH] {
     let mut whole = [0; WIDTH];
     whole.iter_mut().zip(lanes).for_each(|(whole, &count)| *whole = count);
     whole
-}
-
-/// What has been counted since, by cell.
-fn since(counted: &[u32; WIDTH], before: &[u32]) -> [u32; WIDTH] {
-    let mut rest = [0; WIDTH];
-    let ((rests, _), (counted, _)) = (rest.as_chunks_mut::<LANES>(), counted.as_chunks::<LANES>());
-    let (before, _) = before.as_chunks::<LANES>();
-    for ((rest, counted), before) in rests.iter_mut().zip(counted).zip(before) {
-        for lane in 0..LANES {
-            rest[lane] = counted[lane].wrapping_sub(before[lane]);
-        }
-    }
-    rest
 }
 
 // === impl Moment ===

@@ -254,8 +254,8 @@ impl Column {
             direction,
             bins,
             moments,
-            sums: Some(sums.packed()),
-            distinct: Some(distinct),
+            sums: Some(Box::new(sums.packed())),
+            distinct: Some(Box::new(distinct)),
             autocorrelation_time,
         })
     }

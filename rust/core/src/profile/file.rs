@@ -187,7 +187,7 @@ impl Feature {
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
-            sums: reference.sums.as_ref().and_then(Exact::unpacked).map(|sums| sums.stored()),
+            sums: reference.sums.as_deref().and_then(Exact::unpacked).map(|sums| sums.stored()),
             distinct: reference.distinct.as_ref().map(|distinct| hex::encode(&distinct.to_bytes())),
             autocorrelation_time: reference.autocorrelation_time,
         }
@@ -221,12 +221,14 @@ impl Feature {
             let exact = Exact::from_stored(&sums, &moments).filter(|exact| exact.moments() == moments);
             let exact =
                 exact.ok_or_else(|| malformed(&format!("the sums of {name:?} are not those of its moments")));
-            exact.map(|exact| exact.packed())
+            exact.map(|exact| Box::new(exact.packed()))
         });
         let sums = sums.transpose()?;
         let distinct = self.distinct.as_deref().map(|text| {
             let sketch = hex::decode(text).and_then(|bytes| Distinct::from_bytes(&bytes).ok());
-            sketch.ok_or_else(|| malformed(&format!("the distinct values of {name:?} are no sketch of them")))
+            sketch
+                .map(Box::new)
+                .ok_or_else(|| malformed(&format!("the distinct values of {name:?} are no sketch of them")))
         });
         let distinct = distinct.transpose()?;
         Ok(Reference { name, direction, bins, moments, sums, distinct, autocorrelation_time })

@@ -80,7 +80,7 @@ impl Reference {
         }
         bins.merge(&other.bins);
         let sums = self.exact()?.merged(&other.exact()?);
-        let mut distinct = self.known_distinct()?.clone();
+        let mut distinct = Distinct::clone(self.known_distinct()?);
         distinct.merge(other.known_distinct()?);
         let times = [self.autocorrelation_time, other.autocorrelation_time];
         Ok(Reference {
@@ -88,18 +88,18 @@ impl Reference {
             direction: self.direction,
             bins,
             moments: sums.moments(),
-            sums: Some(sums.packed()),
-            distinct: Some(distinct),
+            sums: Some(Box::new(sums.packed())),
+            distinct: Some(Box::new(distinct)),
             autocorrelation_time: times.into_iter().flatten().reduce(f64::max),
         })
     }
 
     fn exact(&self) -> Result<Exact, ProfileError> {
-        self.sums.as_ref().and_then(Exact::unpacked).ok_or_else(|| self.too_old())
+        self.sums.as_deref().and_then(Exact::unpacked).ok_or_else(|| self.too_old())
     }
 
     fn known_distinct(&self) -> Result<&Distinct, ProfileError> {
-        self.distinct.as_ref().ok_or_else(|| self.too_old())
+        self.distinct.as_deref().ok_or_else(|| self.too_old())
     }
 
     fn too_old(&self) -> ProfileError {

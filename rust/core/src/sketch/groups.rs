@@ -23,6 +23,21 @@ pub fn write_word(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
+/// The same in place of other bytes, where there are any left; what comes behind it.
+#[inline]
+pub fn put(bytes: &mut [u8], mut at: usize, mut number: u64) -> usize {
+    while let Some(byte) = bytes.get_mut(at) {
+        at += 1;
+        if number < 0x80 {
+            *byte = number as u8;
+            break;
+        }
+        *byte = number as u8 | 0x80;
+        number >>= 7;
+    }
+    at
+}
+
 /// How many bytes that takes.
 pub fn bytes(number: u64) -> usize {
     (u64::BITS - (number | 1).leading_zeros()).div_ceil(7) as usize
@@ -35,6 +50,15 @@ fn write_long(bytes: &mut Vec<u8>, mut number: u128) {
         number >>= 7;
     }
     bytes.push(number as u8);
+}
+
+/// How many bytes the first so many numbers take.
+pub fn length_of(bytes: &[u8], numbers: usize) -> usize {
+    if bytes.get(..numbers).is_some_and(|all| all.iter().fold(0, |all, byte| all | byte) < 0x80) {
+        return numbers;
+    }
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte < 0x80);
+    ends.map(|(end, _)| end + 1).take(numbers).last().unwrap_or(0)
 }
 
 /// Whether bytes hold so many numbers, and nothing else.
@@ -50,6 +74,15 @@ impl<'a> Numbers<'a> {
         Numbers(bytes)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The bytes that were not taken yet.
+    pub fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     #[inline]
     pub fn take(&mut self) -> u128 {
         if let [byte @ ..0x80, rest @ ..] = self.0 {
@@ -57,6 +90,16 @@ impl<'a> Numbers<'a> {
             return (*byte).into();
         }
         self.take_long()
+    }
+
+    /// Adds the next ones, one to each sum; no others follow.
+    #[inline]
+    pub fn add_to(mut self, sums: &mut [u64]) {
+        if self.0.len() == sums.len() {
+            // All of one byte.
+            return sums.iter_mut().zip(self.0).for_each(|(sum, &byte)| *sum += u64::from(byte));
+        }
+        sums.iter_mut().for_each(|sum| *sum = sum.saturating_add(self.take() as u64));
     }
 
     fn take_long(&mut self) -> u128 {

@@ -10,11 +10,12 @@
 //! ```
 
 use super::calendar::Passed;
+use super::ring::Ring;
 use crate::sketch::binning::Binning;
 use crate::sketch::bins::{Bins, Packed};
+use crate::sketch::frames::{framed, unframed};
 use crate::sketch::{Sketch, Subtract};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Which windows are kept, and so how much memory a feature takes.
@@ -49,8 +50,9 @@ pub struct Cascade {
 
 #[derive(Clone, Debug, PartialEq)]
 struct Level {
-    span: Span,
-    closed: VecDeque<Packed>,
+    span: &'static Span,
+    /// In frames.
+    closed: Ring,
     /// Of those that are closed.
     sum: Packed,
     /// Slices of the calendar that do not make a slice of this level yet.
@@ -95,9 +97,9 @@ impl Span {
 
 impl Cascade {
     pub fn new(binning: &Arc<Binning>, horizon: Horizon) -> Cascade {
-        let level = |&span: &Span| Level {
+        let level = |span: &'static Span| Level {
             span,
-            closed: VecDeque::with_capacity(span.slices as usize),
+            closed: Ring::default(),
             sum: Packed::default(),
             running: Packed::default(),
         };
@@ -156,7 +158,7 @@ impl Cascade {
     }
 
     pub fn stored(&self) -> Stored {
-        let level = |level: &Level| (level.closed.iter().cloned().collect(), level.running.clone());
+        let level = |level: &Level| (level.slices().collect(), level.running.clone());
         Stored { taken: self.taken.clone(), levels: self.levels.iter().map(level).collect() }
     }
 
@@ -174,8 +176,7 @@ impl Cascade {
             sum.clear();
             closed.iter().for_each(|slice| sum.merge_packed(slice));
             level.sum = Packed::of(&sum, with_places);
-            level.closed.clear();
-            level.closed.extend(closed);
+            level.closed = closed.iter().map(|slice| framed(slice.bytes())).collect();
             level.running = running;
         }
         true
@@ -210,29 +211,40 @@ impl Level {
         sum.clear();
         sum.merge_packed(&self.sum);
         let running = std::mem::take(&mut self.running);
-        self.push(running, sum);
+        self.push(running.bytes(), sum);
         for _ in 1..slices.min(u64::from(self.span.slices) + 1) {
-            self.push(Packed::default(), sum);
+            self.push(&[], sum);
         }
+        self.closed.shrink();
         self.sum = Packed::of(sum, with_places);
     }
 
-    fn push(&mut self, slice: Packed, sum: &mut Bins) {
+    fn push(&mut self, slice: &[u8], sum: &mut Bins) {
         if self.closed.len() == self.span.slices as usize
-            && let Some(oldest) = self.closed.pop_front()
+            && let Some(oldest) = self.closed.oldest()
         {
-            sum.subtract_packed(&oldest);
+            sum.subtract_bytes(&unframed(oldest));
+            self.closed.forget_oldest();
         }
-        sum.merge_packed(&slice);
-        self.closed.push_back(slice);
+        sum.merge_bytes(slice);
+        let slice = framed(slice);
+        self.closed.push(slice.len(), |bytes| bytes.extend_from_slice(&slice));
+    }
+
+    /// The slices that are closed, oldest first.
+    fn slices(&self) -> impl Iterator<Item = Packed> {
+        self.closed.iter().map(|slice| Packed::from(unframed(slice)))
     }
 
     fn merge(&mut self, other: &Level, add: &mut impl FnMut(&mut Packed, &Packed)) {
-        while self.closed.len() < other.closed.len() {
-            self.closed.push_front(Packed::default());
-        }
-        let slices = self.closed.iter_mut().rev().zip(other.closed.iter().rev());
-        slices.for_each(|(mine, theirs)| add(mine, theirs));
+        let longest = self.closed.len().max(other.closed.len());
+        let slices = |level: &Level| {
+            let missing = std::iter::repeat_n(Packed::default(), longest - level.closed.len());
+            missing.chain(level.slices()).collect::<Vec<Packed>>()
+        };
+        let mut closed = slices(self);
+        closed.iter_mut().zip(&slices(other)).for_each(|(mine, theirs)| add(mine, theirs));
+        self.closed = closed.iter().map(|slice| framed(slice.bytes())).collect();
         add(&mut self.sum, &other.sum);
         add(&mut self.running, &other.running);
     }

@@ -173,6 +173,15 @@ impl Capital {
         Capital((capital.to_bits() >> 32) as u32)
     }
 
+    /// Its digits, as a whole number that grows with it.
+    pub fn digits(self) -> u32 {
+        self.0
+    }
+
+    pub fn of_digits(digits: u32) -> Capital {
+        Capital(digits)
+    }
+
     #[inline(always)]
     pub fn get(self) -> f64 {
         f64::from_bits(u64::from(self.0) << 32)

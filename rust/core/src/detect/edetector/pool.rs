@@ -28,7 +28,7 @@ pub struct Pool {
 impl Pool {
     /// One detector.
     pub fn of(state: State) -> Pool {
-        let sums = state.capital.iter().map(|capital| Sum::of(capital.get())).collect();
+        let sums = state.capital.each().iter().map(|capital| Sum::of(capital.get())).collect();
         Pool { detectors: 1, sums, lead: state }
     }
 
@@ -48,8 +48,8 @@ impl Pool {
     /// The detector to go on with.
     pub fn mean(&self) -> State {
         let count = f64::from(self.detectors.max(1));
-        let capital = self.sums.iter().map(|sum| Capital::of(sum.value() / count)).collect();
-        State { capital, ..self.lead.clone() }
+        let capital: Vec<Capital> = self.sums.iter().map(|sum| Capital::of(sum.value() / count)).collect();
+        State { capital: capital.into(), ..self.lead.clone() }
     }
 }
 
@@ -58,7 +58,7 @@ impl Pool {
 impl State {
     /// Which of two holds more: in the same order for everybody, and equal only if they are the same.
     fn cmp_by_capital(&self, other: &State) -> Ordering {
-        let held = |state: &State| growth::sum(&state.capital);
+        let held = |state: &State| growth::sum(&state.capital.each());
         let bytes = |state: &State| postcard::to_stdvec(state).unwrap_or_default();
         held(self).total_cmp(&held(other)).then_with(|| bytes(self).cmp(&bytes(other)))
     }

@@ -15,8 +15,8 @@ use super::functions::Ranks;
 use crate::feature::stage::Depth;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
+use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// Differences that are remembered, and after how many the median is taken anew.
 const REMEMBERED: usize = 64;
@@ -71,9 +71,18 @@ pub struct Tempo {
     total: f64,
     means: Vec<f64>,
     /// Squared differences in units of their expectation, per function.
-    moves: Vec<VecDeque<f32>>,
+    moves: Moves,
     seen: usize,
     time: f64,
+}
+
+/// The latest of so many series of numbers, oldest first, one series after the other.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<Vec<f32>>", into = "Vec<Vec<f32>>")]
+struct Moves {
+    values: Vec<f32>,
+    /// How many there are of each.
+    lengths: Vec<u8>,
 }
 
 // === impl Probe ===
@@ -166,7 +175,7 @@ impl Tempo {
             known,
             total: 0.0,
             means: Vec::new(),
-            moves: Vec::new(),
+            moves: Moves::default(),
             seen: 0,
             time: known.unwrap_or(1.0).max(1.0),
         }
@@ -175,17 +184,13 @@ impl Tempo {
     /// Something of the cache lines.
     pub fn touch(&self, depth: Depth) -> u64 {
         match depth {
-            Depth::Near => 0,
+            Depth::Near | Depth::Beside => 0,
             Depth::Far => self.seen as u64 ^ self.total.to_bits(),
             Depth::Whole => {
                 let means = self.means.first().map_or(0, |mean| mean.to_bits());
-                self.moves.iter().fold(means, |sum, ring| sum ^ ring.len() as u64)
+                let moves = per_line(&self.moves.values).map(f32::to_bits);
+                moves.fold(means ^ self.moves.lengths.len() as u64, |sum, value| sum ^ u64::from(value))
             }
-            Depth::Beside => self
-                .moves
-                .iter()
-                .filter_map(VecDeque::back)
-                .fold(0, |sum, value| sum ^ u64::from(value.to_bits())),
         }
     }
 
@@ -209,6 +214,7 @@ impl Tempo {
             self.remember(probe, means, 1.0 / before + 1.0 / total);
         }
         self.means.clear();
+        self.means.reserve_exact(count);
         self.means.extend_from_slice(means);
         if before == 0.0 {
             return;
@@ -226,13 +232,13 @@ impl Tempo {
             // The mean of a few rows of which hardly any is the one looked for says nothing, not even that it is calm.
             (*variance > WEIGHT_MIN * noise).then(|| (a - b).powi(2) / (noise * variance))
         });
-        moves.enumerate().for_each(|(ring, value)| keep(&mut self.moves, ring, value));
+        moves.enumerate().for_each(|(series, value)| self.moves.keep(series, value));
     }
 
     fn estimate(&self) -> f64 {
         let known = self.known.unwrap_or(1.0).max(1.0);
-        let telling = self.moves.iter().filter(|ring| ring.len() >= LEAST);
-        let Some(fewest) = telling.clone().map(VecDeque::len).min() else { return known };
+        let telling = self.moves.iter().filter(|series| series.len() >= LEAST);
+        let Some(fewest) = telling.clone().map(<[f32]>::len).min() else { return known };
         let live = telling.map(clipped_mean).fold(0.0, f64::max);
         let doubt = 1.0 + DOUBT / (fewest as f64).sqrt();
         if self.known.is_none() || live > doubt * known {
@@ -252,23 +258,62 @@ fn stepped(time: f64, estimate: f64) -> f64 {
     if moves { (next / STEPS).exp2() } else { time }
 }
 
-fn keep(rings: &mut Vec<VecDeque<f32>>, ring: usize, value: Option<f64>) {
-    if ring == rings.len() {
-        rings.push(VecDeque::with_capacity(REMEMBERED));
-    }
-    let Some(value) = value else { return };
-    let ring = &mut rings[ring];
-    if ring.len() == REMEMBERED {
-        ring.pop_front();
-    }
-    ring.push_back(value as f32);
+/// The mean of squared differences, of which none counts for more than [`CLIP`] times the mean.
+fn clipped_mean(series: &[f32]) -> f64 {
+    let clipped = |most: f64| series.iter().map(|&value| f64::from(value).min(most)).sum::<f64>();
+    let count = series.len().max(1) as f64;
+    (0..4).fold(1.0, |mean: f64, _| (clipped(CLIP * mean.max(1.0)) / count).max(1.0))
 }
 
-/// The mean of squared differences, of which none counts for more than [`CLIP`] times the mean.
-fn clipped_mean(ring: &VecDeque<f32>) -> f64 {
-    let clipped = |most: f64| ring.iter().map(|&value| f64::from(value).min(most)).sum::<f64>();
-    let count = ring.len().max(1) as f64;
-    (0..4).fold(1.0, |mean: f64, _| (clipped(CLIP * mean.max(1.0)) / count).max(1.0))
+// === impl Moves ===
+
+impl Moves {
+    fn iter(&self) -> impl Iterator<Item = &[f32]> + Clone {
+        let mut rest = self.values.as_slice();
+        self.lengths.iter().map(move |&length| {
+            let series;
+            (series, rest) = rest.split_at(usize::from(length).min(rest.len()));
+            series
+        })
+    }
+
+    /// Puts a number behind a series, which is one of those there are or the next one; where it is full its first one is
+    /// forgotten.
+    fn keep(&mut self, series: usize, value: Option<f64>) {
+        if series == self.lengths.len() {
+            self.lengths.push(0);
+        }
+        let start: usize = self.lengths.iter().take(series).map(|&length| usize::from(length)).sum();
+        let (Some(value), Some(length)) = (value, self.lengths.get_mut(series)) else { return };
+        let end = start + usize::from(*length);
+        if usize::from(*length) < REMEMBERED {
+            if self.values.len() == self.values.capacity() {
+                self.values.reserve_exact(LEAST);
+            }
+            self.values.insert(end, value as f32);
+            *length += 1;
+        } else {
+            self.values[start..end].rotate_left(1);
+            self.values[end - 1] = value as f32;
+        }
+    }
+}
+
+impl From<Vec<Vec<f32>>> for Moves {
+    fn from(series: Vec<Vec<f32>>) -> Moves {
+        let mut moves = Moves::default();
+        for (number, values) in series.iter().take(CELLS_MAX).enumerate() {
+            moves.keep(number, None);
+            values.iter().for_each(|&value| moves.keep(number, Some(value.into())));
+        }
+        moves
+    }
+}
+
+impl From<Moves> for Vec<Vec<f32>> {
+    fn from(moves: Moves) -> Vec<Vec<f32>> {
+        moves.iter().map(<[f32]>::to_vec).collect()
+    }
 }
 
 #[cfg(test)]

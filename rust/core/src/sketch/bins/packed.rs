@@ -6,7 +6,7 @@
 
 use super::Bins;
 use crate::sketch::binning;
-use crate::sketch::groups::{Numbers, write, write_word};
+use crate::sketch::groups::{Numbers, length_of, write, write_word};
 use serde::{Deserialize, Serialize};
 
 /// The counters of a [`Bins`], without its bins. Nothing counted takes no memory.
@@ -23,13 +23,21 @@ impl Packed {
         Packed(bytes.into())
     }
 
-    /// Bytes it takes.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    /// What was [written](Bins::write).
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
     }
+}
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+impl From<Vec<u8>> for Packed {
+    fn from(bytes: Vec<u8>) -> Packed {
+        Packed(bytes.into())
+    }
+}
+
+impl From<&[u8]> for Packed {
+    fn from(bytes: &[u8]) -> Packed {
+        Packed(bytes.into())
     }
 }
 
@@ -66,6 +74,11 @@ impl Bins {
         }
     }
 
+    /// How many of the bytes [written](Bins::write) of the same bins are counts, and not places.
+    pub fn counts_in(&self, bytes: &[u8]) -> usize {
+        length_of(bytes, self.cells().len() + self.tails.len())
+    }
+
     /// Adds what was [written](Bins::write) of the same bins.
     pub fn merge_bytes(&mut self, bytes: &[u8]) {
         self.apply(bytes, u64::wrapping_add, u64::wrapping_add, u128::wrapping_add);
@@ -78,7 +91,12 @@ impl Bins {
 
     /// Undoes a [`Bins::merge_packed`].
     pub fn subtract_packed(&mut self, packed: &Packed) {
-        self.apply(&packed.0, u64::saturating_sub, u64::wrapping_sub, u128::saturating_sub);
+        self.subtract_bytes(&packed.0);
+    }
+
+    /// Undoes a [`Bins::merge_bytes`].
+    pub fn subtract_bytes(&mut self, bytes: &[u8]) {
+        self.apply(bytes, u64::saturating_sub, u64::wrapping_sub, u128::saturating_sub);
     }
 
     fn apply(
@@ -126,13 +144,13 @@ mod tests {
 
     #[test]
     fn nothing_counted_takes_no_memory() {
-        assert!(Packed::of(&counted(&[]), true).is_empty());
+        assert!(Packed::of(&counted(&[]), true).bytes().is_empty());
     }
 
     #[test]
     fn small_counts_take_a_byte_each() {
         let packed = Packed::of(&counted(&[0.5; 100]), false);
-        assert_eq!(packed.len(), counted(&[]).cells().len() + 2);
+        assert_eq!(packed.bytes().len(), counted(&[]).cells().len() + 2);
     }
 
     #[test]
@@ -147,7 +165,7 @@ mod tests {
     #[test]
     fn bytes_that_are_cut_short_or_wild_are_read_without_panic() {
         let packed = Packed::of(&counted(&[0.5, 20.0, -3.0]), true);
-        for end in 0..packed.len() {
+        for end in 0..packed.bytes().len() {
             counted(&[1.0]).merge_packed(&Packed(packed.0[..end].into()));
         }
         counted(&[1.0]).merge_packed(&Packed(vec![0xff; 300].into()));
