@@ -79,8 +79,13 @@ def grpcio(name: str) -> Callable[[Place], list[str]]:
     return lambda place: module(f"bench.proxies.{name}", str(place.listen), str(place.upstream))
 
 
-def pilotfish(template: str) -> Callable[[Place], list[str]]:
-    return lambda place: module("bench.proxies.weighed", "run", "--config", str(place.write(template)))
+def sidecar(name: str, template: str) -> Peer:
+    return Peer(
+        name,
+        lambda place: module("bench.proxies.weighed", "run", "--config", str(place.write(template))),
+        lambda: f"pilotfish {version('pilotfish')}",
+        watched=True,
+    )
 
 
 HAPROXY = reported("haproxy", "-v")
@@ -117,34 +122,10 @@ PEERS = (
     Peer("grpcio sync", grpcio("grpcio_sync"), lambda: f"grpcio {version('grpcio')}"),
     Peer("grpcio aio", grpcio("grpcio_aio"), lambda: f"grpcio {version('grpcio')}"),
     Peer("grpcio aio, unary only", grpcio("grpcio_aio_unary"), lambda: f"grpcio {version('grpcio')}"),
-    Peer(
-        "pilotfish grpcio, monitor off",
-        pilotfish("unwatched.yaml"),
-        lambda: f"pilotfish {version('pilotfish')}",
-        watched=True,
-    ),
-    Peer(
-        "pilotfish grpcio, monitor on",
-        pilotfish("watched.yaml"),
-        lambda: f"pilotfish {version('pilotfish')}",
-        watched=True,
-    ),
-    Peer(
-        "pilotfish native, monitor off",
-        pilotfish("native_unwatched.yaml"),
-        lambda: f"pilotfish {version('pilotfish')}",
-        watched=True,
-    ),
-    Peer(
-        "pilotfish native, monitor on",
-        pilotfish("native_watched.yaml"),
-        lambda: f"pilotfish {version('pilotfish')}",
-        watched=True,
-    ),
-    Peer(
-        "pilotfish native, monitor on, every value",
-        pilotfish("native_unbounded.yaml"),
-        lambda: f"pilotfish {version('pilotfish')}",
-        watched=True,
-    ),
+    sidecar("pilotfish grpcio, monitor off", "unwatched.yaml"),
+    sidecar("pilotfish grpcio, monitor on", "watched.yaml"),
+    sidecar("pilotfish native, monitor off", "native_unwatched.yaml"),
+    sidecar("pilotfish native, monitor on", "native_watched.yaml"),
+    sidecar("pilotfish native, monitor on, journal", "native_journal.yaml"),
+    sidecar("pilotfish native, monitor on, every value", "native_unbounded.yaml"),
 )

@@ -15,8 +15,8 @@ from bench.stand import Sample
 
 DIRECT = "direct (no proxy)"
 REFERENCES = ("grpcio aio", "HAProxy")
-WATCHED, UNWATCHED = "pilotfish native, monitor on", "pilotfish native, monitor off"
-UNBOUNDED = f"{WATCHED}, every value"
+SIDECAR = "pilotfish native, monitor"
+VARIANTS = ("on", "on, journal", "on, every value")
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Results:
         """What watching costs: the native plane with the monitor on against off and against HAProxy."""
         lines = []
         for cell in (Cell(payload, shape) for payload in payloads for shape in shapes):
-            off, haproxy = (self.processor(cell, peer) for peer in (UNWATCHED, "HAProxy"))
-            for name, peer in (("on", WATCHED), ("every value", UNBOUNDED)):
-                if off and (on := self.processor(cell, peer)):
+            off, haproxy = (self.processor(cell, peer) for peer in (f"{SIDECAR} off", "HAProxy"))
+            for variant in VARIANTS:
+                if off and (on := self.processor(cell, f"{SIDECAR} {variant}")):
                     lines.append(
-                        f"{cell.payload} {cell.shape}: monitor {name} / off {table.ratio(on, off)}, "
+                        f"{cell.payload} {cell.shape}: monitor {variant} / off {table.ratio(on, off)}, "
                         f"/ HAProxy {table.ratio(on, haproxy)}"
                     )
         return lines

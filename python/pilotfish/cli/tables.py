@@ -23,7 +23,7 @@ def report(
     """Everything worth showing of a sidecar; at most ``features`` features of each version."""
     yield _headline(snapshot)
     yield _calls(snapshot)
-    yield from map(_unfitting, snapshot["unfitting"])
+    yield from map(_unfitting, snapshot.get("unfitting", ()))
     yield _routes(snapshot)
     if snapshot["shadows"]:
         yield _shadows(snapshot)
