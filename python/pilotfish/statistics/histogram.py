@@ -116,7 +116,7 @@ class Histogram:
     def beside(self) -> Mapping[str, int]:
         """Counts of what is in no bin.
 
-        ``missing``, ``nan``, ``neg_inf``, ``under``, ``over``, ``pos_inf``, ``unseen``.
+        ``missing``, ``nan``, ``neg_inf``, ``under``, ``over``, ``pos_inf``, ``unseen``, ``others``.
         """
         return self._inner.beside()
 

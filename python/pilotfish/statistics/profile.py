@@ -35,7 +35,9 @@ class Feature:
     """Below all bins."""
     over: int
     unseen: int
-    """Between discrete values, or categories without a bin."""
+    """Between discrete values, and categories that are not known."""
+    others: int
+    """Categories that are known and have no bin."""
     mean: float | None
     """Of the finite values, as the next three; None without any."""
     std: float | None

@@ -157,6 +157,7 @@ impl Histogram {
             ("over", bins.over()),
             ("pos_inf", specials.pos_inf),
             ("unseen", bins.unseen()),
+            ("others", bins.others()),
         ] {
             found.set_item(name, count)?;
         }

@@ -184,9 +184,11 @@ impl Serialize for Distances {
     }
 }
 
-/// Finite values on both sides.
+/// Values on both sides, of numbers the finite ones.
 fn finite(reference: &Bins, current: &Bins) -> Sizes {
-    let count =
-        |bins: &Bins| (bins.under() + bins.over() + bins.unseen() + bins.bins().iter().sum::<u64>()).max(1);
+    let count = |bins: &Bins| {
+        let beside = bins.under() + bins.over() + bins.unseen() + bins.others();
+        (beside + bins.bins().iter().sum::<u64>()).max(1)
+    };
     Sizes { reference: count(reference), current: count(current), cells: reference.binning().bins() }
 }

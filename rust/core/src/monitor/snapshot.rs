@@ -140,10 +140,13 @@ pub struct FeatureSnapshot {
     pub nan: u64,
     pub pos_inf: u64,
     pub neg_inf: u64,
-    /// Below and above all of the reference, and between its discrete values or categories.
+    /// Below and above all of the reference.
     pub under: u64,
     pub over: u64,
+    /// Between its discrete values, and categories that it is not known to have.
     pub unseen: u64,
+    /// Categories that it has and that have no bin.
+    pub others: u64,
     /// Of the finite values.
     pub mean: Option<f64>,
     pub std: Option<f64>,

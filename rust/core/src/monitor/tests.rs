@@ -357,7 +357,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
         keys(&plain),
         "batch calls evidence features missing panes performance profile rows schema state volume"
     );
-    let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf over pos_inf std under unseen windows";
+    let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf others over pos_inf std under unseen windows";
     assert_eq!(keys(&plain["features"][0]), feature);
     assert_eq!(
         keys(&plain["features"][0]["drift"]),

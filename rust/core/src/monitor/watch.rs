@@ -415,6 +415,7 @@ impl Watch {
             under: of_counts(Bins::under),
             over: of_counts(Bins::over),
             unseen: of_counts(Bins::unseen),
+            others: of_counts(Bins::others),
             mean: moments.mean(),
             std: moments.std(),
             min: moments.min(),

@@ -5,7 +5,7 @@ use super::autocorrelation::{self, Holes, Signs};
 use super::edges;
 use super::kept::{Kept, Limits};
 use crate::sketch::Sketch;
-use crate::sketch::binning::{BINS_MAX, Binning};
+use crate::sketch::binning::{BINS_MAX, Binning, Others};
 use crate::sketch::bins::Bins;
 use crate::sketch::distinct::Distinct;
 use crate::sketch::exact::Exact;
@@ -215,18 +215,24 @@ impl Labels {
         }
     }
 
-    /// The most frequent ones get a bin each, the rest is "unseen", as an unknown category will be.
+    /// The most frequent ones get a bin each, the rest is known; where it cannot be told apart, all of the rest is "unseen", as
+    /// an unknown category will be.
     fn choose(&mut self) -> Bins {
         let mut by_count: Vec<(Box<[u8]>, u64)> = std::mem::take(&mut self.counts).into_iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(*count)); // stable: equal counts stay in order of bytes
-        let rest = by_count.split_off(by_count.len().min(BINS_MAX - 1));
-        let labels = by_count.iter().map(|(label, _)| label.clone()).collect();
-        let binning = Binning::category(labels).expect("at most 63 different labels");
+        let (binned, rest) = by_count.split_at(by_count.len().min(BINS_MAX - 1));
+        let labels = binned.iter().map(|(label, _)| label.clone()).collect();
+        let mut binning = Binning::category(labels).expect("at most 63 different labels");
+        if self.others == 0 {
+            let came = |times| by_count.iter().filter(|(_, count)| *count == times).count() as u64;
+            binning =
+                binning.with_others(Others::of(rest.iter().map(|(label, _)| &**label), came(1), came(2)));
+        }
         let mut bins = Bins::new(Arc::new(binning));
         for (label, count) in &by_count {
             bins.add_label(label, *count);
         }
-        bins.add_unseen(self.others + rest.iter().map(|(_, count)| count).sum::<u64>());
+        bins.add_unseen(self.others);
         bins
     }
 }
@@ -298,7 +304,21 @@ mod tests {
     }
 
     #[test]
-    fn the_most_frequent_categories_get_bins_and_the_rest_is_unseen() {
+    fn categories_without_a_bin_are_known_where_all_can_be_told_apart() {
+        let mut labels = Labels::default();
+        for i in 0..100u8 {
+            (0..=i).for_each(|_| labels.add(Some(&[i])));
+        }
+        let mut bins = learned(Column::Labels(labels));
+        assert_eq!((bins.others(), bins.unseen()), ((1..=37).sum(), 0));
+        let others = bins.binning().others().unwrap();
+        assert_eq!((others.once(), others.doubt()), (1, 3.0));
+        [&[0][..], &[99], &[100]].iter().for_each(|label| bins.add_label(label, 1));
+        assert_eq!((bins.others(), bins.unseen(), bins.bins()[62]), ((1..=37).sum::<u64>() + 1, 1, 101));
+    }
+
+    #[test]
+    fn the_most_frequent_categories_get_bins_and_the_rest_is_unseen_where_one_cannot_be_told_apart() {
         let mut labels = Labels::default();
         for i in 0..100u32 {
             for _ in 0..=i {

@@ -42,10 +42,13 @@ pub struct FeatureDescription {
     pub nan: u64,
     pub neg_inf: u64,
     pub pos_inf: u64,
-    /// Below and above all bins, and between discrete values or categories.
+    /// Below and above all bins.
     pub under: u64,
     pub over: u64,
+    /// Between discrete values, and categories that are not known.
     pub unseen: u64,
+    /// Categories that are known and have no bin.
+    pub others: u64,
     /// Only with detail.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub detail: Option<BinsDescription>,
@@ -118,6 +121,7 @@ impl Reference {
             under: bins.under(),
             over: bins.over(),
             unseen: bins.unseen(),
+            others: bins.others(),
             detail: detail.then(|| BinsDescription::of(bins)),
         }
     }

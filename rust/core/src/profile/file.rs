@@ -1,20 +1,21 @@
 //! The profile as a file: JSON, so that people can read it, with a checksum, so that nobody edits it unnoticed.
 //!
 //! ```json
-//! {"format": "pilotfish-profile", "format_version": 3, "sha256": "…",
+//! {"format": "pilotfish-profile", "format_version": 4, "sha256": "…",
 //!  "body": {"model": …, "rows": …, "features": […], "sections": {"name": {"version": …, "content": …}}}}
 //! ```
 //!
 //! The checksum is taken over the body as this module writes it (compact, fields in order, shortest exact floats), so
 //! re-indenting the file does no harm, and changing a number does.
 //!
-//! The autocorrelation time of a feature may be left out; then it is measured live. Version 2 is the same without
+//! The autocorrelation time of a feature may be left out; then it is measured live. Version 3 is the same without `others`, the
+//! categories that are known and have no bin, which it counts as `unseen`. Version 2 is without
 //! `sums`, `distinct` and `sections`; see [`section`](super::section) for what they are, and how to add one.
 
 use super::section::Sections;
 use super::{Profile, ProfileError, Reference};
 use crate::hex;
-use crate::sketch::binning::{Binning, Kind};
+use crate::sketch::binning::{Binning, Kind, Others};
 use crate::sketch::bins::Bins;
 use crate::sketch::distinct::Distinct;
 use crate::sketch::exact::{self, Exact};
@@ -26,7 +27,7 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 const FORMAT: &str = "pilotfish-profile";
-const FORMAT_VERSION: u64 = 3;
+const FORMAT_VERSION: u64 = 4;
 const FORMAT_VERSION_MIN: u64 = 2;
 
 /// What can be read of any version.
@@ -83,9 +84,17 @@ struct Feature {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Axis {
-    Numeric { edges: Vec<f64> },
-    Discrete { values: Vec<f64> },
-    Category { labels: Vec<Label> },
+    Numeric {
+        edges: Vec<f64>,
+    },
+    Discrete {
+        values: Vec<f64>,
+    },
+    Category {
+        labels: Vec<Label>,
+        #[serde(default, skip_serializing_if = "Others::is_empty")]
+        others: Others,
+    },
 }
 
 /// A category: text where it is UTF-8, else its bytes.
@@ -175,15 +184,16 @@ impl Feature {
             axis: match binning.kind() {
                 Kind::Numeric => Axis::Numeric { edges: binning.edges() },
                 Kind::Discrete => Axis::Discrete { values: binning.values().to_vec() },
-                Kind::Category => {
-                    Axis::Category { labels: binning.labels().iter().map(|l| Label::of(l)).collect() }
-                }
+                Kind::Category => Axis::Category {
+                    labels: binning.labels().iter().map(|l| Label::of(l)).collect(),
+                    others: binning.others().cloned().unwrap_or_default(),
+                },
             },
             counts: bins.bins().to_vec(),
             offsets: bins.offsets().collect(),
             tails: bins.tails(),
             under: bins.under(),
-            over: bins.over(),
+            over: bins.cells()[binning.over()],
             unseen: bins.unseen(),
             specials: bins.specials(),
             moments: reference.moments.clone(),
@@ -197,8 +207,9 @@ impl Feature {
         let binning = match self.axis {
             Axis::Numeric { edges } => Binning::numeric(&edges),
             Axis::Discrete { values } => Binning::discrete(&values),
-            Axis::Category { labels } => {
-                Binning::category(labels.into_iter().map(Label::into_bytes).collect())
+            Axis::Category { labels, others } => {
+                let binning = Binning::category(labels.into_iter().map(Label::into_bytes).collect());
+                binning.filter(|_| others.is_ordered()).map(|binning| binning.with_others(others))
             }
         };
         let binning =
@@ -308,9 +319,9 @@ mod tests {
     #[test]
     fn a_newer_format_says_to_upgrade() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let newer = text.replace("\"format_version\":3", "\"format_version\":9,\"more\":{}");
+        let newer = text.replace("\"format_version\":4", "\"format_version\":9,\"more\":{}");
         let error = Profile::from_bytes(newer.as_bytes()).unwrap_err();
-        assert_eq!(error, ProfileError::Newer { found: 9, known: 3 });
+        assert_eq!(error, ProfileError::Newer { found: 9, known: 4 });
         assert!(error.to_string().contains("upgrade"));
     }
 
@@ -329,18 +340,20 @@ mod tests {
     #[test]
     fn an_older_format_says_to_rebuild() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let older = text.replace("\"format_version\":3", "\"format_version\":1");
+        let older = text.replace("\"format_version\":4", "\"format_version\":1");
         let error = Profile::from_bytes(older.as_bytes()).unwrap_err();
         assert_eq!(error, ProfileError::Older { found: 1, known: 2 });
         assert!(error.to_string().contains("rebuild"));
     }
 
     #[test]
-    fn a_file_of_the_version_before_is_read() {
+    fn files_of_the_versions_before_are_read() {
         let text = String::from_utf8(profile().to_bytes()).unwrap();
-        let older = text.replace("\"format_version\":3", "\"format_version\":2");
-        assert_ne!(older, text);
-        assert_eq!(Profile::from_bytes(older.as_bytes()).unwrap(), profile());
+        for version in [2, 3] {
+            let older = text.replace("\"format_version\":4", &format!("\"format_version\":{version}"));
+            assert_ne!(older, text);
+            assert_eq!(Profile::from_bytes(older.as_bytes()).unwrap(), profile());
+        }
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! Bins drawn anew from each comparison (as many tools do) make scores incomparable and counts unmergeable. Fixed
 //! bins make every count an integer that adds, subtracts and merges; what falls outside them has cells of its own.
 
+mod others;
 mod tally;
 
+pub use others::Others;
 pub use tally::Tally;
 
 use super::per_line;
@@ -18,7 +20,7 @@ pub const BINS_MAX: usize = 64;
 /// Cells that are no bins, in front of them: values that have no place on the axis...
 pub const MISSING: usize = 0;
 pub const NAN: usize = 1;
-/// A value between the reference's discrete values, or a category that is none of its bins.
+/// A value between the reference's discrete values, or a category that the reference is not known to have.
 pub const UNSEEN: usize = 2;
 /// ...and then, from here on, in ascending order: the cells that form a distribution function.
 pub const NEG_INF: usize = 3;
@@ -68,6 +70,8 @@ pub struct Binning {
     scale: f64,
     /// Values of the categories, sorted.
     labels: Vec<Box<[u8]>>,
+    /// Categories without a bin; they are counted where numbers above the last bin are.
+    others: Option<Box<Others>>,
 }
 
 /// Bounds as short floats.
@@ -127,7 +131,14 @@ impl Binning {
             short: Short { ends: Box::default(), high: f32::NEG_INFINITY, is_exact: true },
             scale: 0.0,
             labels,
+            others: None,
         })
+    }
+
+    /// The same, with categories that are known though they have no bin.
+    #[must_use]
+    pub fn with_others(self, others: Others) -> Binning {
+        Binning { others: (!others.is_empty()).then(|| Box::new(others)), ..self }
     }
 
     fn ranges(kind: Kind, lower: &[f64], high: f64) -> Option<Binning> {
@@ -144,6 +155,7 @@ impl Binning {
             short: Short::of(lower, high),
             scale: scale.filter(|_| range.is_finite()).unwrap_or(0.0),
             labels: Vec::new(),
+            others: None,
         })
     }
 
@@ -192,9 +204,18 @@ impl Binning {
         &self.labels
     }
 
+    /// Categories that are known though they have no bin, if there are any.
+    pub fn others(&self) -> Option<&Others> {
+        self.others.as_deref()
+    }
+
     /// The cell of a category.
     pub fn cell_of_label(&self, label: &[u8]) -> usize {
-        self.labels.binary_search_by(|known| known.as_ref().cmp(label)).map_or(UNSEEN, |bin| FIRST + bin)
+        match self.labels.binary_search_by(|known| known.as_ref().cmp(label)) {
+            Ok(bin) => FIRST + bin,
+            Err(_) if self.others().is_some_and(|others| others.contains(label)) => self.over(),
+            Err(_) => UNSEEN,
+        }
     }
 
     /// Lower and upper end of a bin of numbers; the same one twice for a bin that holds a single value. Only the last
@@ -372,6 +393,14 @@ mod tests {
         assert_eq!(binning.cell_of_label(b"apple"), FIRST);
         assert_eq!(binning.cell_of_label(b"pear"), FIRST + 1);
         assert_eq!(binning.cell_of_label(b"plum"), UNSEEN);
+    }
+
+    #[test]
+    fn a_category_without_a_bin_is_known_and_a_new_one_is_not() {
+        let others = Others::of([&b"plum"[..], b"quince"], 2, 0);
+        let binning = Binning::category([&b"pear"[..]].map(Into::into).to_vec()).unwrap().with_others(others);
+        let cells = [&b"pear"[..], b"plum", b"quince", b"mango"].map(|label| binning.cell_of_label(label));
+        assert_eq!(cells, [FIRST, binning.over(), binning.over(), UNSEEN]);
     }
 
     proptest! {

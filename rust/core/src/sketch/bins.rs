@@ -155,10 +155,17 @@ impl Bins {
         self.numbers[binning::UNDER]
     }
 
+    /// Numbers above the last bin.
     pub fn over(&self) -> u64 {
-        self.numbers[self.binning.over()]
+        if self.binning.kind() == Kind::Category { 0 } else { self.numbers[self.binning.over()] }
     }
 
+    /// Categories that are known and have no bin.
+    pub fn others(&self) -> u64 {
+        if self.binning.kind() == Kind::Category { self.numbers[self.binning.over()] } else { 0 }
+    }
+
+    /// Values between the discrete ones, and categories that are not known.
     pub fn unseen(&self) -> u64 {
         self.numbers[binning::UNSEEN]
     }
@@ -186,7 +193,7 @@ impl Bins {
         self.numbers[self.binning.cell_of_label(label)] += times;
     }
 
-    /// Counts `times` categories that have no bin.
+    /// Counts `times` categories that are not known.
     pub fn add_unseen(&mut self, times: u64) {
         self.numbers[binning::UNSEEN] += times;
     }

@@ -29,7 +29,7 @@ impl Choice {
     /// How the bins of a reference were chosen, whose rows have this autocorrelation time. None at all where every
     /// value has a bin, or bins are ranges.
     pub fn of(reference: &Bins, autocorrelation_time: f64) -> Choice {
-        let others = reference.unseen();
+        let others = reference.others() + reference.unseen();
         if reference.binning().kind() != Kind::Category || others == 0 {
             return Choice::default();
         }

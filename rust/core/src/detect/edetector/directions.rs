@@ -25,8 +25,10 @@ pub enum Aspect {
     LowerTail,
     /// Absent or NaN.
     Missing,
-    /// A value or category the reference has no bin for.
+    /// A value or category that the reference is not known to have.
     Unseen,
+    /// All categories of the reference that have no bin.
+    Others,
     /// Below and above all of the reference.
     Below,
     Above,
@@ -90,6 +92,7 @@ impl fmt::Display for Shape {
             Aspect::LowerTail => f.write_str("lower tail")?,
             Aspect::Missing => f.write_str("missing")?,
             Aspect::Unseen => f.write_str("unseen")?,
+            Aspect::Others => f.write_str("categories without a bin")?,
             Aspect::Below => f.write_str("below range")?,
             Aspect::Above => f.write_str("above range")?,
             Aspect::Outside => f.write_str("outside range")?,
@@ -117,7 +120,9 @@ pub fn shares(reference: &Bins) -> Vec<Share> {
     ];
     let bins = (0..binning.bins()).map(|bin| (Aspect::Bin(bin as u8), vec![binning::FIRST + bin]));
     if binning.kind() == Kind::Category {
-        return holes.into_iter().take(2).chain(bins).collect();
+        let others = (Aspect::Others, vec![binning.over()]);
+        let others = binning.others().is_some().then_some(others);
+        return holes.into_iter().take(2).chain(others).chain(bins).collect();
     }
     let outside = [binning::NEG_INF, binning::UNDER, binning.over(), binning.pos_inf()];
     let neighbours = [2, 4, 8].into_iter().flat_map(|width| {

@@ -7,7 +7,7 @@ use crate::sketch::Sketch;
 use crate::sketch::binning::Binning;
 use crate::sketch::screen::Specials;
 use crate::tensor::Direction;
-use directions::Aspect;
+use directions::{Aspect, Shape};
 use pool::Pool;
 
 const PANE: usize = 100;
@@ -319,4 +319,35 @@ fn a_new_category_among_many_is_found() {
         Some((pane, detector.finding().unwrap().shape.aspect))
     });
     assert!(matches!(found, Some((..10, Aspect::Unseen))), "{found:?}");
+}
+
+/// Rows until a category that the reference does not have is found, which is one in twenty.
+fn rows_to_a_new_category(categories: u32, reference_rows: u32) -> Option<usize> {
+    let label = |category: u32| format!("category {category}");
+    let mut random = Random(7);
+    let mut draw = || label((random.uniform() * f64::from(categories)) as u32);
+    let mut builder = ProfileBuilder::new("m", 32);
+    let drawn: Vec<String> = (0..reference_rows).map(|_| draw()).collect();
+    builder.add_column_bytes("x", Direction::Input, drawn.iter().map(|it| Some(it.as_bytes()))).unwrap();
+    let profile = builder.finish().unwrap();
+    let reference = &profile.get(Direction::Input, "x").unwrap().bins;
+    let mut detector = detector(reference, 0.0002);
+    let found = (0..100).find(|&pane| {
+        let mut bins = Bins::new(Arc::clone(reference.binning()));
+        (1..PANE).for_each(|row| {
+            if row % 20 > 0 {
+                bins.add_label(draw().as_bytes(), 1)
+            }
+        });
+        (0..PANE / 20).for_each(|_| bins.add_label(label(categories).as_bytes(), 1));
+        show(&mut detector, bins.cells(), pane).is_some()
+    })?;
+    assert_eq!(detector.finding()?.shape, Shape::up(Aspect::Unseen));
+    Some((found + 1) * PANE)
+}
+
+#[test]
+fn a_new_category_takes_no_longer_where_many_have_no_bin() {
+    let rows = [30, 100, 200].map(|categories| rows_to_a_new_category(categories, 4_000));
+    assert_eq!(rows, [Some(200); 3]);
 }

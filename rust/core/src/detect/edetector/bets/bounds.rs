@@ -6,7 +6,7 @@ use super::super::functions::{DIRECTIONS, Functions, Ranks};
 use super::super::slack::{self, Sample};
 use super::Null;
 use super::shares::Share;
-use crate::sketch::binning::Kind;
+use crate::sketch::binning::{Kind, Others};
 use crate::sketch::bins::Bins;
 
 /// A reference, and how far it can be trusted.
@@ -89,8 +89,11 @@ impl Table<'_> {
         let total = self.reference.total().max(1) as f64;
         let count: u64 = cells.iter().map(|&cell| self.reference.cells()[cell]).sum();
         let share = |count: u64| (count as f64 / total).min(1.0);
+        // Where all that came are known, which of them have a bin does not matter to those that did not.
+        let doubt = self.reference.binning().others().map(Others::doubt);
         let (above, below) = match aspect {
-            Aspect::Unseen => (self.log_odds + self.choice.ways(), self.log_odds),
+            Aspect::Unseen if doubt.is_some() => (self.log_odds * doubt.unwrap_or(1.0), self.log_odds),
+            Aspect::Unseen | Aspect::Others => (self.log_odds + self.choice.ways(), self.log_odds),
             Aspect::Bin(_) => (self.log_odds, self.log_odds + self.choice.each()),
             _ => (self.log_odds, self.log_odds),
         };
@@ -98,10 +101,12 @@ impl Table<'_> {
         let least = slack::share_below(share(count), self.size, below);
         let most = most.max(slack::tolerated_above(share(count), self.null.tolerance));
         let least = least.min(slack::tolerated_below(share(count), self.null.tolerance)).max(0.0);
-        let is_tail = matches!(aspect, Aspect::Tails | Aspect::LowerTail | Aspect::UpperTail);
+        // Categories that came, rare as they are, will come less than they did, for others will that have not come yet.
+        let is_rising =
+            matches!(aspect, Aspect::Tails | Aspect::LowerTail | Aspect::UpperTail | Aspect::Others);
         let side = |sense| Share { group: group as u8, sense };
         let grows = (most < 1.0).then(|| (side(Sense::Up), not_below(most)));
-        let falls = (least > 0.0 && !is_tail).then(|| (side(Sense::Down), -not_below(-least)));
+        let falls = (least > 0.0 && !is_rising).then(|| (side(Sense::Down), -not_below(-least)));
         grows.into_iter().chain(falls).collect()
     }
 
@@ -112,6 +117,9 @@ impl Table<'_> {
         let is_beside = matches!(aspect, Aspect::Unseen | Aspect::Below | Aspect::Above | Aspect::Outside);
         if !(by_value && is_beside) {
             return 0;
+        }
+        if let Some(others) = self.reference.binning().others() {
+            return others.once();
         }
         self.reference.bins().iter().filter(|&&count| count == 1).count() as u64
     }
