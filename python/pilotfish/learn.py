@@ -17,7 +17,6 @@ from pilotfish.errors import ProfileError, UsageError
 from pilotfish.settings import Source
 
 _POLL_SECONDS = 0.2
-_FLUSH_SECONDS = 10.0
 
 _log = structlog.get_logger("pilotfish.learn")
 
@@ -46,8 +45,6 @@ class Learning:
         snapshot = await asyncio.to_thread(_snapshot, sidecar)
         if snapshot["calls"]["total"] < self._calls:
             return None
-        if not self._warned:
-            await asyncio.to_thread(sidecar.engine.flush, _FLUSH_SECONDS)
         learned = sidecar.engine.learned_profile(version)
         if learned is None:
             self._explain(await asyncio.to_thread(_snapshot, sidecar))
@@ -55,9 +52,11 @@ class Learning:
 
     def _explain(self, snapshot: dict[str, Any]) -> None:
         rows = max((model["rows"] for model in snapshot["models"]), default=0)
+        unreadable = snapshot["statistics"]["unreadable"]
+        reasons = ", ".join(f"{why} {count}" for why, count in unreadable.items() if count)
+        if snapshot["statistics"]["queued"] and not reasons:
+            return  # the messages are still to be read
         if not rows:
-            unreadable = snapshot["statistics"]["unreadable"]
-            reasons = ", ".join(f"{why} {count}" for why, count in unreadable.items() if count)
             raise ProfileError(
                 f"{self._calls} calls passed, none with a readable message ({reasons or 'no message'}); "
                 "send inference calls, such as inference.GRPCInferenceService/ModelInfer"

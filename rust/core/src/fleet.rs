@@ -10,7 +10,7 @@ use crate::detect::{AlarmEvent, AlarmState};
 use crate::monitor::{Lost, Monitor, MonitorConfig, MonitorSnapshot, Resumption};
 use crate::profile::Profile;
 use crate::state::{Entry, Left, State};
-use crate::tensor::{Direction, Tensor};
+use crate::tensor::{Defect, Direction, Tensor};
 
 /// Model × version pairs that are watched; the name of a model is a stranger's to choose.
 const MOST_MONITORS: usize = 64;
@@ -90,6 +90,8 @@ pub struct Observation<'m> {
     pub version: VersionId,
     pub direction: Direction,
     pub tensors: &'m [Tensor<'m>],
+    /// Names of those that cannot be observed, and why.
+    pub defects: &'m [(&'m str, Defect)],
     /// Whether the call succeeded. Only then is a model that was never seen before believed to exist.
     pub answered: bool,
     pub now: Nanos,
@@ -122,19 +124,19 @@ impl Fleet {
     }
 
     pub fn observe(&mut self, observation: Observation<'_>) {
-        let Observation { model, version, direction, tensors, answered, now } = observation;
+        let Observation { model, version, direction, tensors, defects, answered, now } = observation;
         let Some(monitor) = self.monitor(model, version, answered) else {
             self.overflow += 1;
             return;
         };
-        monitor.observe(direction, tensors, now);
+        monitor.observe_beside(direction, tensors, defects, now);
         let events = monitor.take_events();
         self.remember_all(events, model, version);
     }
 
     /// A message that is left out of the statistics: of its volume alone.
     pub fn pass_over(&mut self, observation: Observation<'_>) {
-        let Observation { model, version, direction, answered, now, tensors: _ } = observation;
+        let Observation { model, version, direction, answered, now, tensors: _, defects: _ } = observation;
         let Some(monitor) = self.monitor(model, version, answered) else {
             self.overflow += 1;
             return;

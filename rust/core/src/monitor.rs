@@ -58,7 +58,7 @@ use crate::detect::{AlarmEvent, Change, Mark, edetector};
 use crate::distance::Chance;
 use crate::feature::stage::Errand;
 use crate::profile::Profile;
-use crate::tensor::{Direction, Tensor};
+use crate::tensor::{Defect, Direction, Tensor};
 use clock::Clock;
 use comparison::Closing;
 use joint::JointWatches;
@@ -148,6 +148,17 @@ impl Monitor {
     /// Counts one message. `now` (monotonic nanoseconds) is passed on to alarm events, and is what a time between false
     /// alarms is measured in.
     pub fn observe(&mut self, direction: Direction, tensors: &[Tensor<'_>], now: u64) {
+        self.observe_beside(direction, tensors, &[], now);
+    }
+
+    /// The same of a message that has other tensors, which cannot be observed: they are not missing.
+    pub fn observe_beside(
+        &mut self,
+        direction: Direction,
+        tensors: &[Tensor<'_>],
+        defects: &[(&str, Defect)],
+        now: u64,
+    ) {
         self.pass_over(direction, now);
         self.pass(direction, now);
         self.clock_mut(direction).opened_ns.get_or_insert(now);
@@ -163,6 +174,9 @@ impl Monitor {
         loop {
             let taken = self.pane_room(direction).min(self.look_room(direction)).min(rows - done);
             self.observe_rows(direction, tensors, rows, done..done + taken);
+            if direction == Direction::Input {
+                self.leave_out(tensors, defects, taken as u64);
+            }
             done += taken;
             self.clock_mut(direction).rows += taken as u64;
             if self.pane_room(direction) == 0 {
@@ -230,7 +244,6 @@ impl Monitor {
             is_learning: self.phase == Phase::Learning,
             rows: self.clock(direction).rows,
         };
-        let counted = part.len() as u64;
         for tensor in tensors {
             let part = if tensor.rows() == rows && !tensor.is_empty() {
                 part.clone()
@@ -252,9 +265,13 @@ impl Monitor {
             }
             self.roster.observe(direction, tensor, part, start);
         }
-        if direction == Direction::Input {
-            self.roster.leave_out(tensors, counted, |name| self.joints.is_map(name));
-        }
+    }
+
+    /// Counts rows of a message in which inputs that others have are neither among the tensors nor among the defects.
+    fn leave_out(&mut self, tensors: &[Tensor<'_>], defects: &[(&str, Defect)], rows: u64) {
+        let is_elsewhere =
+            |name: &str| self.joints.is_map(name) || defects.iter().any(|(defective, _)| *defective == name);
+        self.roster.leave_out(tensors, rows, is_elsewhere);
     }
 
     /// Counts the rows that wait to be counted together.

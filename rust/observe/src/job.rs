@@ -152,6 +152,7 @@ impl<B: Whole> Job<B> {
             version: self.version,
             direction,
             tensors: &message.tensors,
+            defects: &message.defects,
             answered: self.answered,
             now: self.now,
         };

@@ -75,6 +75,7 @@ fn a_model_that_never_answered_is_not_watched() {
         version: 0,
         direction: Direction::Input,
         tensors: &tensors,
+        defects: &[],
         answered: false,
         now: 1,
     };
@@ -97,7 +98,15 @@ fn a_model_that_its_version_s_profile_is_not_of_is_named() {
         let engine = Engine::new(EngineConfig::from_json(CONFIG).unwrap(), profiles, 0).unwrap();
         for (model, version) in [("wine", 0), ("wine", 1), ("beer", 0)] {
             let (direction, tensors) = (Direction::Input, &tensor(&bytes)[..]);
-            engine.observe(Observation { model, version, direction, tensors, answered: true, now: 1 });
+            engine.observe(Observation {
+                model,
+                version,
+                direction,
+                tensors,
+                defects: &[],
+                answered: true,
+                now: 1,
+            });
         }
         let found = engine.snapshot(0, false).unfitting;
         assert_eq!(found, engine.unfitting());
@@ -185,7 +194,15 @@ fn a_version_keeps_what_it_has_seen_unless_its_profile_changes() {
     let direction = Direction::Input;
     let see = |version| {
         let model = "m";
-        engine.observe(Observation { model, version, direction, tensors: &tensors, answered: true, now: 1 });
+        engine.observe(Observation {
+            model,
+            version,
+            direction,
+            tensors: &tensors,
+            defects: &[],
+            answered: true,
+            now: 1,
+        });
     };
     (0..3).for_each(see);
     let profile = |rows: usize| {

@@ -282,15 +282,15 @@ impl Roster {
     }
 
     /// Counts rows of a message in which inputs that are known were left out: their features are missing, as in a table
-    /// whose cells are empty. What is computed of others is left to those.
-    pub fn leave_out(&mut self, tensors: &[Tensor<'_>], rows: u64, is_computed: impl Fn(&str) -> bool) {
+    /// whose cells are empty. What is known from elsewhere is left to that.
+    pub fn leave_out(&mut self, tensors: &[Tensor<'_>], rows: u64, is_elsewhere: impl Fn(&str) -> bool) {
         let Roster { inputs, layouts, features, .. } = self;
         for (place, &first) in inputs.iter().enumerate() {
             let Some(name) = layouts[first].input() else { continue };
             let is_it = |tensor: &Tensor<'_>| tensor.name == name;
             // Most messages hold all of them, in the same order.
             let is_there = tensors.get(place).is_some_and(is_it) || tensors.iter().any(is_it);
-            if !is_there && !is_computed(name) {
+            if !is_there && !is_elsewhere(name) {
                 layouts[first].leave_out(rows, features);
             }
         }

@@ -84,6 +84,21 @@ fn rows_without_an_optional_input_are_missing_as_empty_cells_are() {
 }
 
 #[test]
+fn an_input_that_cannot_be_observed_is_not_missing() {
+    let mut monitor = watching();
+    pane(&mut monitor, &["age", "income"], 1);
+    let bytes = bytes_of(&Random(3).normals(10));
+    let age = Tensor::new("age", Datatype::Fp64, vec![10], Data::Raw(&bytes)).unwrap();
+    for call in 0..100 {
+        let defects = [("income", crate::tensor::Defect::SharedMemory)];
+        monitor.observe_beside(IN, std::slice::from_ref(&age), &defects, call);
+    }
+    assert_eq!(feature(&monitor, IN, "income").missing, 0);
+    monitor.observe(IN, std::slice::from_ref(&age), 100);
+    assert_eq!(feature(&monitor, IN, "income").missing, 10);
+}
+
+#[test]
 fn an_input_first_seen_while_learning_was_missing_before() {
     let mut monitor = monitor(r#"{"pane_rows": 100, "learn_rows": 1000}"#, None);
     optional(&mut monitor, ["age", "income"], 3, 40, 10);
