@@ -175,7 +175,9 @@ impl Monitor {
             let taken = self.pane_room(direction).min(self.look_room(direction)).min(rows - done);
             self.observe_rows(direction, tensors, rows, done..done + taken);
             if direction == Direction::Input {
-                self.leave_out(tensors, defects, taken as u64);
+                let is_defective = |name: &str| defects.iter().any(|(defective, _)| *defective == name);
+                let is_elsewhere = |name: &str| is_defective(name) || self.joints.is_map(name);
+                self.roster.leave_out(tensors, taken as u64, is_elsewhere);
             }
             done += taken;
             self.clock_mut(direction).rows += taken as u64;
@@ -265,13 +267,6 @@ impl Monitor {
             }
             self.roster.observe(direction, tensor, part, start);
         }
-    }
-
-    /// Counts rows of a message in which inputs that others have are neither among the tensors nor among the defects.
-    fn leave_out(&mut self, tensors: &[Tensor<'_>], defects: &[(&str, Defect)], rows: u64) {
-        let is_elsewhere =
-            |name: &str| self.joints.is_map(name) || defects.iter().any(|(defective, _)| *defective == name);
-        self.roster.leave_out(tensors, rows, is_elsewhere);
     }
 
     /// Counts the rows that wait to be counted together.

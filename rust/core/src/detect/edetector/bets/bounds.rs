@@ -91,10 +91,10 @@ impl Table<'_> {
         let share = |count: u64| (count as f64 / total).min(1.0);
         // Where all that came are known, which of them have a bin does not matter to those that did not.
         let doubt = self.reference.binning().others().map(Others::doubt);
-        let (above, below) = match aspect {
-            Aspect::Unseen if doubt.is_some() => (self.log_odds * doubt.unwrap_or(1.0), self.log_odds),
-            Aspect::Unseen | Aspect::Others => (self.log_odds + self.choice.ways(), self.log_odds),
-            Aspect::Bin(_) => (self.log_odds, self.log_odds + self.choice.each()),
+        let (above, below) = match (aspect, doubt) {
+            (Aspect::Unseen, Some(doubt)) => (self.log_odds * doubt, self.log_odds),
+            (Aspect::Unseen | Aspect::Others, _) => (self.log_odds + self.choice.ways(), self.log_odds),
+            (Aspect::Bin(_), _) => (self.log_odds, self.log_odds + self.choice.each()),
             _ => (self.log_odds, self.log_odds),
         };
         let most = slack::share_above(share(count + self.unseen(aspect)), self.size, above);
