@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import ssl
 import tempfile
@@ -107,8 +108,23 @@ def _folder(folder: Path, authority: Authority) -> None:
 
 
 def _endless(folder: Path, authority: Authority) -> None:
+    with (folder / "tls" / "tls.crt").open("wb") as file:
+        file.truncate(5 * 1024**2)
+
+
+def _device(folder: Path, authority: Authority) -> None:
     (folder / "tls" / "tls.crt").unlink()
     (folder / "tls" / "tls.crt").symlink_to("/dev/zero")
+
+
+def _pipe(folder: Path, authority: Authority) -> None:
+    (folder / "tls" / "tls.crt").unlink()
+    os.mkfifo(folder / "tls" / "tls.crt")
+
+
+def _looped(folder: Path, authority: Authority) -> None:
+    (folder / "tls" / "tls.crt").unlink()
+    (folder / "tls" / "tls.crt").symlink_to("tls.crt")
 
 
 def _garbage(folder: Path, authority: Authority) -> None:
@@ -120,13 +136,16 @@ def _garbage(folder: Path, authority: Authority) -> None:
     ("spoil", "says"),
     [
         (_other_key, "tls.key: tls/tls.key: is not the key of the certificate; write both files of one pair"),
-        (_expired, "tls.certificate: tls/tls.crt: expired 2 days ago; renew it"),
+        (_expired, "tls.certificate: tls/tls.crt: has expired on 20"),
         (_early, "tls.certificate: tls/tls.crt: is not valid before"),
         (_encrypted, "tls.key: tls/tls.key: is encrypted; write it without a passphrase"),
         (_swapped, "tls.key: tls/tls.key: holds no private key; write one in PEM (BEGIN PRIVATE KEY)"),
-        (_torn, "tls.certificate: tls/tls.crt: is not PEM"),
+        (_torn, "tls.certificate: tls/tls.crt: is not PEM: it breaks off before END; write"),
         (_folder, "tls.certificate: tls/tls.crt: is a folder; name the file in it"),
         (_endless, "tls.certificate: tls/tls.crt: is longer than 4 MiB; name a file in PEM form"),
+        (_device, "tls.certificate: tls/tls.crt: is no regular file; name one in PEM form"),
+        (_pipe, "tls.certificate: tls/tls.crt: is no regular file; name one in PEM form"),
+        (_looped, "check the path and the disk"),
         (_garbage, "tls.certificate: tls/tls.crt: its first certificate cannot be read"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -204,6 +223,18 @@ def test_what_happens_to_the_files_is_logged_once(folder: Path, authority: Autho
     assert [(state["renewed"], state["refused"]) for state in json.loads(held.states())] == [(1, 1), (0, 0)]
 
 
+@pytest.mark.parametrize("days", [(1, 2), (-20, -2)], ids=["not valid yet", "expired"])
+def test_a_certificate_out_of_its_time_is_refused_once_however_late_it_gets(
+    folder: Path, authority: Authority, days: tuple[float, float]
+) -> None:
+    held, now = certificates.read(load(folder / "tls.yaml", {}, {})), int(time.time())
+    authority.pair(begins=days[0], ends=days[1]).write(folder / "tls")
+    (refused,) = json.loads(held.look(now))
+    assert refused["event"] == "refused"
+    assert json.loads(held.look(now + 10)) == json.loads(held.look(now + DAY // 2)) == []
+    assert json.loads(held.states())[0]["refused"] == 1
+
+
 def test_a_certificate_that_has_ended_while_it_was_in_use_stays_until_a_good_one_comes(
     folder: Path, authority: Authority
 ) -> None:
@@ -213,7 +244,7 @@ def test_a_certificate_that_has_ended_while_it_was_in_use_stays_until_a_good_one
     assert ending["event"] == "ending"
     authority.pair(ends=100).write(folder / "tls")
     (refused,) = json.loads(held.look(later))
-    assert "expired 100 days ago" in refused["reason"]
+    assert "has expired on " in refused["reason"]
     authority.pair(ends=300).write(folder / "tls")
     assert json.loads(held.look(later))[0]["event"] == "renewed"
 

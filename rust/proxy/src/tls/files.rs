@@ -1,7 +1,7 @@
 //! The PEM files of one `tls` section, as they are read at one moment.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -61,18 +61,40 @@ impl Files {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    let read = bytes(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => "no such file; check the path, and that the secret is mounted".into(),
+        ErrorKind::IsADirectory => "is a folder; name the file in it".into(),
+        ErrorKind::PermissionDenied => {
+            format!("cannot be read: {error}; give the user that pilotfish runs as the right")
+        }
+        _ => format!("cannot be read: {error}; check the path and the disk"),
+    })?;
     match read {
-        Ok(length) if length as u64 > LARGEST => Err("is longer than 4 MiB; name a file in PEM form".into()),
-        Ok(_) => Ok(bytes),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err("no such file; check the path, and that the secret is mounted".into())
+        None => Err("is no regular file; name one in PEM form".into()),
+        Some(bytes) if bytes.len() as u64 > LARGEST => {
+            Err("is longer than 4 MiB; name a file in PEM form".into())
         }
-        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-            Err("is a folder; name the file in it".into())
-        }
-        Err(error) => Err(format!("cannot be read: {error}; give the user that pilotfish runs as the right")),
+        Some(bytes) => Ok(bytes),
+    }
+}
+
+/// `None` for what is no file: to open a pipe would wait until somebody writes to it.
+fn bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let kind = fs::metadata(path)?;
+    if !kind.is_file() && !kind.is_dir() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// In words; the reader's own show a marker as numbers.
+fn torn(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "it breaks off before END".into(),
+        pem::Error::IllegalSectionStart { .. } => "a line that begins with BEGIN is torn".into(),
+        error => error.to_string(),
     }
 }
 
@@ -107,7 +129,7 @@ impl Contents {
             }
             Ok(chain) => Ok(chain),
             Err(error) => {
-                let what = format!("is not PEM: {error}; write the certificate again in PEM");
+                let what = format!("is not PEM: {}; write the certificate again in PEM", torn(&error));
                 Err(self.unusable(setting, what))
             }
         }
@@ -125,7 +147,8 @@ impl Contents {
                     self.unusable("key", "holds no private key; write one in PEM (BEGIN PRIVATE KEY)")
                 }
                 error => {
-                    self.unusable("key", format!("is not PEM: {error}; write the private key again in PEM"))
+                    let what = format!("is not PEM: {}; write the private key again in PEM", torn(&error));
+                    self.unusable("key", what)
                 }
             }
         })

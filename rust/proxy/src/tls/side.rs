@@ -1,6 +1,7 @@
 //! One side of a handshake, made from the contents of its files.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::CryptoProvider;
@@ -8,6 +9,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::{ServerConnection, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, Error, InconsistentKeys, RootCertStore, ServerConfig};
+use x509_cert::der::DateTime;
 
 use super::UnixSeconds;
 use super::certificate::Certificate;
@@ -171,15 +173,19 @@ fn leaf(
     let Some(certificate) = chain.first().and_then(|der| Certificate::parse(der)) else {
         return Err(refuse("its first certificate cannot be read; write an X.509 certificate in PEM".into()));
     };
+    // As moments, not as time from now: what is wrong must be the same at every look.
     if now > certificate.not_after {
-        let days = (now - certificate.not_after) / 86_400;
-        return Err(refuse(format!("expired {days} days ago; renew it")));
+        return Err(refuse(format!("has expired on {}; renew it", moment(certificate.not_after))));
     }
     if now < certificate.not_before {
-        let seconds = certificate.not_before - now;
-        return Err(refuse(format!("is not valid before {seconds} s from now; wait, or set the clock")));
+        let from = moment(certificate.not_before);
+        return Err(refuse(format!("is not valid before {from}; wait, or set the clock")));
     }
     Ok(certificate)
+}
+
+fn moment(at: UnixSeconds) -> String {
+    DateTime::from_unix_duration(Duration::from_secs(at)).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
 
 fn mismatch(contents: &Contents, error: &Error) -> Unusable {

@@ -18,7 +18,9 @@ pub struct Slot<S: Side> {
     config: S::Config,
     files: Files,
     current: RwLock<Arc<S>>,
-    /// Only who looks at the files takes it.
+    /// Held by who looks at the files, for as long as a disk takes; nobody else waits for it.
+    looking: Mutex<()>,
+    /// Never held while a file is read.
     watch: Mutex<Watch>,
 }
 
@@ -77,6 +79,7 @@ impl<S: Side> Slot<S> {
                 config,
                 files,
                 current: RwLock::new(Arc::new(side)),
+                looking: Mutex::default(),
                 watch: Mutex::new(Watch { contents, renewed: 0, refused: 0, wrong: None, warned: false }),
             }),
             Err(Unusable { setting, what }) => Err(CertificateError { version, setting, what }),
@@ -99,9 +102,12 @@ impl<S: Side> Slot<S> {
 
     /// Looks at the files, and takes what is new and can be used; says what has happened since the last look.
     pub fn look(&self, now: UnixSeconds) -> Vec<News> {
+        let _looking = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_use = self.watch().contents.digest;
+        let found = self.find(&in_use, now);
         let mut watch = self.watch();
         let mut news = Vec::new();
-        match self.find(&watch, now) {
+        match found {
             Ok(None) => watch.wrong = None,
             Ok(Some((contents, side))) => {
                 let side = Arc::new(side);
@@ -143,8 +149,8 @@ impl<S: Side> Slot<S> {
     }
 
     /// Something new that can be used; `None` when the files are those in use.
-    fn find(&self, watch: &Watch, now: UnixSeconds) -> Result<Option<(Contents, S)>, Unusable> {
-        if self.files.read()?.digest == watch.contents.digest {
+    fn find(&self, in_use: &[u8; 32], now: UnixSeconds) -> Result<Option<(Contents, S)>, Unusable> {
+        if self.files.read()?.digest == *in_use {
             return Ok(None);
         }
         // One more try: files are written one after the other, and the look may have come in between.
@@ -170,4 +176,65 @@ fn load<S: Side>(config: &S::Config, files: &Files, now: UnixSeconds) -> Result<
     let contents = files.read()?;
     let side = S::make(config, &contents, now)?;
     Ok((contents, side))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A side whose files take as long to read as the test likes.
+    #[derive(Debug)]
+    struct Slow;
+
+    struct Disk(Mutex<(Sender<()>, Receiver<()>)>);
+
+    impl PartialEq for Disk {
+        fn eq(&self, _: &Disk) -> bool {
+            true
+        }
+    }
+
+    impl Side for Slow {
+        type Config = Disk;
+
+        fn files(_: &Disk) -> Files {
+            Files::new([])
+        }
+
+        fn make(config: &Disk, _: &Contents, _: UnixSeconds) -> Result<Slow, Unusable> {
+            let disk = config.0.lock().unwrap();
+            disk.0.send(()).unwrap();
+            disk.1.recv().unwrap();
+            Ok(Slow)
+        }
+
+        fn certificate(&self) -> Option<&Certificate> {
+            None
+        }
+    }
+
+    #[test]
+    fn who_asks_how_it_stands_does_not_wait_for_a_disk_that_hangs() {
+        let (begun, beginning) = channel();
+        let (let_go, gate) = channel();
+        let_go.send(()).unwrap();
+        let slot = Slot::<Slow>::open(None, Disk(Mutex::new((begun, gate))), 0).unwrap();
+        beginning.recv().unwrap();
+        slot.watch().contents.digest = [0; 32];
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| slot.look(0));
+            beginning.recv().unwrap();
+            let (told, asked) = channel();
+            let slot = &slot;
+            scope.spawn(move || told.send(slot.state().renewed));
+            let renewed = asked.recv_timeout(Duration::from_secs(20));
+            let_go.send(()).unwrap();
+            assert_eq!(renewed, Ok(0));
+            assert_eq!(looking.join().unwrap().len(), 1);
+        });
+        assert_eq!(slot.state().renewed, 1);
+    }
 }
