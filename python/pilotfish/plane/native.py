@@ -17,7 +17,7 @@ from pilotfish import _core
 from pilotfish.call import Keep, KeptCall
 from pilotfish.errors import AddressInUse, ConfigurationError
 from pilotfish.plane import UpstreamState
-from pilotfish.plane.methods import known_unary
+from pilotfish.methods import known_unary
 from pilotfish.plane.slack import Slack
 from pilotfish.settings import Settings
 

@@ -26,7 +26,7 @@ from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
 from pilotfish.plane.grpcio.unary import UnaryMethod
 from pilotfish.plane.grpcio.upstream import Address, Upstreams
-from pilotfish.plane.methods import known_unary
+from pilotfish.methods import known_unary
 from pilotfish.settings import Settings
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
