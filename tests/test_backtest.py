@@ -350,8 +350,39 @@ def test_a_column_of_texts_for_numbers_is_refused_with_its_row(reference: Path, 
     columns["age"][1234:] = "old"
     data = written(tmp_path / "mixed.csv", columns)
     says = error("backtest", "--profile", reference, "--data", data)
-    assert "the column 'age' has numbers in the profile, but 'old' in row 1235; correct it" in says
+    assert "the column 'age' has numbers in the profile, but the text 'old' in row 1235; correct it" in says
     assert pilotfish("backtest", "--profile", reference, "--data", data, "--columns", "city").exit_code == 0
+
+
+def test_numbers_that_are_stored_as_texts_are_refused(reference: Path, tmp_path: Path) -> None:
+    columns = rows(300, 2)
+    columns["age"] = [None, *(str(age) for age in columns["age"][1:])]
+    data = written(tmp_path / "texts.parquet", columns)
+    says = error("backtest", "--profile", reference, "--data", data)
+    assert (
+        f"'age' has numbers in the profile, but the text {columns['age'][1]!r} in row 2; correct it" in says
+    )
+    columns["age"] = pa.nulls(300, pa.string())
+    assert "but the text '' in row 1" in error(
+        "backtest", "--profile", reference, "--data", written(tmp_path / "none.parquet", columns)
+    )
+
+
+def test_columns_that_the_profile_does_not_know_are_told(reference: Path, tmp_path: Path) -> None:
+    columns = {"": np.arange(3000), "note": rows(3000, 2)["city"]} | rows(3000, 2) | {"id": np.arange(3000)}
+    data = written(tmp_path / "wide.csv", columns)
+    for command in ("backtest", "tune"):
+        result = pilotfish(command, "--profile", reference, "--data", data)
+        assert f"{data}: not in the profile, left out: note, id\n" in result.stderr
+    chosen = pilotfish("backtest", "--profile", reference, "--data", data, "--columns", "age,city")
+    assert not chosen.stderr
+
+
+def test_more_rows_than_can_be_counted_are_refused(reference: Path, tmp_path: Path) -> None:
+    data = written(tmp_path / "few.csv", rows(300, 2))
+    run = ("backtest", "--profile", reference, "--data", data)
+    assert f"arl is {2**63}; use a whole number from 1 to {2**63 - 1}" in error(*run, "--arl", 2**63)
+    assert f"pane is {2**32}; use a whole number from 1 to {2**32 - 1}" in error(*run, "--pane", 2**32)
 
 
 def test_categories_that_look_like_numbers_stay_categories(reference: Path, tmp_path: Path) -> None:

@@ -198,13 +198,22 @@ def test_columns_that_are_no_features_can_be_left_out(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_left_out_by_themselves_are_said(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text(",x,hp\n1,2,?\n2,3,5\n3,4,6\n")
+    (tmp_path / "t.csv").write_text(",x,hp\n1,2,-\n2,3,5\n3,4,6\n")
     result = pilotfish("profile", "build", "--from", tmp_path / "t.csv", "--out", tmp_path / "t.profile")
     assert result.exit_code == 0
     unnamed, texts = result.stderr.splitlines()
     assert unnamed.startswith(f"{tmp_path / 't.csv'}: column 1 has no name, left out")
-    assert texts.startswith(f"{tmp_path / 't.csv'}: the column 'hp' is texts, because of '?' in row 1")
+    assert texts.startswith(f"{tmp_path / 't.csv'}: the column 'hp' is texts, because of '-' in row 1")
     assert list(shown(tmp_path / "t.profile")) == ["hp", "hp.length", "x"]
+
+
+def test_ids_and_times_are_said(tmp_path: Path) -> None:
+    lines = "".join(f"{n},{n * 7 % 10},2024-01-{n:02}\n" for n in range(1, 29))
+    (tmp_path / "t.csv").write_text(f"id,x,when\n{lines}")
+    build = ["profile", "build", "--from", tmp_path / "t.csv", "--out", tmp_path / "t.profile"]
+    said = [line.partition(" from row to row")[0] for line in pilotfish(*build).stderr.splitlines()]
+    assert said == [f"{tmp_path / 't.csv'}: the column {name!r} only rises" for name in ("id", "when")]
+    assert not pilotfish(*build, "--without", "id,when").stderr
 
 
 def test_a_column_called_like_what_is_computed_of_another_is_refused(tmp_path: Path) -> None:

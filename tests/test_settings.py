@@ -93,7 +93,7 @@ def test_a_shadow_of_a_method_that_may_stream_is_refused_since_it_would_never_be
     text = """
 versions: {v1: {upstream: 'a:1'}, v2: {upstream: 'a:2'}}
 routes:
-  - {name: r, stable: v1, shadow: {version: v2, methods: [/inference.GRPCInferenceService/ModelInfer, /a.B/C]}}
+  - {name: r, stable: v1, shadow: {version: v2, methods: [/grpc.health.v1.Health/Check, /a.B/C]}}
 """
     (problem,) = problems(lambda: read(text))
     assert "routes[0].shadow.methods[1]: got '/a.B/C': is copied only if it has one request" in problem

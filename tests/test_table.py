@@ -1,5 +1,6 @@
 """Data files as columns, and the features that are made of them."""
 
+import gzip
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -91,6 +92,71 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None
     assert list(table.read(written(tmp_path, "\ufeffa\n1\n")).kinds) == ["a"]
 
 
+def test_a_comma_is_the_decimal_sign_where_it_does_not_separate(tmp_path: Path) -> None:
+    found = whole(table.read(written(tmp_path, "x;y\n0,5;a\n-12,25e1;b\n3;c\n,5;d\n")))
+    assert found == {"x": [0.5, -122.5, 3.0, 0.5], "y": ["a", "b", "c", "d"]}
+    quoted = table.read(written(tmp_path, 'x,y\n"0,5",1\n'))
+    assert quoted.kinds == {"x": "texts", "y": "numbers"}
+
+
+@pytest.mark.parametrize("name", ["data.csv.gz", "data.tsv.gz", "DATA.CSV.GZ"])
+def test_a_packed_file_is_unpacked_while_it_is_read(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(b"x\ty\n1\ta\n2\tb\n"))
+    assert whole(table.read(path)) == {"x": [1.0, 2.0], "y": ["a", "b"]}
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "is not a gzip file that can be read" in refusal(path)
+    path.write_bytes(b"x\n1\n")
+    assert "is not a gzip file that can be read" in refusal(path)
+
+
+def test_tabs_separate_the_fields_of_a_tsv_file(tmp_path: Path) -> None:
+    path = written(tmp_path, "a, b\tc\n1\t2\n", "data.tsv")
+    assert whole(table.read(path)) == {"a, b": [1.0], "c": [2.0]}
+
+
+def test_empty_lines_above_the_header_are_no_header(tmp_path: Path) -> None:
+    found = whole(table.read(written(tmp_path, "\n\r\nx;y\n1;2\n")))
+    assert found == {"x": [1.0], "y": [2.0]}
+
+
+@pytest.mark.parametrize("header", ["0,1,2", ",0,1,2"])
+def test_columns_may_be_called_by_their_place(tmp_path: Path, header: str) -> None:
+    row = "5," * header.count(",") + "6"
+    assert list(whole(table.read(written(tmp_path, f"{header}\n{row}\n")))) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("header", ["0", "0,1", "1,2,4", "0.0,1.0,2.0", ",,1"])
+def test_a_line_of_other_numbers_is_no_header(tmp_path: Path, header: str) -> None:
+    assert "looks like data" in refusal(written(tmp_path, f"{header}\n{header}\n"))
+
+
+def ordered(path: Path) -> list[str]:
+    """What is said of the order of all rows."""
+    read = table.Ordered(table.read(path))
+    whole(read)
+    return [note.partition(" from row to row")[0] for note in read.order()]
+
+
+def test_columns_that_only_rise_or_fall_are_said(tmp_path: Path) -> None:
+    rows = table.CHUNK_ROWS + 7
+    days = [f"2024-{1 + n // 1400:02}-{1 + n // 50 % 28:02}" for n in range(rows)]
+    lines = (f"{n if n % 9 else ''},{-(n // 3)},{days[n]},{n % 3},{n * 7 % 11},1\n" for n in range(rows))
+    path = written(tmp_path, "id,down,day,class,mixed,same\n" + "".join(lines))
+    assert ordered(path) == [
+        "the column 'id' only rises",
+        "the column 'down' only falls",
+        "the column 'day' only rises",
+    ]
+
+
+def test_few_steps_in_one_direction_are_chance(tmp_path: Path) -> None:
+    grown = "".join(f"{n}\n" for n in range(10))
+    assert not ordered(written(tmp_path, f"x\n{grown}"))
+    assert ordered(written(tmp_path, f"x\n{grown}10\n"))
+    assert not ordered(written(tmp_path, f"x\n{grown}10\n9\n"))
+
+
 def test_a_separator_in_a_quoted_name_separates_nothing(tmp_path: Path) -> None:
     found = whole(table.read(written(tmp_path, 'a;"b, total"\n1;2\n')))
     assert found == {"a": [1.0], "b, total": [2.0]}
@@ -113,7 +179,9 @@ def test_columns_that_are_left_out_are_not_read(tmp_path: Path) -> None:
         table.read(path)
 
 
-@pytest.mark.parametrize("missing", ["", "NA", "n/a", "<NA>", "#N/A", "NaN", "-nan", "NULL", "None", "NaT"])
+@pytest.mark.parametrize(
+    "missing", ["", "NA", "n/a", "<NA>", "#N/A", "NaN", "-nan", "NULL", "None", "NaT", "?"]
+)
 def test_missing_numbers_are_written_in_many_ways(tmp_path: Path, missing: str) -> None:
     np.testing.assert_equal(
         whole(table.read(written(tmp_path, f"x,y\n1,a\n{missing},b\n"))),
@@ -125,11 +193,11 @@ def test_missing_numbers_are_written_in_many_ways(tmp_path: Path, missing: str) 
     ("values", "says"),
     [
         (
-            ["1", "2", "?", "4"],
-            "the column 'x' is texts, because of '?' in row 3: the rows around it have num",
+            ["1", "2", "~", "4"],
+            "the column 'x' is texts, because of '~' in row 3: the rows around it have num",
         ),
         (["$1,234", "$1"], "the column 'x' is texts, because of '$1,234' in row 1: write numbers in digits"),
-        (["0,5", "0,25"], "the column 'x' is texts, because of '0,5' in row 1: write numbers in digits"),
+        (["1.000,5", "2"], "the column 'x' is texts, because of '1.000,5' in row 1: write numbers in digits"),
         (["5 %", "7 %"], "the column 'x' is texts, because of '5 %' in row 1: write numbers in digits"),
     ],
 )

@@ -20,6 +20,7 @@ from pilotfish import _core, detectors, profile
 from pilotfish.backtest import journal
 from pilotfish.backtest.columns import Matched, match
 from pilotfish.errors import ConfigurationError, ProfileError
+from pilotfish.statistics.edetector import MAX_PANE, whole
 
 LIVE = ("edetector", "threshold")
 """The detectors of the live monitor, its default first."""
@@ -113,7 +114,7 @@ class Run:
     @property
     def notes(self) -> Sequence[str]:
         """What of a table was read otherwise than it stands there."""
-        return () if self._matched is None else self._matched.table.notes
+        return () if self._matched is None else self._matched.notes
 
     @property
     def watched(self) -> list[str]:
@@ -144,13 +145,15 @@ def configuration(plan: Plan, features: Sequence[Mapping[str, Any]] = ()) -> str
         "alarm": _alarm_configuration(plan),
     }
     if plan.pane is not None:
-        monitor["pane_rows"] = plan.pane
+        monitor["pane_rows"] = whole("pane", plan.pane, MAX_PANE)
     return json.dumps({"monitor": monitor, "familiar": {"name": plan.detector} if is_familiar else None})
 
 
 def _alarm_configuration(plan: Plan) -> dict[str, Any]:
     wanted = {name: getattr(plan, name) for name in ("arl", "tolerance") if getattr(plan, name) is not None}
     if plan.detector == "edetector":
+        if plan.arl is not None:
+            whole("arl", plan.arl)
         return wanted
     if wanted:
         name = next(iter(wanted))

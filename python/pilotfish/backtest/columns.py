@@ -45,6 +45,8 @@ class Matched:
     tensors: Sequence[Tensor]
     features: frozenset[tuple[Direction, str]]
     """Those that get values, the computed ones included."""
+    notes: Sequence[str] = ()
+    """What of the table is read otherwise than it stands there, or not at all."""
 
     def chunks(self) -> Iterator[Rows]:
         """The rows from first to last, some at a time. Raises TableError."""
@@ -73,7 +75,16 @@ def match(features: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[s
         for feature in features
         if any(feature["name"].rpartition(".")[0] == tensor.name for tensor in tensors)
     }
-    return Matched(opened, tensors, frozenset(fed))
+    return Matched(opened, tensors, frozenset(fed), [*opened.notes, *_unused(header, sources, columns)])
+
+
+def _unused(
+    header: Sequence[str], sources: Mapping[str, str], columns: Sequence[str] | None
+) -> Iterator[str]:
+    """What is said of columns that nobody chose to leave out."""
+    spare = [] if columns is not None else [name for name in header if name not in sources.values()]
+    if spare:
+        yield f"not in the profile, left out: {table.listed(spare)}"
 
 
 def _is_derived(name: str, features: Sequence[Mapping[str, Any]]) -> bool:
@@ -138,7 +149,7 @@ def _check_kind(path: Path, feature: Mapping[str, Any], column: str, kinds: Mapp
     if kinds[column] == "texts" and not is_category:
         row, text = table.first_text(path, column)
         raise TableError(
-            f"{path}: the column {column!r} has numbers in the profile, but {text!r} in row {row}; "
+            f"{path}: the column {column!r} has numbers in the profile, but the text {text!r} in row {row}; "
             "correct it, or choose other columns with --columns"
         )
     if kinds[column] == "numbers" and is_category:

@@ -66,7 +66,7 @@ def propose(
         _read_journal(straying, data, version)
     else:
         matched = match(features, data, columns)
-        notes = matched.table.notes
+        notes = matched.notes
         for rows in matched.chunks():
             for one in straying:
                 one.add(rows)

@@ -67,7 +67,9 @@ def build(
     source: Annotated[
         Path,
         typer.Option(
-            "--from", metavar="FILE", help="Data: .csv with a header line, .parquet, .arrow, or .npy."
+            "--from",
+            metavar="FILE",
+            help="Data: .csv or .tsv with a header line (or .csv.gz), .parquet, .arrow, .npy.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Profile to write.")],
@@ -162,10 +164,13 @@ def build(
     for name in answered:
         if name not in data.kinds:
             raise UsageError(f"--outputs: got {outputs!r}: {source} has no column {name!r}; see its header")
+    ordered = table.Ordered(data)
     try:
-        made = built(data, plan)
+        made = built(ordered, plan)
     except ProfileError as exc:
         raise ProfileError(f"{source}: {exc}") from exc
+    for note in _shortened(list(ordered.order())):
+        typer.echo(f"{source}: {note}", err=True)
     if together and tensor is not None:
         main = [name for name in data.kinds if name not in {*answered, *scored}]
         made = sections.with_joint(made, table.read(source, main), tensor, embedding=embedding)

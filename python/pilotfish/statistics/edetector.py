@@ -15,6 +15,9 @@ from pilotfish.errors import ConfigurationError, ProfileError, UsageError
 from pilotfish.statistics.data import by_name, column, opened
 from pilotfish.statistics.profile import Profile
 
+MAX_PANE, MAX_ARL = 2**32 - 1, 2**63 - 1
+"""Rows: what the core counts with."""
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -91,7 +94,7 @@ class EDetector:
             "delta": finite("delta", delta),
         }
         monitor = {
-            "pane_rows": whole("pane_rows", pane_rows),
+            "pane_rows": whole("pane_rows", pane_rows, MAX_PANE),
             "alarm": alarm,
             "max_features": max(4_096, 2 * len(profile.features)),
         }
@@ -166,14 +169,14 @@ class EDetector:
         return name, feature.direction, held
 
 
-def whole(name: str, value: Any) -> int:
+def whole(name: str, value: Any, most: int = MAX_ARL) -> int:
     """A whole number from 1. Raises ConfigurationError."""
     try:
         number = operator.index(value)
     except TypeError:
         number = 0
-    if number < 1:
-        raise ConfigurationError(f"{name} is {value!r}; use a whole number from 1")
+    if not 1 <= number <= most:
+        raise ConfigurationError(f"{name} is {value!r}; use a whole number from 1 to {most}")
     return number
 
 

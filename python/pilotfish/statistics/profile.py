@@ -1,7 +1,7 @@
 """The reference that everything is compared with: built in one pass, merged exactly, kept in one file."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from pilotfish.errors import ProfileError, UsageError
 from pilotfish.statistics import features as made
 from pilotfish.statistics.data import Data, opened
 from pilotfish.statistics.histogram import Histogram
-from pilotfish.table import listed
+from pilotfish.table import Ordered, listed
 
 Direction = Literal["input", "output"]
 
@@ -120,8 +120,8 @@ class Profile:
             TableError: Data that is not columns of numbers and texts.
             UsageError: ``bins`` out of range, a ``direction`` or ``outputs`` that do not exist.
 
-        Warns of columns of a file that are left out (times, lists, columns without a name), or that are texts
-        although nearly all of their values are numbers.
+        Warns of columns of a file that are left out (times, lists, columns without a name), that are texts
+        although nearly all of their values are numbers, or that only rise or fall as ids and times do.
         """
         if not isinstance(bins, int) or not 2 <= bins <= 64:
             raise UsageError(f"bins is {bins!r}; use a whole number from 2 to 64")
@@ -142,7 +142,11 @@ class Profile:
                 raise UsageError(
                     f"outputs: there is no column {name!r}; there are {listed(list(table.kinds))}"
                 )
-        return cls(made.build(table, plan))
+        ordered = Ordered(table)
+        built = cls(made.build(ordered, plan))
+        for note in ordered.order() if isinstance(data, str | Path) else ():
+            warnings.warn(f"{data}: {note}", stacklevel=2)
+        return built
 
     @classmethod
     def load(cls, path: str | Path) -> "Profile":
@@ -215,6 +219,16 @@ class Profile:
             if held["name"] == name:
                 return _feature(held)
         raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return any(held["name"] == name for held in self._held["features"])
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the features, in their order."""
+        return (held["name"] for held in self._held["features"])
+
+    def __len__(self) -> int:
+        return len(self._held["features"])
 
     def histogram(self, name: str) -> Histogram:
         """The counts of a feature; ``.empty()`` has the same bins for other data. Raises KeyError."""

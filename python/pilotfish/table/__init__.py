@@ -14,13 +14,15 @@ from pilotfish.errors import TableError
 from pilotfish.table.arrow import Arrow, Parquet, arrow_kind, arrow_values
 from pilotfish.table.columns import CHUNK_ROWS, Choice, Chunk, Kind, Numbers, Table, Texts, listed
 from pilotfish.table.npy import Npy
-from pilotfish.table.separated import Separated, is_number
+from pilotfish.table.order import Ordered
+from pilotfish.table.separated import Separated
 
 __all__ = [
     "CHUNK_ROWS",
     "Chunk",
     "Kind",
     "Numbers",
+    "Ordered",
     "Table",
     "Texts",
     "arrow_kind",
@@ -41,8 +43,9 @@ def read(
 ) -> Table:
     """Open a file by its ending; ``columns`` chooses and orders, ``without`` leaves out.
 
-    ``.csv``; ``.parquet`` or ``.pq``; ``.arrow``, ``.arrows``, ``.ipc`` or ``.feather`` (Arrow IPC, file or
-    stream); ``.npy``, whose columns are called 0, 1, ... or by the fields of a structured array.
+    ``.csv`` or ``.tsv``, also packed as ``.csv.gz``; ``.parquet`` or ``.pq``; ``.arrow``, ``.arrows``,
+    ``.ipc`` or ``.feather`` (Arrow IPC, file or stream); ``.npy``, whose columns are called 0, 1, ... or by
+    the fields of a structured array.
 
     Columns in ``texts`` are texts even where a CSV file has nothing but numbers in them; those in ``numbers``
     are numbers if most fields are, and the other fields are missing, as ``notes`` says. Where no columns are
@@ -58,22 +61,28 @@ def header(path: Path) -> list[str]:
 
 
 def first_text(path: Path, column: str) -> tuple[int, str]:
-    """The first row (counted from 1) in which a column holds no number, and what it holds.
+    """The first row (counted from 1) in which a column of texts holds no number, and what it holds.
 
-    Raises TableError.
+    Where texts are of a type of their own that is the first that is there. Raises TableError.
     """
-    rows = (value for chunk in read(path, [column], {column}).chunks() for value in chunk[column])
+    opened = read(path, [column], {column})
+    is_number = opened.is_number if isinstance(opened, Separated) else _is_missing
+    rows = (value for chunk in opened.chunks() for value in chunk[column])
     for row, value in enumerate(rows, 1):
         text = value.decode(errors="replace") if isinstance(value, bytes) else str(value or "")
         if not is_number(text):
             return row, text
-    raise TableError(f"{path}: has changed while it was read; try again")
+    return 1, ""
+
+
+def _is_missing(text: str) -> bool:
+    return not text
 
 
 def _format(path: Path) -> str:
     if not path.is_file():
         raise TableError(f"{path}: no such file; check the path")
-    ending = path.suffix.lower()
+    ending = "".join(path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]).lower()
     if ending not in _FORMATS:
         raise TableError(
             f"{path}: cannot tell what the file is; give it the ending .csv, .parquet, .arrow or .npy"
@@ -90,7 +99,7 @@ class _Format(Protocol):
 
 
 _FORMATS: Mapping[str, _Format] = {
-    ".csv": Separated,
+    **dict.fromkeys((".csv", ".tsv", ".csv.gz", ".tsv.gz"), Separated),
     **dict.fromkeys((".parquet", ".pq"), Parquet),
     **dict.fromkeys((".arrow", ".arrows", ".ipc", ".feather"), Arrow),
     ".npy": Npy,
