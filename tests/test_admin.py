@@ -34,7 +34,20 @@ class Engine:
 
 
 class Telemetry:
+    """Makes the page of metrics; while `gate` is closed, that takes."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.begun = threading.Semaphore(0)
+        self.at_once = self.most_at_once = 0
+
     def prometheus(self) -> bytes:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.begun.release()
+        assert self.gate.wait(20)
+        self.at_once -= 1
         return METRICS
 
 
@@ -54,8 +67,10 @@ class Sidecar:
         self.reloading = True
         self.attempt = Attempt("request", 1.5)
         self.drained = 0
-        metrics = Telemetry() if self.settings.telemetry.prometheus else None
-        self.admin = Admin(address, Engine(), metrics, self)
+        self.metrics = Telemetry()
+        self.admin = Admin(
+            address, Engine(), self.metrics if self.settings.telemetry.prometheus else None, self
+        )
         self.address = self.admin.start()
 
     # === what the pages ask ===
@@ -144,6 +159,25 @@ def test_metrics_are_prometheus_text(sidecar: Sidecar) -> None:
     status, headers, body = sidecar.request("/metrics")
     assert (status, body) == (200, METRICS)
     assert headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_probes_are_answered_while_pages_of_metrics_are_made_one_by_one(sidecar: Sidecar) -> None:
+    sidecar.metrics.gate.clear()
+    sidecar.metrics.begun = threading.Semaphore(0)
+    answers: list[bytes] = []
+    scrapers = [
+        threading.Thread(target=lambda: answers.append(sidecar.request("/metrics")[2])) for _ in range(5)
+    ]
+    for scraper in scrapers:
+        scraper.start()
+    assert sidecar.metrics.begun.acquire(timeout=20)
+    assert [sidecar.json(path)[0] for path in ("/healthz", "/readyz")] == [200, 200]
+    assert not answers
+    sidecar.metrics.gate.set()
+    for scraper in scrapers:
+        scraper.join(20)
+    assert answers == [METRICS] * 5
+    assert sidecar.metrics.most_at_once == 1
 
 
 def test_metrics_can_be_switched_off() -> None:
@@ -272,7 +306,15 @@ def test_a_body_is_refused_unread(sidecar: Sidecar) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:9901", "127.0.0.1.evil.example", "[evil]:1", "localhost.evil:80"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:9901",
+        "127.0.0.1.evil.example",
+        "[127.0.0.1].evil",
+        "[evil]:1",
+        "localhost.evil:80",
+    ],
 )
 def test_a_name_that_only_points_here_is_refused(sidecar: Sidecar, host: str) -> None:
     status, body = sidecar.json("/api/v1/config", Host=host)

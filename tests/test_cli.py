@@ -1,7 +1,9 @@
 """The command line: what it prints, where, and with which exit code."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from pilotfish import __version__, _core, profile
@@ -248,6 +251,33 @@ def test_status_shows_calls_shares_drift_and_alarms(serve: list[tuple[int, bytes
         "p.yaml:3: sampling.share_ppm: got -3",
     ):
         assert shown in result.stdout
+
+
+def test_what_strangers_have_named_is_shown_on_the_terminal_and_never_obeyed(
+    serve: list[tuple[int, bytes]],
+) -> None:
+    given = json.loads(snapshot())
+    given["models"][0]["model"] = "\x1b[2Jdigits[/]"
+    given["models"][0]["features"][0]["name"] = "x[/b]\x07\u202e"
+    given["calls"]["series"][0]["method"] = "\x9b31m[red]m"
+    serve[0] = page(given)
+    result = pilotfish("status", "--admin", f"127.0.0.1:{serve[1][0]}", COLUMNS="200", TERMINAL_WIDTH="200")
+    assert result.exit_code == 0, result.stderr
+    assert not {"\x1b", "\x9b", "\x07", "\u202e"} & set(result.stdout)
+    for shown in ("\\x1b[2Jdigits[/]", "x[/b]\\x07\\u202e", "\\x9b31m[red]m"):
+        assert shown in result.stdout
+
+
+def test_alarms_are_sentences_whole_where_the_terminal_is_narrow() -> None:
+    narrow = Console(width=60, file=io.StringIO())
+    for part in tables.report(json.loads(snapshot()), json.loads(PLANE[1]), json.loads(CONFIGURATION[1]), 3):
+        narrow.print(part)
+    assert isinstance(narrow.file, io.StringIO)
+    lines = narrow.file.getvalue().splitlines()
+    alarms = [line for line in lines if line.startswith("ALARM digits v")]
+    assert len(alarms) == 3
+    assert all(re.fullmatch(r"ALARM .*: input x\[\d\]: psi > 0.2 since row \d+", line) for line in alarms)
+    assert "and 1 more alarms (--features N)" in lines
 
 
 def test_status_as_json_is_the_snapshot_as_it_came(serve: list[tuple[int, bytes]]) -> None:

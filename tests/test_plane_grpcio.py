@@ -21,9 +21,9 @@ from grpcio_model import (
 )
 
 from pilotfish.errors import AddressInUse
+from pilotfish.methods import known_unary
 from pilotfish.plane.grpcio.status import CANCELLED, DEADLINE_EXCEEDED, INTERNAL, in_time
 from pilotfish.plane.grpcio.transport import core
-from pilotfish.plane.methods import known_unary
 
 
 @pytest.fixture(params=["core", "public"])

@@ -89,6 +89,19 @@ def test_a_variable_holds_yaml_but_addresses_need_no_quotes(read: Load) -> None:
     assert settings.unary_methods == ("/a.B/C", "/a.B/D")
 
 
+def test_a_shadow_of_a_method_that_may_stream_is_refused_since_it_would_never_be_copied(read: Load) -> None:
+    text = """
+versions: {v1: {upstream: 'a:1'}, v2: {upstream: 'a:2'}}
+routes:
+  - {name: r, stable: v1, shadow: {version: v2, methods: [/grpc.health.v1.Health/Check, /a.B/C]}}
+"""
+    (problem,) = problems(lambda: read(text))
+    assert "routes[0].shadow.methods[1]: got '/a.B/C': is copied only if it has one request" in problem
+    assert read(text + "unary_methods: [/a.B/C]\n").routes[0].shadow is not None
+    named_badly = problems(lambda: read(text + "unary_methods: [{a: b}]\n"))
+    assert len(named_badly) == 2
+
+
 def test_off_is_off_though_yaml_takes_it_for_false(read: Load) -> None:
     settings = read(MINIMAL + "reload: off\n", environ={"PILOTFISH_MONITOR__WINDOWS": "off"})
     assert (settings.reload, settings.monitor.windows) == ("off", "off")

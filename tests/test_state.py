@@ -216,6 +216,26 @@ def test_a_file_that_was_in_use_at_the_start_is_kept_when_the_folder_is_free(
     release(second)
 
 
+def test_a_folder_that_was_moved_away_is_made_anew_and_one_put_in_its_place_is_respected(
+    kept: tuple[_core.Engine, Path],
+) -> None:
+    of, directory = kept
+    writer = keeper(of, directory)
+    assert writer.save()
+    away = directory.rename(directory.with_name("away"))
+    assert writer.save()
+    assert (directory / FILE).exists()
+    assert not (directory / REJECTED).exists()
+    anothers = away.rename(directory / "exchanged")
+    (anothers / FILE).write_bytes(b"of another")
+    directory.rename(directory.with_name("old"))
+    (directory.with_name("old") / "exchanged").rename(directory)
+    assert writer.save()
+    assert (directory / REJECTED).read_bytes() == b"of another"
+    assert snapshot(of)["state"]["failed"] == {}
+    release(writer)
+
+
 def test_it_is_written_every_interval_and_once_more_at_the_end(tmp_path: Path) -> None:
     of, polled = engine(), []
     waits = iter([False, False, True])

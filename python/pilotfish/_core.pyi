@@ -279,8 +279,8 @@ class Engine:
 
         Raises RuntimeError when no kept call is waiting: each may be settled once.
         """
-    def admit_shadow(self, decision: Decision) -> bool:
-        """Whether the shadow call may start now; when too many are in flight it is dropped and counted."""
+    def admit_shadow(self, decision: Decision, held: int) -> bool:
+        """Whether a shadow call that holds so many bytes may start now; else it is dropped and counted."""
     def observe_shadow(
         self,
         decision: Decision,
@@ -289,8 +289,9 @@ class Engine:
         response: bytes | None,
         primary_code: int,
         primary_response: bytes | None,
+        held: int,
     ) -> None:
-        """End of an admitted shadow call.
+        """End of an admitted shadow call, with the bytes it was admitted for.
 
         Count it and queue both answers for comparison. Code 4 counts as time-out.
         """

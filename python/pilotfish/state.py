@@ -168,7 +168,10 @@ class Keeper:
     def _claim(self) -> None:
         """Hold the directory alone: two sidecars would replace each other's file. Raises OSError."""
         if self._lock is not None:
-            return
+            if self._holds(self._lock):
+                return
+            os.close(self._lock)
+            self._lock, self._taken = None, False
         self._directory.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
@@ -181,6 +184,13 @@ class Keeper:
                     raise BlockingIOError(exc.errno, message, str(self._directory)) from exc
                 raise
         self._lock = descriptor
+
+    def _holds(self, lock: int) -> bool:
+        """Whether it is the directory's lock still: it may have been moved, removed or mounted over."""
+        try:
+            return os.path.samestat(os.fstat(lock), (self._directory / _LOCK).stat())
+        except FileNotFoundError:
+            return False
 
     def _failed(self, exc: Exception) -> None:
         reason = _reason(exc)

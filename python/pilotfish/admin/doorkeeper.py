@@ -49,7 +49,8 @@ class Doorkeeper:
 def host_name(header: str) -> str:
     """Host of a Host header, lower-case, without port and brackets."""
     if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
+        name, _, rest = header[1:].partition("]")
+        return (header if rest.strip(":0123456789") else name).lower()
     return header.rpartition(":")[0].lower() if header.count(":") == 1 else header.lower()
 
 

@@ -9,8 +9,8 @@ import asyncio
 import concurrent.futures
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -61,6 +61,8 @@ class Pages:
     metrics: Metrics | None
     """None when /metrics is switched off."""
     sidecar: Sidecar
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Of the pages that take long: one is made at a time."""
 
     def application(self) -> Starlette:
         """The ASGI application."""
@@ -98,10 +100,12 @@ class Pages:
     async def _metrics(self, request: Request) -> Response:  # noqa: ARG002
         if self.metrics is None:
             raise HTTPException(404, "metrics are switched off; set telemetry.prometheus: true")
-        return Response(self.metrics.prometheus(), media_type=_PROMETHEUS, headers=_HEADERS)
+        body = await self._aside(self.metrics.prometheus)
+        return Response(body, media_type=_PROMETHEUS, headers=_HEADERS)
 
     async def _snapshot(self, request: Request) -> Response:
-        return _json_bytes(self.engine.snapshot(time.monotonic_ns(), _flag(request, "detail")))
+        detail = _flag(request, "detail")
+        return _json_bytes(await self._aside(lambda: self.engine.snapshot(time.monotonic_ns(), detail)))
 
     async def _config(self, request: Request) -> Response:  # noqa: ARG002
         return _json(dict(self.sidecar.configuration()))
@@ -134,6 +138,11 @@ class Pages:
     async def _drain(self, request: Request) -> Response:  # noqa: ARG002
         await asyncio.wrap_future(self.sidecar.request_drain())
         return _json({"drained": True})
+
+    async def _aside(self, make: Callable[[], bytes]) -> bytes:
+        """Make a page in a thread: thousands of series take half a second, and probes must not wait."""
+        async with self.turn:
+            return await asyncio.to_thread(make)
 
     def _no_profile(self, version: str) -> str:
         versions = self.sidecar.configuration()["settings"]["versions"]

@@ -131,9 +131,9 @@ class Report:
 
 
 def _print(report: Report, run: "Run", plan: Any) -> None:
-    from rich.console import Console
+    from pilotfish.cli import terminal
 
-    console = Console()
+    console = terminal.console()
     if report.shown:
         console.print(_table(report))
     total, watched = sum(report.counts.values()), run.watched
@@ -141,7 +141,6 @@ def _print(report: Report, run: "Run", plan: Any) -> None:
     console.print(
         f"{_plural(run.rows, 'row')}, {_plural(len(watched), 'feature')} watched by {plan.detector}: "
         f"{_plural(total, 'alarm')} of {len(report.counts)}, silence of {len(quiet)}",
-        highlight=False,
         soft_wrap=True,
     )
 
@@ -149,6 +148,8 @@ def _print(report: Report, run: "Run", plan: Any) -> None:
 def _table(report: Report) -> Any:
     from rich.table import Table
     from rich.text import Text
+
+    from pilotfish.cli.terminal import visible
 
     table = Table(header_style="dim")
     for title in ("feature", "row", "change row", "direction", "bits", *_DISTANCES.values()):
@@ -158,9 +159,9 @@ def _table(report: Report) -> Any:
             distances = [_number(alarm.distances.get(name)) for name in _DISTANCES]
             evidence = _number(alarm.evidence_bits)
             rows = (str(alarm.row), str(alarm.change_row))
-            table.add_row(Text(feature), *rows, alarm.direction or "-", evidence, *distances)
+            table.add_row(Text(visible(feature)), *rows, alarm.direction or "-", evidence, *distances)
         if more := report.counts[feature] - len(alarms):
-            table.add_row(Text(feature), f"and {more} more")
+            table.add_row(Text(visible(feature)), f"and {more} more")
     return table
 
 

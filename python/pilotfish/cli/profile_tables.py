@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-_WIDTH = 132
-"""Where the output is not a terminal."""
+from pilotfish.cli import terminal
 
 _DISTANCES = (
     ("psi", "PSI"),
@@ -22,10 +21,8 @@ _DISTANCES = (
 
 def show(title: str, table: RenderableType) -> None:
     """Print a table below its title."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=max(console.width, _WIDTH))
-    console.print(title, soft_wrap=True, highlight=False, markup=False)
+    console = terminal.console()
+    console.print(title, soft_wrap=True)
     console.print(table)
 
 
@@ -44,7 +41,12 @@ def features(held: Mapping[str, Any]) -> Table:
             feature["cardinality"],
             feature["autocorrelation_time"],
         )
-        table.add_row(Text(feature["name"]), feature["direction"], feature["kind"], *map(_cell, numbers))
+        table.add_row(
+            Text(terminal.visible(feature["name"])),
+            feature["direction"],
+            feature["kind"],
+            *map(_cell, numbers),
+        )
     return table
 
 
@@ -55,7 +57,9 @@ def differences(found: Sequence[Mapping[str, Any]]) -> Table:
     for feature in sorted(found, key=_excess, reverse=True):
         distances = feature["distances"]
         cells = (_distance(distances.get(name)) for name, _ in _DISTANCES)
-        table.add_row(Text(feature["name"]), feature["direction"], *cells, feature["why_not"])
+        table.add_row(
+            Text(terminal.visible(feature["name"])), feature["direction"], *cells, feature["why_not"]
+        )
     return table
 
 

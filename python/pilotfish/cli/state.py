@@ -46,12 +46,10 @@ def show(
     if as_json:
         typer.echo(json.dumps(models))
         return
-    from rich.console import Console
+    from pilotfish.cli import tables, terminal
 
-    from pilotfish.cli import tables
-
-    console = Console()
-    for held in models:
+    console = terminal.console()
+    for held in terminal.visible(models):
         console.print(tables.model(held, features))
 
 

@@ -51,11 +51,10 @@ def status(
         return
     snapshot = _parsed(body)
     plane, configuration = (json.loads(fetch(address, f"/api/v1/{page}")) for page in ("plane", "config"))
-    from rich.console import Console
+    from pilotfish.cli import tables, terminal
 
-    from pilotfish.cli import tables
-
-    console = Console()
+    console = terminal.console()
+    snapshot, plane, configuration = map(terminal.visible, (snapshot, plane, configuration))
     for part in tables.report(snapshot, plane, configuration, features):
         console.print(part)
 

@@ -22,6 +22,7 @@ def report(
 ) -> Iterator[RenderableType]:
     """Everything worth showing of a sidecar; at most ``features`` features of each version."""
     yield _headline(snapshot)
+    yield from _alarmed(snapshot, features)
     yield _calls(snapshot)
     yield from map(_unfitting, snapshot.get("unfitting", ()))
     yield _routes(snapshot)
@@ -66,6 +67,19 @@ def _headline(snapshot: Snapshot) -> Text:
     text = Text(f"pilotfish {snapshot['version']}, {snapshot['plane']} plane, up {_uptime(snapshot)}: ")
     text.append(_alarms(active), style="bold red" if active else "green")
     return text
+
+
+def _alarmed(snapshot: Snapshot, most: int) -> Iterator[Text]:
+    """The alarms as lines, since the tables are cut where the terminal is narrow; the strongest first."""
+    found = [
+        (held, feature) for held in snapshot["models"] for feature in held["features"] if feature["alarm"]
+    ]
+    found.sort(key=lambda item: _urgency(item[1]), reverse=True)
+    for held, feature in found[:most]:
+        where = f"{held['model']} {held['version']}: {feature['direction']} {feature['name']}"
+        yield Text(f"ALARM {where}: {_alarm(feature['alarm'])}", style="bold red")
+    if len(found) > most:
+        yield Text(f"and {len(found) - most} more alarms (--features N)")
 
 
 def _unfitting(found: Snapshot) -> Text:

@@ -16,8 +16,8 @@ import structlog
 from pilotfish import _core
 from pilotfish.call import Keep, KeptCall
 from pilotfish.errors import AddressInUse, ConfigurationError
+from pilotfish.methods import known_unary
 from pilotfish.plane import UpstreamState
-from pilotfish.plane.methods import known_unary
 from pilotfish.plane.slack import Slack
 from pilotfish.settings import Settings
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from pilotfish.methods import known_unary
 from pilotfish.settings import address
 from pilotfish.settings.routing import Route, Version
 from pilotfish.settings.tls import ListenerTls
@@ -38,6 +39,7 @@ def conflicts(
     names: Sequence[str],
     versions: Mapping[str, Version],
     routes: Mapping[int, Route],
+    unary_methods: Sequence[str] = (),
 ) -> list[Conflict]:
     """All conflicts. ``names`` has every version, ``versions`` and ``routes`` only those that can be read."""
     return [
@@ -47,6 +49,7 @@ def conflicts(
         *(conflict for name, version in versions.items() for conflict in _own_certificate(name, version)),
         *_route_names(routes),
         *(conflict for index, route in routes.items() for conflict in _route(index, route, names)),
+        *(conflict for index, route in routes.items() for conflict in _copied(index, route, unary_methods)),
     ]
 
 
@@ -129,6 +132,15 @@ def _route(index: int, route: Route, names: Sequence[str]) -> Iterator[Conflict]
         yield from _known(shadow, route.shadow.version, names)
         if route.shadow.version == route.stable:
             yield Conflict(shadow, route.shadow.version, "answers this route already; shadow another version")
+
+
+def _copied(index: int, route: Route, unary_methods: Sequence[str]) -> Iterator[Conflict]:
+    """A stream would have to be kept without bound: it would never be copied, and nobody be told."""
+    known = known_unary(unary_methods)
+    for position, method in enumerate(route.shadow.methods if route.shadow else ()):
+        if method not in known:
+            what = "is copied only if it has one request and one response; then name it in unary_methods too"
+            yield Conflict(("routes", index, "shadow", "methods", position), method, what)
 
 
 def _known(path: tuple[str | int, ...], name: str, names: Sequence[str]) -> Iterator[Conflict]:

@@ -95,6 +95,7 @@ def _shadow(shadow: Shadow) -> dict[str, Any]:
         "version": shadow.version,
         "share_ppm": shadow.share_ppm,
         "max_in_flight": shadow.max_in_flight,
+        "max_bytes": shadow.max_bytes,
         "timeout_ns": _nanoseconds(shadow.timeout),
         "methods": list(shadow.methods),
         "absolute": shadow.tolerance.absolute,

@@ -166,6 +166,7 @@ def _conflicts(layers: Layers) -> list[tuple[int, str]]:
     named = value.get("versions")
     routes = value.get("routes")
     routes = routes if isinstance(routes, list) else []
+    unary = value.get("unary_methods")
     plane = value.get("plane")
     found = conflicts(
         plane=plane if plane == "native" else None,
@@ -175,6 +176,7 @@ def _conflicts(layers: Layers) -> list[tuple[int, str]]:
         names=tuple(named) if isinstance(named, dict) else (),
         versions=_versions(layers),
         routes={index: read for index, item in enumerate(routes) if (read := _readable(Route, item))},
+        unary_methods=[item for item in unary if isinstance(item, str)] if isinstance(unary, list) else (),
     )
     return [problem.line(conflict.path, layers, conflict.what) for conflict in found]
 

@@ -151,6 +151,7 @@ class Settings(Section):
             names=tuple(self.versions),
             versions=self.versions,
             routes=dict(enumerate(self.routes)),
+            unary_methods=self.unary_methods,
         )
         if found:
             raise ValidationError.from_exception_data("Settings", [_detail(conflict) for conflict in found])

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from pilotfish.settings.address import UpstreamAddress
 from pilotfish.settings.section import MetadataKey, Name, Section, Text
 from pilotfish.settings.tls import UpstreamTls
-from pilotfish.settings.units import Millionths, Seconds, Whole
+from pilotfish.settings.units import Bytes, Millionths, Seconds, Whole
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -94,10 +94,14 @@ class Shadow(Section):
     """Share of the calls copied, in parts per million."""
     max_in_flight: Whole = Field(default=16, ge=1, le=10_000)
     """Copies under way at a time; beyond it they are dropped and counted."""
+    max_bytes: Bytes = Field(default=64 * 1024**2, ge=64 * 1024, le=16 * 1024**3)
+    """Memory that their requests, and the answers theirs are compared with, may take; beyond it they are
+    dropped and counted. One copy at a time may have more."""
     timeout: Seconds = Field(default=2.0, ge=0.001, le=600)
     """How long a copy may take."""
     methods: tuple[Method, ...] = Field(default=(MODEL_INFER,), min_length=1, max_length=100)
-    """Methods that may be copied. Name only ones that change nothing on the server."""
+    """Methods that may be copied, of those known to have one request and one response. Name only ones that
+    change nothing on the server."""
     tolerance: Tolerance = Tolerance()
     """When two answers count as equal."""
 

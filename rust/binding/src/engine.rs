@@ -10,7 +10,6 @@ use pilotfish_core::engine::{EngineConfig, Profiles};
 use pilotfish_core::monitor::Lost;
 use pilotfish_core::policy::PolicyConfig;
 use pilotfish_core::profile::Profile;
-use pilotfish_core::shadow::Shadow;
 use pilotfish_core::tensor::Direction;
 use pilotfish_observe::{Job, Messages, Observer};
 use pyo3::exceptions::PyRuntimeError;
@@ -116,8 +115,8 @@ impl Engine {
         }
     }
 
-    fn admit_shadow(&self, decision: &Decision) -> bool {
-        decision.inner.copied_to().is_some_and(Shadow::admit)
+    fn admit_shadow(&self, decision: &Decision, held: usize) -> bool {
+        decision.inner.copied_to().is_some_and(|copy| copy.admit(held))
     }
 
     #[allow(
@@ -132,10 +131,10 @@ impl Engine {
         response: Option<PyBackedBytes>,
         primary_code: u32,
         primary_response: Option<PyBackedBytes>,
+        held: usize,
     ) {
-        let Some(copy) = decision.inner.copied_to().filter(|copy| copy.ended(code, primary_code)) else {
-            return;
-        };
+        let copy = decision.inner.copied_to();
+        let Some(copy) = copy.filter(|copy| copy.ended(code, primary_code, held)) else { return };
         let queued = match (primary_response, response) {
             (Some(primary), Some(shadow)) => {
                 let messages = Messages::Shadow { ruling: Box::new(decision.inner.clone()), primary, shadow };

@@ -23,6 +23,7 @@ pub mod monitor;
 pub mod multivariate;
 pub mod performance;
 pub mod policy;
+mod prefetch;
 pub mod profile;
 mod random;
 pub mod route;

@@ -21,6 +21,8 @@ pub struct ShadowConfig {
     pub version: String,
     pub share_ppm: u32,
     pub max_in_flight: u32,
+    /// What the copies under way may hold together; one alone may hold more.
+    pub max_bytes: usize,
     pub timeout_ns: Nanos,
     /// Methods that may be repeated without harm.
     pub methods: Vec<String>,
@@ -43,10 +45,13 @@ pub struct Shadow {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ShadowAccount {
     pub in_flight: u32,
+    /// Bytes that the copies under way hold: their requests, and the answers that theirs are compared with.
+    #[serde(skip)]
+    held: usize,
     pub ok: u64,
     pub error: u64,
     pub timeout: u64,
-    /// Not started because too many were in flight.
+    /// Not started: too many were in flight, or too large ones, or the request was not kept.
     pub dropped: u64,
     #[serde(rename = "match")]
     pub matches: u64,
@@ -79,14 +84,19 @@ impl Shadow {
             && self.stretch.contains(self.placement.bucket(call_id.as_bytes()))
     }
 
-    /// Whether a copy may start now.
-    pub fn admit(&self) -> bool {
-        lock(&self.account).admit(self.config.max_in_flight)
+    /// Whether a copy that holds so many bytes may start now.
+    pub fn admit(&self, bytes: usize) -> bool {
+        lock(&self.account).admit(bytes, &self.config)
     }
 
-    /// Counts an admitted copy that has ended; true when the two answers can be compared.
-    pub fn ended(&self, code: Code, primary: Code) -> bool {
-        lock(&self.account).ended(code, primary)
+    /// Counts a copy that cannot be made.
+    pub fn pass_over(&self) {
+        lock(&self.account).dropped += 1;
+    }
+
+    /// Counts an admitted copy that has ended, with the bytes it held; true when the two answers can be compared.
+    pub fn ended(&self, code: Code, primary: Code, bytes: usize) -> bool {
+        lock(&self.account).ended(code, primary, bytes)
     }
 
     /// Compares two answers; `None` when one of them could not be read.
@@ -105,10 +115,12 @@ impl Shadow {
 
 impl ShadowAccount {
     /// Whether another shadow call may start; counts it as in flight or as dropped.
-    pub fn admit(&mut self, max_in_flight: u32) -> bool {
-        let admitted = self.in_flight < max_in_flight;
+    fn admit(&mut self, bytes: usize, config: &ShadowConfig) -> bool {
+        let fits = self.held.saturating_add(bytes) <= config.max_bytes || self.in_flight == 0;
+        let admitted = fits && self.in_flight < config.max_in_flight;
         if admitted {
             self.in_flight += 1;
+            self.held = self.held.saturating_add(bytes);
         } else {
             self.dropped += 1;
         }
@@ -116,8 +128,9 @@ impl ShadowAccount {
     }
 
     /// A shadow call ended. True when both answers are OK, so that their messages can be compared.
-    pub fn ended(&mut self, code: Code, primary: Code) -> bool {
+    fn ended(&mut self, code: Code, primary: Code, bytes: usize) -> bool {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.held = self.held.saturating_sub(bytes);
         match code {
             OK => self.ok += 1,
             DEADLINE_EXCEEDED => self.timeout += 1,
@@ -130,7 +143,7 @@ impl ShadowAccount {
     }
 
     /// The answers were compared, or could not be (`None`).
-    pub fn compared(&mut self, comparison: Option<Comparison>) {
+    fn compared(&mut self, comparison: Option<Comparison>) {
         let Some(comparison) = comparison else {
             self.undecodable += 1;
             return;
@@ -153,22 +166,42 @@ impl ShadowAccount {
 mod tests {
     use super::*;
 
+    fn allowing(max_in_flight: u32, max_bytes: usize) -> ShadowConfig {
+        let (version, methods) = (String::new(), Vec::new());
+        let (share_ppm, timeout_ns, absolute, relative) = (0, 0, 0.0, 0.0);
+        ShadowConfig { version, share_ppm, max_in_flight, max_bytes, timeout_ns, methods, absolute, relative }
+    }
+
     #[test]
     fn no_more_than_the_allowed_shadows_run_at_once() {
-        let mut account = ShadowAccount::default();
-        assert!(account.admit(1));
-        assert!(!account.admit(1));
-        account.ended(OK, OK);
-        assert!(account.admit(1));
+        let (mut account, one) = (ShadowAccount::default(), allowing(1, 100));
+        assert!(account.admit(1, &one));
+        assert!(!account.admit(1, &one));
+        account.ended(OK, OK, 1);
+        assert!(account.admit(1, &one));
         assert_eq!((account.dropped, account.ok), (1, 1));
+    }
+
+    #[test]
+    fn shadows_hold_no_more_than_the_allowed_bytes_unless_there_is_only_one() {
+        let (mut account, config) = (ShadowAccount::default(), allowing(4, 100));
+        assert!(account.admit(1000, &config));
+        assert!(!account.admit(1, &config));
+        account.ended(OK, OK, 1000);
+        assert!(account.admit(60, &config));
+        assert!(account.admit(40, &config));
+        assert!(!account.admit(1, &config));
+        account.ended(OK, OK, 40);
+        assert!(account.admit(40, &config));
+        assert_eq!((account.in_flight, account.dropped), (2, 2));
     }
 
     #[test]
     fn only_two_good_answers_are_compared() {
         let mut account = ShadowAccount::default();
-        assert!(account.ended(OK, OK));
-        assert!(!account.ended(DEADLINE_EXCEEDED, OK));
-        assert!(!account.ended(13, 13));
+        assert!(account.ended(OK, OK, 0));
+        assert!(!account.ended(DEADLINE_EXCEEDED, OK, 0));
+        assert!(!account.ended(13, 13, 0));
         assert_eq!((account.timeout, account.error, account.status_mismatch), (1, 1, 1));
     }
 }

@@ -29,14 +29,6 @@ pub mod screen;
 /// Values handed over at a time: enough to keep one feature's counters in the fastest cache while they are used.
 pub const BLOCK: usize = 256;
 
-/// Bytes in a cache line, of most processors.
-const LINE: usize = 64;
-
-/// One of some values for every cache line they lie on.
-pub fn per_line<T: Copy>(values: &[T]) -> impl Iterator<Item = T> {
-    values.iter().step_by((LINE / size_of::<T>().max(1)).max(1)).chain(values.last()).copied()
-}
-
 use real::Real;
 
 /// A summary of finite numbers that can be merged.

@@ -14,7 +14,7 @@ pub mod calendar;
 pub mod cascade;
 mod ring;
 
-use crate::feature::stage::Depth;
+use crate::prefetch::{Depth, prefetch};
 use crate::sketch::bins::Bins;
 use crate::sketch::{Sketch, Subtract};
 use ring::Ring;
@@ -98,13 +98,13 @@ impl Window {
         bins
     }
 
-    /// Something of the cache lines that closing a pane needs.
-    pub fn touch_closed(&self, depth: Depth) -> u64 {
-        let Closed { past, panes, .. } = &*self.closed;
-        match depth {
-            Depth::Near | Depth::Beside => 0,
-            Depth::Far => past.tails()[1] as u64 ^ panes.len() as u64,
-            Depth::Whole => past.touch(depth) ^ panes.touch(),
+    /// Asks for the cache lines that closing a pane needs.
+    pub fn prefetch_closed(&self, depth: Depth) {
+        if depth == Depth::Far {
+            prefetch(&*self.closed);
+        } else {
+            self.closed.past.prefetch(Depth::Far);
+            self.closed.panes.prefetch();
         }
     }
 

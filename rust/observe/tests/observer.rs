@@ -32,7 +32,7 @@ fn engine() -> Arc<Engine> {
 fn engine_with(monitor: &str) -> Arc<Engine> {
     let config = r#"{"monitor": MONITOR, "plane": "test", "versions": [{"name": "v1"}, {"name": "v2"}],
         "routes": [{"name": "r", "stable": "v1", "shadow": {"version": "v2", "share_ppm": 1000000,
-            "max_in_flight": 4, "timeout_ns": 1, "methods": ["/inference.GRPCInferenceService/ModelInfer"], "absolute": 0.1, "relative": 0.0}}],
+            "max_in_flight": 4, "max_bytes": 1000, "timeout_ns": 1, "methods": ["/inference.GRPCInferenceService/ModelInfer"], "absolute": 0.1, "relative": 0.0}}],
         "sampling": {"share_ppm": 0}, "queue": {"messages": 1, "bytes": 1}}"#;
     let config = EngineConfig::from_json(&config.replace("MONITOR", monitor)).unwrap();
     Arc::new(Engine::new(config, BTreeMap::new(), 0).unwrap())

@@ -51,6 +51,16 @@ pub struct Told {
     pub response: Option<Message>,
 }
 
+// === impl Told ===
+
+impl Told {
+    /// Of the messages that are kept.
+    pub fn bytes(&self) -> usize {
+        let length = |message: &Option<Message>| message.as_ref().map_or(0, Message::len);
+        length(&self.request) + length(&self.response)
+    }
+}
+
 // === impl Record ===
 
 impl Record {

@@ -63,9 +63,12 @@ impl Copy {
 /// Sends the copy in the background, if the engine admits it.
 pub fn start(worker: &Rc<Worker>, upstreams: &Upstreams, copy: Copy, told: Told) {
     let Some(shadow) = told.ruling.copied_to() else { return };
-    let Some(pool) = upstreams.copies(shadow.version).cloned() else { return };
-    let Some(request) = told.request.clone() else { return };
-    if !shadow.admit() {
+    let (Some(pool), Some(request)) = (upstreams.copies(shadow.version).cloned(), told.request.clone())
+    else {
+        // The request was longer than what is kept of one, or was answered before it was complete.
+        return shadow.pass_over();
+    };
+    if !shadow.admit(told.bytes()) {
         return;
     }
     let timeout = Duration::from_nanos(shadow.config.timeout_ns);
@@ -160,7 +163,7 @@ impl Drop for Shadow {
         let shared = &self.worker.shared;
         let ruling = &self.told.ruling;
         let Some(copy) = ruling.copied_to() else { return };
-        if !copy.ended(answer.code, self.told.code) {
+        if !copy.ended(answer.code, self.told.code, self.told.bytes()) {
             return;
         }
         let readable = |message: &Option<Message>| message.clone().filter(|message| !message.is_compressed());

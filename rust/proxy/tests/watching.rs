@@ -226,7 +226,7 @@ async fn beyond_the_budget_shadows_are_compared_all_the_same() {
 }
 
 const SHADOWED: &str = r#"[{"name": "r", "stable": "v1", "shadow": {"version": "v2", "share_ppm": 1000000,
-    "max_in_flight": 100, "timeout_ns": 100000000, "methods": ["/inference.GRPCInferenceService/ModelInfer"],
+    "max_in_flight": 100, "max_bytes": 10000000, "timeout_ns": 100000000, "methods": ["/inference.GRPCInferenceService/ModelInfer"],
     "absolute": 0.0, "relative": 0.0}}]"#;
 
 #[tokio::test]
@@ -275,6 +275,36 @@ async fn a_shadow_that_hangs_or_is_gone_is_never_noticed() {
         assert_eq!(shadow["timeout"].as_u64().unwrap() + shadow["error"].as_u64().unwrap(), 50, "{shadow}");
         assert_eq!(stand.snapshot()["calls"]["total"], 50);
     }
+}
+
+#[tokio::test]
+async fn copies_that_would_hold_too_much_are_dropped_and_counted() {
+    let primary = backend(echo).await;
+    let hanging = backend(async |_call: Call| std::future::pending().await).await;
+    // Room for five requests of 4 KiB and their answers.
+    let routes = SHADOWED
+        .replace("10000000,", "42000,")
+        .replace("\"timeout_ns\": 100000000", "\"timeout_ns\": 60000000000");
+    let stand = Stand::with_routes(&[("v1", &primary), ("v2", &hanging)], &routes, "");
+    let sender = client(&stand.address).await;
+    for _ in 0..20 {
+        assert_eq!(unary(&sender, request(INFER), &large_message()).await.unwrap().status(), "0");
+    }
+    settled(&stand, 20).await;
+    until(|| stand.snapshot()["shadows"][0]["dropped"] == 15).await;
+    assert_eq!(stand.snapshot()["shadows"][0]["in_flight"], 5);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_request_longer_than_what_is_kept_counts_as_dropped() {
+    let (primary, shadow) = (backend(echo).await, backend(echo).await);
+    let limits = r#""limits": {"observed_message": 1000},"#;
+    let stand = Stand::with_routes(&[("v1", &primary), ("v2", &shadow)], SHADOWED, limits);
+    let sender = client(&stand.address).await;
+    for _ in 0..3 {
+        assert_eq!(unary(&sender, request(INFER), &large_message()).await.unwrap().status(), "0");
+    }
+    until(|| stand.snapshot()["shadows"][0]["dropped"] == 3).await;
 }
 
 #[tokio::test]

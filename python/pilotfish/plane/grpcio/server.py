@@ -14,6 +14,7 @@ from grpc import aio
 from pilotfish._core import Certificates, Engine
 from pilotfish.call import Keep
 from pilotfish.errors import AddressInUse
+from pilotfish.methods import known_unary
 from pilotfish.plane import UpstreamState
 from pilotfish.plane.grpcio import interceptors
 from pilotfish.plane.grpcio.forwarded import ClientAddress, ClientCertificate, Forwarded
@@ -26,7 +27,6 @@ from pilotfish.plane.grpcio.transport.core import CoreTransport, usable
 from pilotfish.plane.grpcio.transport.public import PublicTransport
 from pilotfish.plane.grpcio.unary import UnaryMethod
 from pilotfish.plane.grpcio.upstream import Address, Upstreams
-from pilotfish.plane.methods import known_unary
 from pilotfish.settings import Settings
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"

@@ -37,9 +37,10 @@ class Shadows:
         response: bytes | None,
     ) -> None:
         """Send the copy in the background if the engine admits it. ``code``, ``response``: the primary's."""
-        if not self._engine.admit_shadow(decision):
+        held = len(request) + len(response or b"")
+        if not self._engine.admit_shadow(decision, held):
             return
-        copy = self._copy(decision, path, metadata, request, code, response)
+        copy = self._copy(decision, path, metadata, request, code, response, held)
         task = asyncio.get_running_loop().create_task(copy)
         self._tasks.add(task)  # the loop itself holds tasks only weakly
         task.add_done_callback(self._tasks.discard)
@@ -59,6 +60,7 @@ class Shadows:
         request: bytes,
         primary_code: int,
         primary_response: bytes | None,
+        held: int,
     ) -> None:
         assert decision.shadow is not None
         assert decision.shadow_upstream is not None
@@ -72,5 +74,5 @@ class Shadows:
         finally:
             upstream.end()
             self._engine.observe_shadow(
-                decision, code, time.monotonic_ns(), response, primary_code, primary_response
+                decision, code, time.monotonic_ns(), response, primary_code, primary_response, held
             )

@@ -43,7 +43,6 @@ use std::sync::Arc;
 use tables::Tables;
 use tempo::{Probe, Tempo};
 
-use crate::feature::stage::Depth;
 use crate::sketch::bins::Bins;
 
 /// Name under which its alarms go out.
@@ -168,9 +167,9 @@ impl Plan {
         Plan { tables, ..self }
     }
 
-    /// Something of the cache lines that [`Plan::is_unusual`] needs.
-    pub fn touch(&self, depth: Depth) -> u64 {
-        self.screen.touch(depth)
+    /// Asks for the cache lines that it points to and [`Plan::is_unusual`] needs.
+    pub fn prefetch(&self) {
+        self.screen.prefetch();
     }
 
     /// Whether rows that are not weighed yet, the latest or all of them, look as if that should be done; of which `time`
@@ -211,11 +210,14 @@ impl EDetector {
         (fits && sound).then(|| EDetector::with(plan, state))
     }
 
-    /// Something of the cache lines that keeping rows, or learning from a pane, needs.
-    pub fn touch(&self, depth: Depth, keeps: bool, closes: bool) -> u64 {
-        let history = if keeps { self.state.history.touch(depth) } else { 0 };
-        let tempo = if closes { self.state.tempo.touch(depth) } else { 0 };
-        history ^ tempo ^ self.time.to_bits()
+    /// Asks for the cache lines that it points to and keeping rows, or learning from a pane, needs.
+    pub fn prefetch(&self, keeps: bool, closes: bool) {
+        if keeps {
+            self.state.history.prefetch();
+        }
+        if closes {
+            self.state.tempo.prefetch();
+        }
     }
 
     pub fn state(&self) -> &State {

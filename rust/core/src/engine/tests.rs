@@ -8,7 +8,7 @@ const CONFIG: &str = r#"{
     "plane": "test", "versions": [{"name": "v1"}, {"name": "v2"}, {"name": "v3"}],
     "routes": [{"name": "r", "stable": "v1", "candidates": [{"version": "v2", "weight_ppm": 250000}],
                 "sticky": ["metadata:user"],
-                "shadow": {"version": "v3", "share_ppm": 1000000, "max_in_flight": 1, "timeout_ns": 1,
+                "shadow": {"version": "v3", "share_ppm": 1000000, "max_in_flight": 1, "max_bytes": 1, "timeout_ns": 1,
                            "methods": ["/s/m"], "absolute": 0.1, "relative": 0.0}}],
     "sampling": {"share_ppm": 0, "errors": true},
     "queue": {"messages": 1, "bytes": 1}
@@ -54,9 +54,9 @@ fn a_shadow_is_bounded_and_compared() {
     let none: &[(&str, &str)] = &[];
     let decision = engine.decide(&engine.policy(), "/s/m", none, 1);
     let shadow = decision.copied_to().unwrap();
-    assert!(shadow.admit());
-    assert!(!shadow.admit());
-    assert!(shadow.ended(0, 0));
+    assert!(shadow.admit(1));
+    assert!(!shadow.admit(1));
+    assert!(shadow.ended(0, 0, 1));
     let (left, right) = (1.0f32.to_le_bytes(), 1.5f32.to_le_bytes());
     let tensor = |bytes| [Tensor::new("y", Datatype::Fp32, vec![1], Data::Raw(bytes)).unwrap()];
     shadow.compare(Some((&tensor(&left), &tensor(&right))));

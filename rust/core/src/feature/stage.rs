@@ -4,10 +4,10 @@
 //! and with many features none of them stays in the cache. Waiting for a block of rows and then walking it by columns
 //! makes the cost per value the same for 16 features and for thousands.
 
+use crate::prefetch::Depth;
 use crate::sketch::real::{Real, widened};
 use crate::tensor::Tensor;
 use fearless_simd::{Level, Simd, dispatch};
-use std::hint::black_box;
 use std::ops::Range;
 
 /// Most rows that wait: as many as are looked at together.
@@ -51,7 +51,7 @@ struct Columns<R>([[R; HEIGHT]; GROUP]);
 
 /// Whoever is shown the columns.
 trait Visitor {
-    /// The features of the columns that come next.
+    /// Whose columns come after the next one.
     fn prepare(&mut self, _slots: &[u32]) {}
 
     fn column<R: Real>(&mut self, slot: usize, values: &[R]);
@@ -72,12 +72,8 @@ struct Widen<F>(F);
 pub trait Count {
     fn count<R: Real>(&mut self, values: &[R]);
 
-    /// Reads a part of the cache lines that counting will need, and answers something that depends on all of them: so
-    /// that many features' lines come from memory at once, instead of one after the other when each is needed. What can
-    /// be reached by one address more is read at the next depth, when that address has come.
-    fn touch(&self, _depth: Depth, _errand: Errand) -> u64 {
-        0
-    }
+    /// Asks for the cache lines at a depth that counting will need, and the errand after it.
+    fn prefetch(&self, _depth: Depth, _errand: Errand) {}
 }
 
 /// What a feature is shown for after it was counted, which other lines are needed for.
@@ -89,23 +85,6 @@ pub enum Errand {
     Look(u64),
     /// Its pane is closed, at this row.
     Close(u64),
-}
-
-/// How far from a feature itself what is read lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// What it points to.
-    Near,
-    /// The first line of everything that points to.
-    Far,
-    /// All other lines.
-    Whole,
-    /// Where some of these point, of what is kept beside the counts.
-    Beside,
-}
-
-impl Depth {
-    const ALL: [Depth; 4] = [Depth::Near, Depth::Far, Depth::Whole, Depth::Beside];
 }
 
 // === impl Stage ===
@@ -224,13 +203,12 @@ impl Stage {
         }
     }
 
-    /// Shows the features of some columns, and then each of these columns.
+    /// Shows each column, and before it whose columns come later.
     fn columns<R: Real>(&self, values: &[R], visitor: &mut impl Visitor) {
         let width = self.slots.len();
         let rows = &values[..self.filled * width];
         let Columns(columns) = &mut Columns([[R::INFINITY; HEIGHT]; GROUP]);
         for (group, slots) in self.slots.chunks(GROUP).enumerate() {
-            visitor.prepare(slots);
             let rows = &rows[group * GROUP..];
             if slots.len() == GROUP && self.filled >= R::LANES {
                 dispatch!(Level::new(), simd => turn(simd, rows, width, self.filled, columns));
@@ -241,7 +219,8 @@ impl Stage {
                     }
                 }
             }
-            for (column, &slot) in columns.iter().zip(slots) {
+            for (position, (column, &slot)) in columns.iter().zip(slots).enumerate() {
+                visitor.prepare(self.slots.get(group * GROUP + position + 1..).unwrap_or_default());
                 visitor.column(slot as usize, &column[..self.filled]);
             }
         }
@@ -255,10 +234,10 @@ impl<C: Count, F: FnMut(usize, &mut C)> Visitor for Drain<'_, C, F> {
         if !self.is_wide {
             return;
         }
-        let features = || slots.iter().filter_map(|&slot| self.features.get(slot as usize));
-        let last = if self.errand == Errand::None { 3 } else { Depth::ALL.len() };
-        for depth in Depth::ALL.into_iter().take(last) {
-            black_box(features().fold(0, |sum, feature| sum ^ feature.touch(depth, self.errand)));
+        for (&slot, depth) in slots.iter().zip(Depth::ALL) {
+            if let Some(feature) = self.features.get(slot as usize) {
+                feature.prefetch(depth, self.errand);
+            }
         }
     }
 

@@ -8,7 +8,8 @@ use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
 use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
-use crate::feature::stage::{Depth, Errand};
+use crate::feature::stage::Errand;
+use crate::prefetch::{Depth, prefetch};
 use crate::profile::Reference;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::{Bins, Packed};
@@ -179,11 +180,20 @@ impl Comparison {
         self.reference.bins.binning().kind()
     }
 
-    /// Something of the cache lines that counting and a look need.
-    pub fn touch(&self, depth: Depth, errand: Errand) -> u64 {
-        let closed = if let Errand::Close(_) = errand { self.window.touch_closed(depth) } else { 0 };
-        let suspicion = self.suspicion().map_or(0, |suspicion| suspicion.touch(depth, errand));
-        closed ^ self.window.total().touch(depth) ^ suspicion
+    /// Asks for the cache lines that counting needs, and the errand.
+    pub fn prefetch(&self, depth: Depth, errand: Errand) {
+        if depth == Depth::Near {
+            prefetch(&self.window);
+            prefetch(&self.suspicion);
+            return;
+        }
+        self.window.total().prefetch(depth);
+        if let Errand::Close(_) = errand {
+            self.window.prefetch_closed(depth);
+        }
+        if let Some(suspicion) = &self.suspicion {
+            suspicion.prefetch(depth, errand);
+        }
     }
 
     /// Everything counted so far.

@@ -7,7 +7,8 @@ use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
 use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, bits, pool::Pool, screen::WIDTH};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
-use crate::feature::stage::{Depth, Errand};
+use crate::feature::stage::Errand;
+use crate::prefetch::{Depth, prefetch};
 use crate::sketch::binning::CELLS_MAX;
 use crate::sketch::bins::Bins;
 use crate::window::Window;
@@ -194,38 +195,24 @@ impl Suspicion {
         true
     }
 
-    /// Something of the cache lines that a look needs.
-    pub fn touch(&self, depth: Depth, errand: Errand) -> u64 {
-        self.touch_detector(depth, errand) ^ self.touch_counts(depth)
-    }
-
-    /// Those that keeping rows in the history needs, or learning from a pane.
-    fn touch_detector(&self, depth: Depth, errand: Errand) -> u64 {
+    /// Asks for the cache lines that a look needs, and those of the detector where rows are put into its history or it
+    /// learns from a pane.
+    pub fn prefetch(&self, depth: Depth, errand: Errand) {
         let (row, closes) = match errand {
-            Errand::None => return 0,
+            Errand::None => return,
             Errand::Look(row) => (row, false),
             Errand::Close(row) => (row, true),
         };
         let keeps = row.saturating_sub(self.moments.kept.until.row) >= SEGMENT_ROWS;
-        match depth {
-            Depth::Near => u64::from(self.begun),
-            _ if !keeps && !closes => 0,
-            _ => self.detector.touch(depth, keeps, closes),
-        }
-    }
-
-    fn touch_counts(&self, depth: Depth) -> u64 {
-        match depth {
-            Depth::Near => {
-                let Moments { seen, weighed, kept } = self.moments;
-                let moments = [seen, weighed, kept].map(|moment| moment.until.row);
-                moments
-                    .into_iter()
-                    .fold(self.counts.lanes() as u64 ^ self.paid.to_bits(), |sum, row| sum ^ row)
+        if depth == Depth::Far {
+            self.counts.prefetch();
+            prefetch(&*self.plan);
+            if keeps || closes {
+                prefetch(&*self.detector);
             }
-            Depth::Far => self.counts.touch(false) ^ self.plan.touch(depth),
-            Depth::Whole => self.counts.touch(true) ^ self.plan.touch(depth),
-            Depth::Beside => 0,
+        } else {
+            self.plan.prefetch();
+            self.detector.prefetch(keeps, closes);
         }
     }
 

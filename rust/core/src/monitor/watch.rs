@@ -9,7 +9,8 @@ use super::texts::{self, Texts};
 use crate::detect::Change;
 use crate::distance::Chance;
 use crate::feature::Spec;
-use crate::feature::stage::{Count, Depth, Errand};
+use crate::feature::stage::{Count, Errand};
+use crate::prefetch::{Depth, prefetch};
 use crate::profile::{Column, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::sketch::bins::Bins;
@@ -437,13 +438,14 @@ impl Count for Watch {
         self.update(values);
     }
 
-    fn touch(&self, depth: Depth, errand: Errand) -> u64 {
-        let compared = match &self.stage {
-            Stage::Compared(comparison) => comparison.touch(depth, errand),
-            Stage::Learning(_) | Stage::Unprofiled => 0,
-        };
-        let sums = if depth == Depth::Near { self.sums.touch() } else { 0 };
-        compared ^ sums ^ self.buckets.touch(depth)
+    fn prefetch(&self, depth: Depth, errand: Errand) {
+        if depth == Depth::Own {
+            prefetch(&self.sums);
+            prefetch(&self.stage);
+            self.buckets.prefetch();
+        } else if let Stage::Compared(comparison) = &self.stage {
+            comparison.prefetch(depth, errand);
+        }
     }
 }
 

@@ -100,6 +100,7 @@ fn only_repeatable_methods_are_shadowed() {
         version: "v3".into(),
         share_ppm: WHOLE_PPM,
         max_in_flight: 4,
+        max_bytes: 1,
         timeout_ns: 1,
         methods: vec![INFER.into()],
         absolute: 0.0,

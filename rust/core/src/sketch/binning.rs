@@ -9,9 +9,9 @@ mod tally;
 pub use others::Others;
 pub use tally::Tally;
 
-use super::per_line;
 use super::permute;
 use super::real::{at_least, at_most};
+use crate::prefetch::prefetch;
 use serde::{Deserialize, Serialize};
 
 /// The most bins a feature can have.
@@ -232,11 +232,9 @@ impl Binning {
         self.lower.get(bin + 1).copied().unwrap_or(self.high)
     }
 
-    /// Something of every cache line that counting short floats needs.
-    pub fn touch(&self) -> u64 {
-        let lines = per_line(self.short.tree());
-        let ends = self.low.to_bits() ^ self.high.to_bits() ^ self.scale.to_bits();
-        lines.fold(ends, |sum, bound| sum ^ u64::from(bound.to_bits()))
+    /// Asks for the cache lines that it points to and counting short floats needs.
+    pub fn prefetch(&self) {
+        prefetch(self.short.tree());
     }
 
     /// The point, of those that 32 bits do not hold, that the value is in 32 bits: a table has 0.1, a model is sent what

@@ -10,8 +10,8 @@ pub use packed::Packed;
 use super::binning::{self, Binning, Kind, Tally};
 use super::real::Real;
 use super::screen::Specials;
-use super::{Sketch, Subtract, per_line};
-use crate::feature::stage::Depth;
+use super::{Sketch, Subtract};
+use crate::prefetch::{Depth, prefetch};
 use std::sync::Arc;
 
 /// Counters of one feature: one per bin, and one per cell beside them (see [`binning`]). Of numbers also the sum of
@@ -66,16 +66,13 @@ impl Bins {
         Some(bins)
     }
 
-    /// Something of the cache lines that counting short floats needs.
-    pub fn touch(&self, depth: Depth) -> u64 {
-        match depth {
-            Depth::Near => self.numbers.len() as u64 ^ self.tails[1] as u64,
-            Depth::Far => self.binning.scale().to_bits() ^ self.numbers.first().copied().unwrap_or(0),
-            Depth::Whole => {
-                let lines = per_line(&self.numbers);
-                lines.fold(self.binning.touch(), |sum, number| sum ^ number)
-            }
-            Depth::Beside => 0,
+    /// Asks for the cache lines that counting short floats needs.
+    pub fn prefetch(&self, depth: Depth) {
+        if depth == Depth::Far {
+            prefetch(&*self.numbers);
+            prefetch(&*self.binning);
+        } else {
+            self.binning.prefetch();
         }
     }
 

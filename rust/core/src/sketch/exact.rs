@@ -141,11 +141,6 @@ impl Exact {
         self.count
     }
 
-    /// Something of the cache lines.
-    pub fn touch(&self) -> u64 {
-        self.count ^ self.sum.touch() ^ self.squares.touch()
-    }
-
     /// The moments, each rounded from exact sums (a sum beyond the largest float to that one).
     pub fn moments(&self) -> Moments {
         if self.count == 0 {

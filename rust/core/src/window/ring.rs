@@ -1,7 +1,7 @@
 //! Counts of slices that are over, oldest first, one after the other in one piece of memory: of each a length, and its bytes.
 
+use crate::prefetch::prefetch;
 use crate::sketch::groups::{Numbers, bytes, put};
-use crate::sketch::per_line;
 
 /// Bytes of a length that room is made for.
 const LENGTH: usize = 2;
@@ -20,9 +20,9 @@ impl Ring {
         self.slices as usize
     }
 
-    /// Something of its cache lines.
-    pub fn touch(&self) -> u64 {
-        per_line(&self.bytes).fold(0, |sum, byte| sum ^ u64::from(byte))
+    /// Asks for the cache lines that it points to.
+    pub fn prefetch(&self) {
+        prefetch(self.bytes.as_slice());
     }
 
     pub fn clear(&mut self) {

@@ -10,9 +10,8 @@
 
 use super::bets::{CELLS_MAX, Odds};
 use crate::detect::Mark;
-use crate::feature::stage::Depth;
+use crate::prefetch::prefetch;
 use crate::sketch::groups::{Numbers, bytes, holds, put, write, write_word};
-use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// Segments of one length that are kept; beyond that the two oldest become one of double the length. A start is
@@ -95,18 +94,11 @@ impl History {
         self.bytes.is_empty()
     }
 
-    /// Something of the cache lines of what is newest.
-    pub fn touch(&self, depth: Depth) -> u64 {
+    /// Asks for the cache lines of what is newest.
+    pub fn prefetch(&self) {
         /// Of a few segments.
         const BYTES: usize = 768;
-        match depth {
-            Depth::Near | Depth::Beside => 0,
-            Depth::Far => (self.bytes.len() ^ self.cells) as u64,
-            Depth::Whole => {
-                let newest = self.bytes.get(self.bytes.len().saturating_sub(BYTES)..).unwrap_or_default();
-                per_line(newest).fold(0, |sum, byte| sum ^ u64::from(byte))
-            }
-        }
+        prefetch(self.bytes.get(self.bytes.len().saturating_sub(BYTES)..).unwrap_or_default());
     }
 
     /// Whether all of it was counted in so many cells.

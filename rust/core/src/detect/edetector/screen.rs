@@ -6,7 +6,7 @@
 //! glance is no test, and promises nothing: it decides when to look, never what is seen.
 
 use super::functions::{POLYNOMIALS, Ranks};
-use crate::feature::stage::Depth;
+use crate::prefetch::prefetch;
 use crate::sketch::binning::NEG_INF;
 use crate::sketch::bins::Bins;
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
@@ -77,14 +77,9 @@ impl Screen {
         screen
     }
 
-    /// Something of the cache lines.
-    pub fn touch(&self, depth: Depth) -> u64 {
-        if depth != Depth::Whole {
-            return self.blocks.len() as u64;
-        }
-        let lines = self.blocks.iter().flat_map(|block| [&block.shares, &block.ranks]);
-        let last = self.blocks.last().map_or(0, |block| block.ranks[LANES - 1].to_bits());
-        lines.fold(last.into(), |sum, line| sum ^ u64::from(line[0].to_bits()))
+    /// Asks for the cache lines that it points to.
+    pub fn prefetch(&self) {
+        prefetch(&*self.blocks);
     }
 
     /// Whether either of the `counts`, of rows of which `time` are worth one independent row, differ from the reference by more than

@@ -12,10 +12,9 @@
 
 use super::bets::CELLS_MAX;
 use super::functions::Ranks;
-use crate::feature::stage::Depth;
+use crate::prefetch::prefetch;
 use crate::sketch::binning::{self, Kind};
 use crate::sketch::bins::Bins;
-use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// Differences that are remembered, and after how many the median is taken anew.
@@ -181,17 +180,10 @@ impl Tempo {
         }
     }
 
-    /// Something of the cache lines.
-    pub fn touch(&self, depth: Depth) -> u64 {
-        match depth {
-            Depth::Near | Depth::Beside => 0,
-            Depth::Far => self.seen as u64 ^ self.total.to_bits(),
-            Depth::Whole => {
-                let means = self.means.first().map_or(0, |mean| mean.to_bits());
-                let moves = per_line(&self.moves.values).map(f32::to_bits);
-                moves.fold(means ^ self.moves.lengths.len() as u64, |sum, value| sum ^ u64::from(value))
-            }
-        }
+    /// Asks for the cache lines that it points to.
+    pub fn prefetch(&self) {
+        prefetch(self.means.as_slice());
+        prefetch(self.moves.values.as_slice());
     }
 
     /// The autocorrelation time, at least one, by what was seen so far.

@@ -4,6 +4,7 @@
 //! so that a difference mostly fits half the memory; where it does not, all are kept longer.
 
 use crate::detect::edetector::screen::{LANES, WIDTH};
+use crate::prefetch::prefetch;
 use fearless_simd::{Level, dispatch};
 
 /// By block of cells, what a look reads in one place.
@@ -108,26 +109,13 @@ impl Waiting {
         }
     }
 
-    /// Something of the first cache line, or of all of them.
-    pub fn touch(&self, whole: bool) -> u64 {
+    /// Asks for the cache lines.
+    pub fn prefetch(&self) {
         match self {
-            Waiting::Short(blocks) => touch(blocks, whole),
-            Waiting::Long(blocks) => touch(blocks, whole),
+            Waiting::Short(blocks) => prefetch(&**blocks),
+            Waiting::Long(blocks) => prefetch(&**blocks),
         }
     }
-}
-
-fn touch<D: Copy + Into<u32>>(blocks: &[Block<D>], whole: bool) -> u64 {
-    let first = blocks.first().map_or(0, |block| block.seen[0].into());
-    if !whole {
-        return first;
-    }
-    let last = blocks.last().map_or(first, |block| block.kept[LANES - 1].into().into());
-    let lines = blocks.iter().map(|block| {
-        let [waiting, kept]: [u32; 2] = [block.waiting[0].into(), block.kept[0].into()];
-        u64::from(block.seen[0] ^ waiting ^ kept)
-    });
-    lines.fold(last, |sum, line| sum ^ line)
 }
 
 #[inline(always)]

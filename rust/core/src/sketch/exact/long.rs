@@ -1,6 +1,5 @@
 //! Whole numbers of a thousand bits and more, and a window on the few of their digits that are in use.
 
-use crate::sketch::per_line;
 use serde::{Deserialize, Serialize};
 
 /// A whole number in digits of 64 bits, lowest first, each with room for carries.
@@ -57,11 +56,6 @@ impl<const DIGITS: usize> Window<DIGITS> {
     /// Nothing, on the digits from `first` on.
     pub fn at(first: usize) -> Self {
         Window { first, digits: [0; DIGITS] }
-    }
-
-    /// Something of the cache lines.
-    pub fn touch(&self) -> u64 {
-        per_line(&self.digits).fold(self.first as u64, |sum, digit| sum ^ digit as u64)
     }
 
     /// Whether bits from `low` to below `high` lie in it.

@@ -3,7 +3,7 @@
 use super::index::{SCALE_MAX, Scale, index_of};
 use super::recent::Recent;
 use super::{BucketRange, ExponentialSnapshot};
-use crate::feature::stage::Depth;
+use crate::prefetch::prefetch;
 use crate::sketch::Sketch;
 use crate::sketch::groups::{self, Numbers};
 use crate::sketch::permute::PART;
@@ -80,9 +80,10 @@ impl Buckets {
             && self.all().iter().try_fold(0u64, |sum, &cell| sum.checked_add(cell)) == Some(self.count)
     }
 
-    /// Something of the cache lines.
-    pub fn touch(&self, depth: Depth) -> u64 {
-        if depth == Depth::Near { self.recent.touch() } else { 0 }
+    /// Asks for the cache lines that counting needs, most of the time.
+    pub fn prefetch(&self) {
+        prefetch(&self.base);
+        self.recent.prefetch();
     }
 
     /// All counts by cell.

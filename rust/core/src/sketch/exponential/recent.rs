@@ -1,7 +1,7 @@
 //! What an exponential histogram has counted of late.
 
 use super::ZERO;
-use crate::sketch::per_line;
+use crate::prefetch::prefetch;
 use crate::sketch::permute::PART;
 use fearless_simd::{Simd, prelude::*, u8x64};
 
@@ -32,9 +32,9 @@ const _: () = assert!(UNIT as usize - 1 + PART <= u8::MAX as usize);
 // === impl Recent ===
 
 impl Recent {
-    /// Something of the cache lines that most values need.
-    pub fn touch(&self) -> u64 {
-        per_line(&self.low).fold(u64::from(self.values), |sum, cell| sum ^ u64::from(cell))
+    /// Asks for the cache lines that most values need.
+    pub fn prefetch(&self) {
+        prefetch(&self.low);
     }
 
     /// Whether so many values may be added.
