@@ -50,15 +50,25 @@ class LoadError(RuntimeError):
 
 
 def run(
-    port: int, body: Path, calls: int, shape: Shape, core: int, reply_bytes: int, scheme: str = "http"
+    port: int,
+    body: Path,
+    calls: int,
+    shape: Shape,
+    core: int,
+    reply_bytes: int,
+    scheme: str = "http",
+    socket: Path | None = None,
 ) -> Run:
-    """Send ``calls`` calls to a port of the loopback and wait for all the replies.
+    """Send ``calls`` calls to a port of the loopback, or a Unix socket instead, and wait for all the replies.
 
     ``reply_bytes`` is the size of one reply, frame included. Raises LoadError.
     """
     with tempfile.NamedTemporaryFile(prefix="h2load-") as log:
         done = subprocess.run(
-            command(port, body, calls, shape, core, log.name, scheme),
+            [
+                *command(port, body, calls, shape, core, log.name, scheme),
+                *([f"--base-uri=unix:{socket}"] if socket else []),
+            ],
             capture_output=True,
             text=True,
             timeout=300,

@@ -106,7 +106,7 @@ def watching(options: argparse.Namespace) -> list[str]:
 
 def answering(port: int) -> None:
     deadline = time.monotonic() + STARTUP_LIMIT
-    while problem := probe(port):
+    while problem := probe(f"127.0.0.1:{port}"):
         if time.monotonic() > deadline:
             raise RuntimeError(f"the plane does not answer: {problem}")
         time.sleep(0.1)

@@ -90,12 +90,12 @@ def standing(peer: Peer, upstream: int, core: int) -> Iterator[Stand]:
             end(process)
 
 
-def answers(process: "subprocess.Popen[bytes]", port: int, said: Path) -> None:
-    """Wait for the origin's reply through the port. Raises RuntimeError."""
+def answers(process: "subprocess.Popen[bytes]", address: int | Path, said: Path) -> None:
+    """Wait for the origin's reply through a port, or a Unix socket. Raises RuntimeError."""
     deadline = time.monotonic() + STARTUP_LIMIT
     problem = "no answer"
     while time.monotonic() < deadline and process.poll() is None:
-        problem = probe(port)
+        problem = probe(f"127.0.0.1:{address}" if isinstance(address, int) else f"unix:{address}")
         if not problem:
             return
         time.sleep(0.1)
@@ -103,11 +103,9 @@ def answers(process: "subprocess.Popen[bytes]", port: int, said: Path) -> None:
     raise RuntimeError(f"{ended}: {said.read_text(errors='replace').strip()[-400:]}")
 
 
-def probe(port: int) -> str:
-    """Why a call through the port does not bring the origin's reply, or nothing."""
-    with grpc.insecure_channel(
-        f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
-    ) as channel:
+def probe(target: str) -> str:
+    """Why a call to the target does not bring the origin's reply, or nothing."""
+    with grpc.insecure_channel(target, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         try:
             answer = channel.unary_unary(METHOD)(b"", timeout=2)
         except grpc.RpcError as error:
