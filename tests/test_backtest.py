@@ -368,6 +368,15 @@ def test_numbers_that_are_stored_as_texts_are_refused(reference: Path, tmp_path:
     )
 
 
+def test_texts_where_the_reference_was_empty_are_refused_as_that(tmp_path: Path) -> None:
+    empty = written(tmp_path / "empty.csv", {"x": np.arange(20), "race": [None] * 20})
+    out = tmp_path / "empty.profile"
+    assert pilotfish("profile", "build", "--from", empty, "--out", out).exit_code == 0
+    data = written(tmp_path / "full.csv", {"x": np.arange(20), "race": ["a"] * 20})
+    says = error("backtest", "--profile", out, "--data", data)
+    assert "the column 'race' has no value at all in the profile, but the text 'a' in row 1; correct" in says
+
+
 def test_columns_that_the_profile_does_not_know_are_told(reference: Path, tmp_path: Path) -> None:
     columns = {"": np.arange(3000), "note": rows(3000, 2)["city"]} | rows(3000, 2) | {"id": np.arange(3000)}
     data = written(tmp_path / "wide.csv", columns)

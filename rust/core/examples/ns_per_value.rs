@@ -14,9 +14,13 @@ use pilotfish_core::monitor::{Monitor, MonitorConfig};
 use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
 use std::sync::Arc;
 
-/// Rows prepared beforehand, and taken in turn: too many for the processor to learn its branches by heart. (Of few, such
-/// as 8, every feature is discrete.)
-const ROWS: usize = 2_048;
+/// Values prepared beforehand, of which messages are pieces, in turn: the same for every width, unless a message needs
+/// more. Of fewer the processor learns its branches by heart (of 32,768 those of 16 features); of more, what is measured
+/// is memory in which no message is that was just received.
+const POOL: usize = 1 << 18;
+
+/// Fewest different messages, which overlap where they are long.
+const MESSAGES: usize = 256;
 
 /// Values measured per case.
 const VALUES: usize = 16_000_000;
@@ -31,10 +35,10 @@ const CASES: [(usize, usize); 8] =
 fn main() {
     let asked: Vec<usize> = std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
     let (cases, values, rows, repeats) = match asked[..] {
-        [features, batch] => (vec![(features, batch)], VALUES, ROWS, REPEATS),
-        [features, batch, values] => (vec![(features, batch)], values, ROWS, 1),
-        [features, batch, values, rows] => (vec![(features, batch)], values, rows, 1),
-        _ => (CASES.to_vec(), VALUES, ROWS, REPEATS),
+        [features, batch] => (vec![(features, batch)], VALUES, None, REPEATS),
+        [features, batch, values] => (vec![(features, batch)], values, None, 1),
+        [features, batch, values, rows] => (vec![(features, batch)], values, Some(rows), 1),
+        _ => (CASES.to_vec(), VALUES, None, REPEATS),
     };
     println!("{:>8} {:>6} {:>9}", "features", "batch", "ns/value");
     for (features, batch) in cases {
@@ -42,16 +46,19 @@ fn main() {
     }
 }
 
-/// Learns a profile first, then measures in the steady state.
-fn measure(features: usize, batch: usize, values: usize, rows: usize, repeats: usize) -> f64 {
-    let mut random = Random(1);
-    let messages: Vec<Vec<u8>> = (0..rows / batch).map(|_| random.table(features * batch)).collect();
-    let tensors: Vec<Tensor<'_>> = messages
-        .iter()
-        .map(|bytes| {
-            Tensor::new("x", Datatype::Fp32, vec![batch, features], Data::Raw(bytes)).expect("the shape fits")
-        })
-        .collect();
+/// Learns a profile first, then measures in the steady state. Of few different `rows`, such as 8, every feature is
+/// discrete.
+fn measure(features: usize, batch: usize, values: usize, rows: Option<usize>, repeats: usize) -> f64 {
+    let size = features * batch;
+    let prepared = rows.map_or(POOL.max(2 * size), |rows| (rows * features).max(size));
+    let messages = if rows.is_some() { prepared / size } else { MESSAGES.max(prepared / size) };
+    let pool = Random(1).table(prepared);
+    let message = |number: usize| {
+        let start = number * (prepared - size) / (messages - 1).max(1);
+        let bytes = &pool[4 * start..4 * (start + size)];
+        Tensor::new("x", Datatype::Fp32, vec![batch, features], Data::Raw(bytes)).expect("the shape fits")
+    };
+    let tensors: Vec<Tensor<'_>> = (0..messages).map(message).collect();
     let max_features = features as u32;
     let config = MonitorConfig { learn_rows: 2_000, max_features, ..MonitorConfig::default() };
     let mut monitor = Monitor::new(Arc::new(config), None);

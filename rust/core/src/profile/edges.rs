@@ -49,11 +49,30 @@ fn first_uniques(sorted: &[f64]) -> Vec<f64> {
     unique
 }
 
-/// Edges at equal steps of probability, and in the tails. A value so frequent that several edges fall on it gets a bin of
-/// its own.
+/// Edges at equal steps of probability, and in the tails. Where several fall on one frequent value (zero, of amounts),
+/// the steps are made smaller until the other values have the bins that are left over: a change among those that are not
+/// zero would else hide in the few bins that their small share gets.
 fn quantile_edges(sorted: &[f64], bins: usize) -> Vec<f64> {
-    let quantiles: Vec<f64> =
-        steps(sorted.len(), bins).into_iter().map(|(step, steps)| quantile(sorted, step, steps)).collect();
+    let mut edges = edges_at(sorted, bins, bins);
+    let (mut most, mut too_many) = (bins, sorted.len() / ROWS_PER_BIN + 1);
+    while edges.len() <= bins && most + 1 < too_many {
+        let middle = most.midpoint(too_many);
+        let finer = edges_at(sorted, bins, middle);
+        if finer.len() <= bins + 1 {
+            (most, edges) = (middle, finer);
+        } else {
+            too_many = middle;
+        }
+    }
+    edges
+}
+
+/// Edges at this many steps, of a feature that shall have about `bins`. A value on which several fall gets a bin of its own.
+fn edges_at(sorted: &[f64], bins: usize, count: usize) -> Vec<f64> {
+    let quantiles: Vec<f64> = steps(sorted.len(), bins, count)
+        .into_iter()
+        .map(|(step, steps)| quantile(sorted, step, steps))
+        .collect();
     let (min, max) = (sorted[0], quantiles.last().copied().unwrap_or(f64::NAN));
     let mut edges: Vec<f64> = Vec::with_capacity(bins + 1);
     for run in quantiles.chunk_by(|a, b| a == b) {
@@ -88,12 +107,12 @@ fn both_widths(value: f64, range: f64) -> (f64, f64) {
     if is_near { (value.min(short), value.max(short)) } else { (value, value) }
 }
 
-/// Where the edges lie, in ascending order, as fractions.
-fn steps(rows: usize, bins: usize) -> Vec<(usize, usize)> {
+/// Where the edges lie, in ascending order, as fractions: `count` steps, of which some are those of the tails.
+fn steps(rows: usize, bins: usize, count: usize) -> Vec<(usize, usize)> {
     let room = ((BINS_MAX - bins) / 2).min(bins / BINS_PER_TAIL);
-    let held = TAILS.into_iter().filter(|parts| rows >= 2 * ROWS_PER_BIN * parts);
+    let held = TAILS.into_iter().filter(|&parts| parts > count && rows >= 2 * ROWS_PER_BIN * parts);
     let tails: Vec<usize> = held.rev().take(room).collect();
-    let equal = bins - 2 * tails.len();
+    let equal = count - 2 * tails.len();
     let low = tails.iter().rev().map(|&parts| (1, parts));
     let high = tails.iter().map(|&parts| (parts - 1, parts));
     let inner = (1..equal).map(|step| (step, equal));
@@ -166,6 +185,22 @@ mod tests {
                 cells.iter().max(),
                 Some(&values.iter().filter(|&&v| v == frequent).count().try_into().unwrap())
             );
+        }
+    }
+
+    #[test]
+    fn bins_that_a_frequent_value_leaves_over_go_to_the_others() {
+        for rare in [5, 20, 100] {
+            let mut values: Vec<f64> =
+                (0..60_000).map(|i| if i % rare == 0 { f64::from(i % 7_919) + 1.0 } else { 0.0 }).collect();
+            let binning = choose(&mut values, 32, false);
+            let mut cells = vec![0; binning.cells()];
+            binning.count(&values, &mut cells);
+            let shares = &cells[crate::sketch::binning::FIRST..binning.over()];
+            assert!((30..=32).contains(&shares.len()), "{shares:?}");
+            let heaviest = shares.iter().filter(|&&rows| rows < 30_000).max().unwrap();
+            assert!(*heaviest <= 60_000 / rare as u64 / 20, "{shares:?}");
+            assert_eq!(shares.iter().filter(|&&rows| rows >= 30_000).count(), 1);
         }
     }
 
