@@ -241,6 +241,17 @@ def test_a_journal_without_messages_is_refused(tmp_path: Path) -> None:
         list(backtest.run(of_journal(), tmp_path / "none"))
 
 
+def test_an_answer_that_a_failed_call_never_had_was_not_skipped(tmp_path: Path) -> None:
+    recorder, sink = Recorder(payloads=True), JsonLines(tmp_path / "calls", 1024**3, 8)
+    request = infer_request("m", {"x": np.zeros((10, 2))})
+    failed = kept_call(method=MODEL_INFER, code=13, request=request, response=None, response_bytes=0)
+    sink.write([recorder.record(failed)])
+    sink.close()
+    run = backtest.run(of_journal(), tmp_path / "calls")
+    assert list(run) == []
+    assert (run.account.observed, run.account.skipped) == (1, {})
+
+
 def test_one_version_of_a_journal_is_chosen(tmp_path: Path) -> None:
     folder = journal(tmp_path / "calls", versions=("v1", "v2"))
     with pytest.raises(TableError, match="'v1' and 'v2'; choose one with --model-version"):
