@@ -104,6 +104,9 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Recorder:
         def upstreams(self) -> dict[str, str]:
             return {"v1": "ready"}
 
+        def counters(self) -> dict[str, int]:
+            return {}
+
     monkeypatch.setattr(app, "_engine", lambda _: Engine())
     monkeypatch.setattr(app, "_plane", lambda *_: Plane())
     for part in (Telemetry, Journal, AlarmWatch, Admin):

@@ -241,6 +241,17 @@ def test_a_journal_without_messages_is_refused(tmp_path: Path) -> None:
         list(backtest.run(of_journal(), tmp_path / "none"))
 
 
+def test_an_answer_that_a_failed_call_never_had_was_not_skipped(tmp_path: Path) -> None:
+    recorder, sink = Recorder(payloads=True), JsonLines(tmp_path / "calls", 1024**3, 8)
+    request = infer_request("m", {"x": np.zeros((10, 2))})
+    failed = kept_call(method=MODEL_INFER, code=13, request=request, response=None, response_bytes=0)
+    sink.write([recorder.record(failed)])
+    sink.close()
+    run = backtest.run(of_journal(), tmp_path / "calls")
+    assert list(run) == []
+    assert (run.account.observed, run.account.skipped) == (1, {})
+
+
 def test_one_version_of_a_journal_is_chosen(tmp_path: Path) -> None:
     folder = journal(tmp_path / "calls", versions=("v1", "v2"))
     with pytest.raises(TableError, match="'v1' and 'v2'; choose one with --model-version"):
@@ -366,6 +377,15 @@ def test_numbers_that_are_stored_as_texts_are_refused(reference: Path, tmp_path:
     assert "but the text '' in row 1" in error(
         "backtest", "--profile", reference, "--data", written(tmp_path / "none.parquet", columns)
     )
+
+
+def test_texts_where_the_reference_was_empty_are_refused_as_that(tmp_path: Path) -> None:
+    empty = written(tmp_path / "empty.csv", {"x": np.arange(20), "race": [None] * 20})
+    out = tmp_path / "empty.profile"
+    assert pilotfish("profile", "build", "--from", empty, "--out", out).exit_code == 0
+    data = written(tmp_path / "full.csv", {"x": np.arange(20), "race": ["a"] * 20})
+    says = error("backtest", "--profile", out, "--data", data)
+    assert "the column 'race' has no value at all in the profile, but the text 'a' in row 1; correct" in says
 
 
 def test_columns_that_the_profile_does_not_know_are_told(reference: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Protocol, TypeAlias
 
 import structlog
 
+from pilotfish.periodic import Periodic
+
 Alarm: TypeAlias = dict[str, Any]
 """One event.
 
@@ -38,11 +40,10 @@ class Engine(Protocol):
         """JSON array of the models that no alarm can come of for want of a profile of theirs."""
 
 
-class AlarmWatch:
+class AlarmWatch(Periodic):
     """Polls the engine and publishes what is new.
 
-    Events up to the sequence ``after`` are known already. ``wait`` sleeps for that many seconds, or less when
-    it is time to stop, and says whether it is.
+    Events up to the sequence ``after`` are known already.
     """
 
     def __init__(
@@ -54,25 +55,12 @@ class AlarmWatch:
         period: float = 1.0,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
+        super().__init__("alarms", period, self.poll, last=self.poll, wait=wait)
         self._engine = engine
         self._publish = tuple(publish)
-        self._period = period
-        self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
         self._seen = after
         self._warned: set[tuple[str, str, str]] = set()
         self._polling = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="pilotfish-alarms", daemon=True)
-
-    def start(self) -> None:
-        """Begin to poll."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 2.0) -> None:
-        """Publish what has happened until now, then end; waits at most ``timeout`` seconds. Idempotent."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
 
     def poll(self) -> int:
         """Publish the events since the last poll; how many there were. Never raises."""
@@ -106,11 +94,6 @@ class AlarmWatch:
                 publisher(event)
             except Exception as exc:  # noqa: BLE001 - a publisher may be anybody's code
                 _log.error("alarms.publisher_failed", publisher=repr(publisher), error=str(exc))
-
-    def _run(self) -> None:
-        while not self._wait(self._period):
-            self.poll()
-        self.poll()
 
 
 def sentence(alarm: Alarm) -> str:

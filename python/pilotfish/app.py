@@ -28,6 +28,7 @@ from pilotfish.call import Keep, KeptCall
 from pilotfish.certificates import CertificateWatch
 from pilotfish.errors import ConfigurationError, PilotfishError, ProfileError
 from pilotfish.journal import Journal
+from pilotfish.limits import LimitWatch
 from pilotfish.plane import Plane
 from pilotfish.reload import Attempt, Reloader
 from pilotfish.settings import Beginning, Settings, Source
@@ -199,6 +200,9 @@ class Sidecar:
         upstreams = UpstreamWatch(plane.upstreams)
         upstreams.start()
         self._later("upstreams", upstreams.stop)
+        limits = LimitWatch(self.counters)
+        limits.start()
+        self._later("limits", limits.stop)
         if not self._refused:
             await asyncio.to_thread(self._source.remember)
         if settings.reload == "watch" and self._source.path is not None:

@@ -5,7 +5,6 @@ good. Files that cannot be used change nothing.
 """
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import structlog
 
 from pilotfish import _core
 from pilotfish.errors import ConfigurationError
+from pilotfish.periodic import Periodic
 from pilotfish.settings import Settings
 
 News: TypeAlias = dict[str, Any]
@@ -52,12 +52,8 @@ def section(version: str | None) -> str:
     return "tls" if version is None else f"versions.{version}.tls"
 
 
-class CertificateWatch:
-    """Looks at the files again, and logs what has happened.
-
-    ``wait`` sleeps for that many seconds, or less when it is time to stop, and says whether it is. ``now`` is
-    the wall clock.
-    """
+class CertificateWatch(Periodic):
+    """Looks at the files again, and logs what has happened. ``now`` is the wall clock."""
 
     def __init__(
         self,
@@ -67,22 +63,9 @@ class CertificateWatch:
         now: Callable[[], float] = time.time,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
+        super().__init__("certificates", period, self.look, at_once=True, wait=wait)
         self._certificates = certificates
-        self._period = period
         self._now = now
-        self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
-        self._thread = threading.Thread(target=self._run, name="pilotfish-certificates", daemon=True)
-
-    def start(self) -> None:
-        """Look now, and then every ``period`` seconds."""
-        self._thread.start()
-
-    def stop(self, timeout: float = 2.0) -> None:
-        """End; waits at most ``timeout`` seconds. Idempotent."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
 
     def look(self) -> list[News]:
         """Look once; what has happened since the last time. Never raises."""
@@ -94,11 +77,6 @@ class CertificateWatch:
         for item in news:
             _say(item, int(self._now()))
         return news
-
-    def _run(self) -> None:
-        self.look()
-        while not self._wait(self._period):
-            self.look()
 
 
 def _say(item: News, now: int) -> None:

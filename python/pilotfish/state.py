@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import structlog
 
 from pilotfish.errors import ConfigurationError
+from pilotfish.periodic import Periodic
 from pilotfish.settings.observing import StateSettings
 
 FILE = "pilotfish.state"
@@ -48,11 +49,10 @@ class Engine(Protocol):
         """Count a file that was written, or could not be."""
 
 
-class Keeper:
+class Keeper(Periodic):
     """Restores the state, then writes it every so often and once more when it stops.
 
-    ``before`` is called before each file; ``now`` is monotonic nanoseconds; ``wait`` sleeps for that many
-    seconds, or less when it is time to stop, and says whether it is.
+    ``before`` is called before each file; ``now`` is monotonic nanoseconds.
     """
 
     def __init__(
@@ -64,20 +64,17 @@ class Keeper:
         now: Callable[[], int] = time.monotonic_ns,
         wait: Callable[[float], bool] | None = None,
     ) -> None:
+        super().__init__("state", settings.interval, self.save, last=self._finish, wait=wait)
         self._directory = settings.directory
-        self._interval = settings.interval
         self._engine = engine
         self.before = before
         self._now = now
         self._clock = clock()
-        self._stopping = threading.Event()
-        self._wait = wait or self._stopping.wait
         self._lock: int | None = None
         self._taken = False
         """Whether the file that is there is ours, or was taken up."""
         self._saving = threading.Lock()
         self._failing: str | None = None
-        self._thread = threading.Thread(target=self._run, name="pilotfish-state", daemon=True)
 
     def restore(self) -> None:
         """Take up what was left behind, if anything. Raises ConfigurationError for what is no folder."""
@@ -99,15 +96,9 @@ class Keeper:
         if lost:
             self._set_aside()
 
-    def start(self) -> None:
-        """Begin to write."""
-        self._thread.start()
-
     def stop(self, timeout: float = 5.0) -> None:
         """Write once more and end; waits at most ``timeout`` seconds. Idempotent."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
+        super().stop(timeout)
 
     def save(self) -> bool:
         """Write the file; False when that failed, which is counted. Never raises."""
@@ -124,9 +115,7 @@ class Keeper:
             self._failing = None
             return True
 
-    def _run(self) -> None:
-        while not self._wait(self._interval):
-            self.save()
+    def _finish(self) -> None:
         self.save()
         if self._lock is not None:
             os.close(self._lock)

@@ -148,8 +148,9 @@ def _check_kind(path: Path, feature: Mapping[str, Any], column: str, kinds: Mapp
     is_category = feature["kind"] == "category"
     if kinds[column] == "texts" and not is_category:
         row, text = table.first_text(path, column)
+        known = "numbers" if feature["missing"] < feature["rows"] else "no value at all"
         raise TableError(
-            f"{path}: the column {column!r} has numbers in the profile, but the text {text!r} in row {row}; "
+            f"{path}: the column {column!r} has {known} in the profile, but the text {text!r} in row {row}; "
             "correct it, or choose other columns with --columns"
         )
     if kinds[column] == "numbers" and is_category:

@@ -63,6 +63,8 @@ def _observe(backtest: _core.Backtest, record: Record, account: Account) -> None
     ]
     for direction, message in sides:
         payload = message["payload"]
+        if payload is None and not message["size"]:
+            continue  # there was none: a call that failed has no answer
         if payload is None or message["truncated"]:
             account.skipped["no_payload" if payload is None else "truncated"] += 1
             continue

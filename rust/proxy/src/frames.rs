@@ -52,6 +52,14 @@ pub struct FrameCounts {
     pub begun: u64,
 }
 
+// === impl FrameCounts ===
+
+impl FrameCounts {
+    pub fn all(self) -> u64 {
+        self.of_calls + self.housekeeping
+    }
+}
+
 // === impl Frames ===
 
 impl Frames {

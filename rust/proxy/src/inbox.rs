@@ -24,6 +24,10 @@ impl Inbox {
         Inbox { buffers, held: None }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.held.is_none()
+    }
+
     /// Hands over what was read before; false when there is nothing.
     pub fn hand_over(&mut self, into: &mut ReadBuf<'_>) -> bool {
         let Some(held) = self.held.take() else { return false };
