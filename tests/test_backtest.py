@@ -1,7 +1,7 @@
 """Backtests: recorded rows through the live code, and the alarms they would have raised."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,9 @@ from typer.testing import CliRunner, Result
 from pilotfish import _core, backtest, detectors, profile, table
 from pilotfish.backtest import tuning
 from pilotfish.cli import app
-from pilotfish.errors import ConfigurationError, TableError
+from pilotfish.errors import ConfigurationError
 from pilotfish.settings import load
-from pilotfish.sinks.jsonl import JsonLines
-from pilotfish.sinks.record import Recorder
 from pilotfish.statistics.features import Plan, build
-from pilotfish.testing.journal import kept_call
 from pilotfish.testing.model import MODEL_INFER, infer_request, infer_response
 
 Columns = dict[str, Any]
@@ -194,71 +191,6 @@ def test_the_detectors_of_the_live_monitor_are_offered(reference: Path) -> None:
             continue
         known.append(detector)
     assert tuple(known or ["threshold"]) == backtest.LIVE
-
-
-# === a journal ===
-
-
-def journal(folder: Path, payloads: bool = True, versions: Sequence[str] = ("v1",)) -> Path:
-    random = np.random.default_rng(4)
-    recorder, sink = Recorder(payloads=payloads), JsonLines(folder, 1024**3, 8)
-    for call in range(600):
-        level = 0.0 if call < 400 else 2.0
-        request = infer_request("m", {"x": random.normal(level, 1, (10, 2))})
-        response = infer_response("m", {"y": random.normal(0, 1, 10)})
-        kept = kept_call(
-            method=MODEL_INFER, request=request, response=response, version=versions[call % len(versions)]
-        )
-        sink.write([recorder.record(kept)])
-    sink.close()
-    return folder
-
-
-def of_journal() -> bytes:
-    random = np.random.default_rng(9)
-    builder = _core.ProfileBuilder("m")
-    for name, direction in (("x[0]", "input"), ("x[1]", "input"), ("y", "output")):
-        builder.add_numbers(name, direction, random.normal(0, 1, 10_000))  # type: ignore[arg-type]
-    return builder.finish()
-
-
-@pytest.mark.parametrize("detector", [backtest.DEFAULT, "adwin"])
-def test_a_journal_is_read_as_its_messages_were(tmp_path: Path, detector: str) -> None:
-    run = backtest.run(of_journal(), journal(tmp_path / "calls"), backtest.Plan(detector))
-    found = list(run)
-    assert {alarm.feature for alarm in found} == {"x[0]", "x[1]"}
-    assert all(4000 < alarm.row <= 5500 for alarm in found)
-    assert (run.rows, run.account.observed) == (6000, 1200)
-
-
-def test_a_journal_without_messages_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        TableError, match=r"no message that can be read \(no_payload 1200\).*journal.payloads"
-    ):
-        list(backtest.run(of_journal(), journal(tmp_path / "calls", payloads=False)))
-    (tmp_path / "none").mkdir()
-    with pytest.raises(TableError, match="it is empty"):
-        list(backtest.run(of_journal(), tmp_path / "none"))
-
-
-def test_an_answer_that_a_failed_call_never_had_was_not_skipped(tmp_path: Path) -> None:
-    recorder, sink = Recorder(payloads=True), JsonLines(tmp_path / "calls", 1024**3, 8)
-    request = infer_request("m", {"x": np.zeros((10, 2))})
-    failed = kept_call(method=MODEL_INFER, code=13, request=request, response=None, response_bytes=0)
-    sink.write([recorder.record(failed)])
-    sink.close()
-    run = backtest.run(of_journal(), tmp_path / "calls")
-    assert list(run) == []
-    assert (run.account.observed, run.account.skipped) == (1, {})
-
-
-def test_one_version_of_a_journal_is_chosen(tmp_path: Path) -> None:
-    folder = journal(tmp_path / "calls", versions=("v1", "v2"))
-    with pytest.raises(TableError, match="'v1' and 'v2'; choose one with --model-version"):
-        list(backtest.run(of_journal(), folder))
-    run = backtest.run(of_journal(), folder, backtest.Plan(version="v2"))
-    assert {alarm.feature for alarm in run} == {"x[0]", "x[1]"}
-    assert (run.rows, run.account.skipped) == (3000, {"other_version": 300})
 
 
 # === bad input ===
