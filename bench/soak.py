@@ -74,9 +74,19 @@ class Sidecar:
             return False, json.loads(error.read())["generation"]
 
     def is_alone(self) -> bool:
-        """Whether no client is connected, and no call open."""
+        """Whether no client is connected, no call open, and both model servers are connected.
+
+        Those hang up on whoever resets many calls, and are called again.
+        """
         counters = self.get("/api/v1/plane")["counters"]
-        return not counters["connections_open"] and not counters["calls_open"]
+        return not counters["connections_open"] and not counters["calls_open"] and self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether it answers, and reaches both model servers."""
+        try:
+            return bool(self.get("/readyz")["upstreams"] == {"v1": "ready", "v2": "ready"})
+        except OSError:
+            return False
 
     def look(self) -> float:
         """Resident memory now, in MB."""
@@ -233,12 +243,7 @@ def running(directory: Path) -> Iterator[tuple[Sidecar, list[str]]]:
 
 def _await(sidecar: Sidecar) -> None:
     deadline = time.monotonic() + LIMIT
-    while True:
-        try:
-            if sidecar.get("/readyz")["upstreams"] == {"v1": "ready", "v2": "ready"}:
-                return
-        except OSError:
-            pass
+    while not sidecar.is_ready():
         if time.monotonic() > deadline:
             raise SoakError("the sidecar does not get ready")
         time.sleep(0.1)

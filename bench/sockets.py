@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--calls", type=int, default=20_000, help="in one measurement (default %(default)s)")
+    parser.add_argument("--calls", type=int, default=10_000, help="in one measurement (default %(default)s)")
     parser.add_argument(
         "--rounds", type=int, default=5, help="measurements of each peer (default %(default)s)"
     )
