@@ -14,13 +14,13 @@ use pilotfish_core::monitor::{Monitor, MonitorConfig};
 use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
 use std::sync::Arc;
 
-/// Values prepared beforehand, of which messages are pieces, in turn: the same for every width, unless a message needs
-/// more. Of fewer the processor learns its branches by heart (of 32,768 those of 16 features); of more, what is measured
-/// is memory in which no message is that was just received.
+/// Values prepared beforehand, of which messages are pieces: the same for every width, unless a message needs more. Of
+/// more, what is measured is memory in which no message is that was just received.
 const POOL: usize = 1 << 18;
 
-/// Fewest different messages, which overlap where they are long.
-const MESSAGES: usize = 256;
+/// Fewest rows until the same come again. Of few the processor learns by heart which branches they take, if there are few
+/// features.
+const ROWS: usize = 1 << 14;
 
 /// Values measured per case.
 const VALUES: usize = 16_000_000;
@@ -51,10 +51,16 @@ fn main() {
 fn measure(features: usize, batch: usize, values: usize, rows: Option<usize>, repeats: usize) -> f64 {
     let size = features * batch;
     let prepared = rows.map_or(POOL.max(2 * size), |rows| (rows * features).max(size));
-    let messages = if rows.is_some() { prepared / size } else { MESSAGES.max(prepared / size) };
-    let pool = Random(1).table(prepared);
+    let mut random = Random(1);
+    let pool = random.table(prepared);
+    // One after the other, or anywhere: rows that come again soon would depend on each other.
+    let messages = rows.unwrap_or(ROWS) / batch;
+    let mut start = |number: usize| match rows {
+        Some(_) => number * size,
+        None => (random.uniform() * (prepared - size) as f64) as usize,
+    };
     let message = |number: usize| {
-        let start = number * (prepared - size) / (messages - 1).max(1);
+        let start = start(number);
         let bytes = &pool[4 * start..4 * (start + size)];
         Tensor::new("x", Datatype::Fp32, vec![batch, features], Data::Raw(bytes)).expect("the shape fits")
     };

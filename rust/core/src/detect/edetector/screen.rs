@@ -30,6 +30,8 @@ pub struct Screen {
     /// Of the polynomials: their means, and what makes their variance 1.
     means: [f32; FUNCTIONS],
     scales: [f32; FUNCTIONS],
+    /// One over the rows of the reference, which are a sample as well.
+    per_row: f32,
 }
 
 /// A block of cells: their shares in the reference, and their mid-ranks, of which polynomials are computed anew. It is
@@ -57,8 +59,8 @@ impl Screen {
     pub fn of(reference: &Bins) -> Screen {
         let total = reference.total().max(1) as f64;
         let shares: Vec<f64> = reference.cells().iter().map(|&count| count as f64 / total).collect();
-        let mut screen =
-            Screen { blocks: vec![Block::default(); shares.len().div_ceil(LANES)], ..Screen::default() };
+        let blocks = vec![Block::default(); shares.len().div_ceil(LANES)];
+        let mut screen = Screen { blocks, per_row: total.recip() as f32, ..Screen::default() };
         for (cell, &share) in shares.iter().enumerate() {
             screen.blocks[cell / LANES].shares[cell % LANES] = share as f32;
         }
@@ -130,6 +132,8 @@ impl Screen {
         time: f32,
     ) -> bool {
         let [total, sums @ ..] = sums;
+        // Of a difference of two samples, in rows of the first.
+        let time = time * (1.0 + total * self.per_row);
         let of_each = |value: f32| f32x16::splat(simd, value);
         let (doubt, third, none) = (of_each(2.0 * UNUSUAL_CELL * time), of_each(1.0 / 3.0), of_each(0.0));
         let (counts, _) = counts.as_chunks::<LANES>();
@@ -178,6 +182,7 @@ fn sum<const N: usize>(mut vectors: [[f32; LANES]; N]) -> [f32; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
     use crate::sketch::Sketch;
     use crate::sketch::binning::Binning;
     use std::sync::Arc;
@@ -207,6 +212,24 @@ mod tests {
         assert!(!unusual(counted(even(100))) && !unusual(counted(even(0))));
         assert!(unusual(counted(even(100).map(|value| value * 0.7))));
         assert!(unusual(counted(even(100).map(|value| if value < 0.2 { 9.0 } else { value }))));
+    }
+
+    #[test]
+    fn what_a_small_reference_may_be_wrong_by_is_not_unusual() {
+        let drawn = |seed: u64, rows: u32, most: f64| {
+            let mut random = Random(seed);
+            counted((0..rows).map(|_| most * random.uniform()).collect::<Vec<_>>().into_iter())
+        };
+        let unusual = |most: f64| {
+            let is_unusual = |seed: &u64| {
+                let screen = Screen::of(&drawn(*seed, 1_000, 1.0));
+                screen.is_unusual([&[0; WIDTH], &wide(&drawn(1_000 + seed, 4_000, most))], 1.0)
+            };
+            (0..200).filter(is_unusual).count()
+        };
+        // Many times as many would be, if the reference were all there is.
+        assert!(unusual(1.0) <= 4);
+        assert_eq!(unusual(0.9), 200);
     }
 
     #[test]
