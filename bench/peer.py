@@ -7,7 +7,7 @@ sides, nothing but forwarding, limits out of the way.
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -26,9 +26,11 @@ class Place:
     admin: int
     directory: Path
 
-    def write(self, template: str) -> Path:
-        """Fill in a file of ``bench/configurations`` and put it into the directory."""
+    def write(self, template: str, addresses: Mapping[str, str] | None = None) -> Path:
+        """Fill in a file of ``bench/configurations``, ``addresses`` instead of some, and put it there."""
         content = (CONFIGURATIONS / template).read_text()
+        for written, other in (addresses or {}).items():
+            content = content.replace(written, other)
         for name in ("listen", "upstream", "admin", "directory"):
             content = content.replace(f"@{name}@", str(getattr(self, name)))
         target = self.directory / template

@@ -6,7 +6,6 @@ added to those of direct calls by TCP.
 """
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench import load, machine, processor, table
+from bench import load, machine, table
 from bench.payload import METHOD, PAYLOADS, framed, reply
-from bench.peer import CONFIGURATIONS, ROOT, Place, module
-from bench.stand import Sample, answers, end, free_port
+from bench.peer import Place, module
+from bench.stand import Sample, Stand, free_port, running
 
 KINDS = {
     "TCP on both sides": (False, False),
@@ -35,31 +34,16 @@ class Proxy:
 
     template: str
     prefix: str
-    command: Callable[[Path], list[str]]
+    command: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Target:
-    """Where calls are sent: a port, or a socket instead of it."""
-
-    port: int
-    socket: Path | None = None
-    pid: int | None = None
-
-
+HAPROXY = ("unix@", ["haproxy", "-f"])
+SIDECAR = ("unix:", module("bench.proxies.weighed", "run", "--config"))
 PROXIES = {
-    "relay (HAProxy tcp)": Proxy("relay.cfg", "unix@", lambda path: ["haproxy", "-f", str(path)]),
-    "HAProxy": Proxy("haproxy.cfg", "unix@", lambda path: ["haproxy", "-f", str(path)]),
-    "pilotfish native, monitor off": Proxy(
-        "native_unwatched.yaml",
-        "unix:",
-        lambda path: module("bench.proxies.weighed", "run", "--config", str(path)),
-    ),
-    "pilotfish native, monitor on": Proxy(
-        "native_watched.yaml",
-        "unix:",
-        lambda path: module("bench.proxies.weighed", "run", "--config", str(path)),
-    ),
+    "relay (HAProxy tcp)": Proxy("relay.cfg", *HAPROXY),
+    "HAProxy": Proxy("haproxy.cfg", *HAPROXY),
+    "pilotfish native, monitor off": Proxy("native_unwatched.yaml", *SIDECAR),
+    "pilotfish native, monitor on": Proxy("native_watched.yaml", *SIDECAR),
 }
 
 
@@ -92,81 +76,50 @@ DIRECT = "direct"
 
 
 def measured(options: argparse.Namespace) -> Samples:
-    """Samples by shape, peer and kind of sockets."""
+    """Samples by shape, proxy and kind of sockets."""
     samples: Samples = defaultdict(list)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         origin = stack.enter_context(started_origin(directory, options.core))
         body = directory / "request"
         body.write_bytes(framed(PAYLOADS["4KiB"].message()))
-        targets = {(DIRECT, next(iter(KINDS))): origin}
+        stands = {(DIRECT, next(iter(KINDS))): origin}
         for name, proxy in PROXIES.items():
             for kind, unix in KINDS.items():
-                standing = started(proxy, unix, origin, options.core)
-                targets[name, kind] = stack.enter_context(standing)
-        order = list(targets.items())
+                stands[name, kind] = stack.enter_context(started(name, proxy, unix, origin, options.core))
+        order = list(stands.items())
         for round_number in range(options.rounds):
-            for (name, kind), target in order[round_number:] + order[:round_number]:
+            for (name, kind), stand in order[round_number:] + order[:round_number]:
                 for shape in SHAPES:
-                    take(target, body, options.calls // 2, shape, options.core)
-                    sample = take(target, body, options.calls, shape, options.core)
+                    stand.measure(body, options.calls // 2, shape, options.core)
+                    sample = stand.measure(body, options.calls, shape, options.core)
                     samples[shape, name, kind].append(sample)
     return samples
 
 
 @contextmanager
-def started_origin(directory: Path, core: int) -> Iterator[Target]:
-    """The model server's stand-in, with the reply in its directory."""
+def started_origin(directory: Path, core: int) -> Iterator[Stand]:
+    """The model server's stand-in, with the reply in its directory, and a socket beside it."""
     answer = directory / METHOD.lstrip("/")
     answer.parent.mkdir(parents=True, exist_ok=True)
     answer.write_bytes(framed(reply()))
     place = Place(free_port(), 0, 0, directory)
-    command = ["nginx", "-c", str(place.write("origin.conf"))]
-    with running(command, core, place.listen, directory):
-        yield Target(place.listen, directory / "origin.sock")
+    with running(["nginx", "-c", str(place.write("origin.conf"))], core, place.listen, directory):
+        yield Stand(DIRECT, place.listen, directory=directory)
 
 
 @contextmanager
-def started(proxy: Proxy, unix: tuple[bool, bool], origin: Target, core: int) -> Iterator[Target]:
+def started(name: str, proxy: Proxy, unix: tuple[bool, bool], origin: Stand, core: int) -> Iterator[Stand]:
     """A proxy that listens, and calls the origin, by TCP or at a Unix socket."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        port, admin, socket = free_port(), free_port(), directory / "proxy.sock"
-        listen = f"{proxy.prefix}{socket}" if unix[0] else f"127.0.0.1:{port}"
-        upstream = f"{proxy.prefix}{origin.socket}" if unix[1] else f"127.0.0.1:{origin.port}"
-        content = (CONFIGURATIONS / proxy.template).read_text()
-        content = content.replace("127.0.0.1:@listen@", listen).replace("127.0.0.1:@upstream@", upstream)
-        path = directory / proxy.template
-        path.write_text(content.replace("@admin@", str(admin)).replace("@directory@", name))
-        with running(proxy.command(path), core, socket if unix[0] else port, directory) as pid:
-            yield Target(port, socket if unix[0] else None, pid)
-
-
-@contextmanager
-def running(command: list[str], core: int, address: int | Path, directory: Path) -> Iterator[int]:
-    """A process that answers calls at a port or a socket. Raises RuntimeError with its last words."""
-    with (directory / "said").open("w+b") as said:
-        process = subprocess.Popen(["taskset", "-c", str(core), *command], cwd=ROOT, stdout=said, stderr=said)
-        try:
-            answers(process, address, directory / "said")
-            yield process.pid
-        finally:
-            end(process)
-
-
-def take(target: Target, body: Path, calls: int, shape: load.Shape, core: int) -> Sample:
-    before = processor.settled_ns(target.pid) if target.pid else 0
-    run = load.run(
-        target.port,
-        body,
-        calls,
-        shape,
-        core,
-        len(framed(reply())),
-        socket=target.socket if target.pid else None,
-    )
-    spent = processor.settled_ns(target.pid) - before if target.pid else 0
-    return Sample(spent / calls / 1000, run.p50, run.p99, run.p999, run.rate, 0)
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        place = Place(free_port(), origin.port, free_port(), Path(temporary))
+        socket = place.directory / "proxy.sock" if unix[0] else None
+        addresses = {"127.0.0.1:@listen@": f"{proxy.prefix}{socket}"} if socket else {}
+        if unix[1]:
+            addresses["127.0.0.1:@upstream@"] = f"{proxy.prefix}{origin.directory}/origin.sock"
+        command = [*proxy.command, str(place.write(proxy.template, addresses))]
+        with running(command, core, socket or place.listen, place.directory) as pid:
+            yield Stand(name, place.listen, pid, socket=socket)
 
 
 def rows(samples: Samples, shape: load.Shape) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,18 +41,23 @@ class Sample:
 
 @dataclass(frozen=True)
 class Stand:
-    """A running peer, or the origin itself (``pid`` None): nothing stands between."""
+    """A running peer, or the origin itself (``pid`` None): nothing stands between.
+
+    Calls are sent to ``socket``, where there is one, instead of the port.
+    """
 
     name: str
     port: int
     pid: int | None = None
     admin: int | None = None
     directory: Path | None = None
+    socket: Path | None = None
 
     def measure(self, body: Path, calls: int, shape: load.Shape, core: int) -> Sample:
         """Send the load through. Raises load.LoadError."""
         before = processor.settled_ns(self.pid) if self.pid else 0
-        run = load.run(self.port, body, calls, shape, core, len(framed(reply())))
+        expected = len(framed(reply()))
+        run = load.run(self.port, body, calls, shape, core, expected, socket=self.socket)
         memory = processor.memory_bytes(self.pid) if self.pid else 0
         spent = processor.settled_ns(self.pid) - before if self.pid else 0
         cpu = spent / calls / 1000
@@ -75,17 +80,20 @@ class Stand:
 @contextmanager
 def standing(peer: Peer, upstream: int, core: int) -> Iterator[Stand]:
     """Start a peer before the origin; end it at exit. Raises RuntimeError with its last words if it fails."""
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as directory,
-        (Path(directory) / "said").open("w+b") as said,
-    ):
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         place = Place(free_port(), upstream, free_port(), Path(directory))
-        command = ["taskset", "-c", str(core), *peer.command(place)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said)
+        with running(peer.command(place), core, place.listen, place.directory) as pid:
+            yield Stand(peer.name, place.listen, pid, place.admin if peer.watched else None, place.directory)
+
+
+@contextmanager
+def running(command: Sequence[str], core: int, address: int | Path, directory: Path) -> Iterator[int]:
+    """A process, pinned, once it answers at a port or a socket. Raises RuntimeError with its last words."""
+    with (directory / "said").open("w+b") as said:
+        process = subprocess.Popen(["taskset", "-c", str(core), *command], cwd=ROOT, stdout=said, stderr=said)
         try:
-            answers(process, place.listen, Path(said.name))
-            admin = place.admin if peer.watched else None
-            yield Stand(peer.name, place.listen, process.pid, admin, place.directory)
+            answers(process, address, directory / "said")
+            yield process.pid
         finally:
             end(process)
 
