@@ -20,6 +20,7 @@ mod forwarded;
 mod frames;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod gathered;
 mod headers;
 mod hpack;
 mod inbox;

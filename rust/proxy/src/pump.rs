@@ -9,19 +9,17 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use h2::{RecvStream, SendStream};
 use http::HeaderMap;
 use tokio::time::Sleep;
 
+use crate::gathered::Gathered;
 use crate::memory::{Account, Parcel, Wait};
 
 /// Bytes that may be under way before the receiving side is asked whether it has room: asking for each small message
 /// would cost more than it protects.
 const SLACK: usize = 32 * 1024;
-
-/// Pieces that the HTTP/2 library has more trouble with than they have bytes, and ends connections for when they pile up.
-const SMALL: usize = 256;
 
 #[derive(Debug)]
 pub struct Pump {
@@ -33,10 +31,8 @@ pub struct Pump {
     /// How long a receiver without room is waited for.
     stall: Duration,
     waiting: Option<Waiting>,
-    /// Small pieces that came meanwhile, put together; the sender's window bounds them.
-    small: BytesMut,
-    /// A larger one behind them.
-    next: Option<Bytes>,
+    /// What came meanwhile; the sender's window bounds it.
+    gathered: Gathered,
     state: State,
 }
 
@@ -87,7 +83,7 @@ pub enum Unread {
 impl Pump {
     pub fn new(from: RecvStream, to: SendStream<Parcel>, account: Rc<Account>, stall: Duration) -> Pump {
         let state = if from.is_end_stream() { State::Done } else { State::Data };
-        Pump { from, to, account, held: 0, stall, waiting: None, small: BytesMut::new(), next: None, state }
+        Pump { from, to, account, held: 0, stall, waiting: None, gathered: Gathered::default(), state }
     }
 
     pub fn is_done(&self) -> bool {
@@ -116,8 +112,7 @@ impl Pump {
             return self.poll_gather(cx);
         }
         self.waiting = None;
-        let gathered = (!self.small.is_empty()).then(|| self.small.split().freeze());
-        if let Some(bytes) = gathered.or_else(|| self.next.take()) {
+        if let Some(bytes) = self.gathered.pop() {
             return Poll::Ready(self.pass(bytes, onlooker));
         }
         match ready!(self.from.poll_data(cx)) {
@@ -129,7 +124,7 @@ impl Pump {
     }
 
     fn pass(&mut self, bytes: Bytes, onlooker: &mut impl Onlooker) -> Result<(), Stopped> {
-        let end = self.next.is_none() && self.from.is_end_stream();
+        let end = self.gathered.is_empty() && self.from.is_end_stream();
         self.held += bytes.len();
         let parcel = Parcel::new(bytes.clone(), &self.account);
         self.to.send_data(parcel, end).map_err(|_| Stopped::Sink)?;
@@ -156,18 +151,16 @@ impl Pump {
         Ok(())
     }
 
-    /// While the receiver has no room: takes small pieces all the same, or a stream of tokens that somebody reads
-    /// slowly would be taken for an attack. The sender is given no room for them yet.
+    /// While the receiver has no room: takes what comes all the same, or a stream of tokens that somebody reads slowly
+    /// would be taken for an attack. The sender is given no room for it yet.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
-        while self.next.is_none() {
+        loop {
             match ready!(self.from.poll_data(cx)) {
-                Some(Ok(bytes)) if bytes.len() < SMALL => self.small.extend_from_slice(&bytes),
-                Some(Ok(bytes)) => self.next = Some(bytes),
+                Some(Ok(bytes)) => self.gathered.push(bytes),
                 Some(Err(error)) => return Poll::Ready(Err(Stopped::Source(error))),
-                None => break,
+                None => return Poll::Pending,
             }
         }
-        Poll::Pending
     }
 
     fn poll_trailers(

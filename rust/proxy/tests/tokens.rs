@@ -35,7 +35,7 @@ async fn a_hundred_thousand_tokens_pass_both_ways_on_one_call() {
         }
     }
     let answer = reading.await.unwrap().unwrap();
-    assert_eq!((answer.status(), answer.data.len()), ("0", 6 * TOKENS));
+    assert_eq!((answer.status(), answer.message(), answer.data.len()), ("0", "", 6 * TOKENS));
     let counters = stand.plane.counters();
     assert_eq!((counters.connections_accepted, counters.connections_abusive), (1, 0));
     assert_eq!(counters.upstream_connected, 1);
@@ -43,11 +43,22 @@ async fn a_hundred_thousand_tokens_pass_both_ways_on_one_call() {
 
 #[tokio::test]
 async fn tokens_wait_for_a_client_that_reads_late() {
-    let upstream = backend(async |call: Call| {
+    late(|_| Bytes::from_static(b"\0\0\0\0\x01t")).await;
+}
+
+#[tokio::test]
+async fn tokens_among_longer_messages_wait_for_a_client_that_reads_late() {
+    late(|token| framed(&vec![b't'; if token % 30_000 == 20_000 { 3000 } else { 1 }])).await;
+}
+
+/// What is answered waits for a client, and others do not wait for it.
+async fn late(message: fn(usize) -> Bytes) {
+    let expected: Vec<u8> = (0..TOKENS).flat_map(message).collect();
+    let upstream = backend(move |call: Call| async move {
         let mut respond = call.respond;
         let mut reply = respond.send_response(ok_headers(), false).unwrap();
-        for _ in 0..TOKENS {
-            reply.send_data(framed(b"t"), false).unwrap();
+        for token in 0..TOKENS {
+            reply.send_data(message(token), false).unwrap();
         }
         reply.send_trailers(status("0")).unwrap();
     })
@@ -60,9 +71,10 @@ async fn tokens_wait_for_a_client_that_reads_late() {
     // Another call comes through while all those tokens wait.
     let other = client(&stand.address).await;
     let (prompt, _upload) = other.clone().ready().await.unwrap().send_request(request("/a/b"), true).unwrap();
-    assert_eq!(answer(prompt).await.unwrap().data.len(), 6 * TOKENS);
+    assert!(answer(prompt).await.unwrap().data == expected);
     let late = answer(response).await.unwrap();
-    assert_eq!((late.status(), late.data.len()), ("0", 6 * TOKENS));
+    assert_eq!((late.status(), late.message()), ("0", ""));
+    assert!(late.data == expected);
     assert_eq!((stand.plane.counters().calls_lost, stand.plane.counters().upstream_lost), (0, 0));
 }
 

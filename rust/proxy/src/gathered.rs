@@ -1,0 +1,58 @@
+//! Pieces of a body that wait for a receiver.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+/// Pieces that the HTTP/2 library has more trouble with than they have bytes, and ends connections for when they pile up.
+const SMALL: usize = 256;
+
+/// In order; small ones that follow each other are put together.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    pieces: VecDeque<Bytes>,
+    /// Behind all of them.
+    small: BytesMut,
+}
+
+// === impl Gathered ===
+
+impl Gathered {
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.small.is_empty()
+    }
+
+    pub fn push(&mut self, piece: Bytes) {
+        if piece.len() < SMALL {
+            self.small.extend_from_slice(&piece);
+            return;
+        }
+        if !self.small.is_empty() {
+            self.pieces.push_back(self.small.split().freeze());
+        }
+        self.pieces.push_back(piece);
+    }
+
+    pub fn pop(&mut self) -> Option<Bytes> {
+        self.pieces.pop_front().or_else(|| (!self.small.is_empty()).then(|| self.small.split().freeze()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_come_in_order_and_small_ones_in_one() {
+        let mut gathered = Gathered::default();
+        let sizes = [1, 2, 255, 256, 3, 1000, 300, 0, 5];
+        let pieces: Vec<Bytes> = (0u8..).zip(sizes).map(|(fill, size)| vec![fill; size].into()).collect();
+        for piece in &pieces {
+            gathered.push(piece.clone());
+        }
+        let popped: Vec<Bytes> = std::iter::from_fn(|| gathered.pop()).collect();
+        assert_eq!(popped.iter().map(Bytes::len).collect::<Vec<_>>(), [258, 256, 3, 1000, 300, 5]);
+        assert_eq!(popped.concat(), pieces.concat());
+        assert!(gathered.is_empty());
+    }
+}
