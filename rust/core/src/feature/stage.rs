@@ -10,8 +10,12 @@ use crate::tensor::Tensor;
 use fearless_simd::{Level, Simd, dispatch};
 use std::ops::Range;
 
-/// Most rows that wait: as many as are looked at together.
-pub const ROWS: usize = 120;
+/// Rows that are counted, and looked at, together: not much less than whole parts of the counting.
+const ROWS: usize = 120;
+
+/// The same of so many columns that their counters come from memory each time: half as often.
+const ROWS_OF_MANY: usize = 2 * ROWS;
+const MANY: usize = 1_024;
 
 /// Most values that wait, a small part of what the counters of so many features take.
 const VALUES_MAX: usize = 2 << 20;
@@ -44,10 +48,11 @@ enum Values {
 
 /// Room for a column: vectors that begin in the middle of a cache line take longer to read.
 const HEIGHT: usize = ROWS.next_multiple_of(GROUP);
+const HEIGHT_OF_MANY: usize = ROWS_OF_MANY.next_multiple_of(GROUP);
 
 /// The columns of a group.
 #[repr(align(64))]
-struct Columns<R>([[R; HEIGHT]; GROUP]);
+struct Columns<R, const HEIGHT: usize>([[R; HEIGHT]; GROUP]);
 
 /// Whoever is shown the columns.
 trait Visitor {
@@ -87,12 +92,17 @@ pub enum Errand {
     Close(u64),
 }
 
+/// How many rows of so many features are counted, and looked at, together.
+pub fn rows_together(features: usize) -> usize {
+    if features < MANY { ROWS } else { ROWS_OF_MANY }
+}
+
 // === impl Stage ===
 
 impl Stage {
     /// An empty stage, whose columns belong to the features `slots`.
     pub fn new(slots: Vec<u32>) -> Stage {
-        let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, ROWS);
+        let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, rows_together(slots.len()));
         Stage { values: Values::Short(Vec::new()), slots, filled: 0, rows }
     }
 
@@ -198,13 +208,15 @@ impl Stage {
     fn show(&self, visitor: &mut impl Visitor) {
         match &self.values {
             _ if self.is_empty() => {}
-            Values::Short(values) => self.columns(values, visitor),
-            Values::Long(values) => self.columns(values, visitor),
+            Values::Short(values) if self.rows <= HEIGHT => self.columns::<_, HEIGHT>(values, visitor),
+            Values::Long(values) if self.rows <= HEIGHT => self.columns::<_, HEIGHT>(values, visitor),
+            Values::Short(values) => self.columns::<_, HEIGHT_OF_MANY>(values, visitor),
+            Values::Long(values) => self.columns::<_, HEIGHT_OF_MANY>(values, visitor),
         }
     }
 
     /// Shows each column, and before it whose columns come later.
-    fn columns<R: Real>(&self, values: &[R], visitor: &mut impl Visitor) {
+    fn columns<R: Real, const HEIGHT: usize>(&self, values: &[R], visitor: &mut impl Visitor) {
         let width = self.slots.len();
         let rows = &values[..self.filled * width];
         let Columns(columns) = &mut Columns([[R::INFINITY; HEIGHT]; GROUP]);
@@ -259,7 +271,7 @@ impl<F: FnMut(usize, &[f64])> Visitor for Widen<F> {
 
 /// Turns a group of columns, which `rows` begin with, a square at a time; the last squares overlap those before them.
 #[inline(always)]
-fn turn<S: Simd, R: Real>(
+fn turn<S: Simd, R: Real, const HEIGHT: usize>(
     simd: S,
     rows: &[R],
     width: usize,
@@ -353,7 +365,7 @@ mod tests {
 
     #[test]
     fn wide_rows_wait_in_smaller_blocks() {
-        assert_eq!(Stage::new(vec![0; 8_192]).room(), ROWS);
+        assert_eq!(Stage::new(vec![0; 8_192]).room(), ROWS_OF_MANY);
         assert_eq!(Stage::new(vec![0; 1_000_000]).room(), ROWS_MIN);
     }
 
