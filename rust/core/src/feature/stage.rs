@@ -364,7 +364,21 @@ mod tests {
     }
 
     #[test]
-    fn wide_rows_wait_in_smaller_blocks() {
+    fn more_rows_of_many_columns_wait_and_come_out_as_they_went_in() {
+        let columns = MANY;
+        let (mut stage, mut features) = (Stage::new((0..MANY as u32).collect()), vec![Seen::default(); MANY]);
+        for rows in [1, 17, 121, ROWS_OF_MANY] {
+            read(&mut stage, &table(rows, columns), columns, &mut features);
+            assert_eq!(stage.room(), ROWS_OF_MANY - rows);
+            stage.drain(&mut features);
+            for (column, feature) in features.iter_mut().enumerate() {
+                assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
+            }
+        }
+    }
+
+    #[test]
+    fn very_wide_rows_wait_in_smaller_blocks() {
         assert_eq!(Stage::new(vec![0; 8_192]).room(), ROWS_OF_MANY);
         assert_eq!(Stage::new(vec![0; 1_000_000]).room(), ROWS_MIN);
     }
