@@ -134,9 +134,12 @@ impl Stage {
     /// Adds rows of a tensor with one element per column; counts those that wait when there is no more room.
     pub fn read<C: Count>(&mut self, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [C]) {
         let columns = tensor.columns();
+        if !tensor.is_short() {
+            self.lengthen(features);
+        }
         while !rows.is_empty() {
             let taken = rows.len().min(self.rows);
-            if tensor.is_short() && self.is_short() {
+            if self.is_short() {
                 tensor.read(rows.start * columns, self.add_short(taken, features));
             } else {
                 tensor.read(rows.start * columns, self.add(taken, features));
@@ -149,13 +152,18 @@ impl Stage {
         matches!(self.values, Values::Short(_))
     }
 
-    /// Adds `rows` rows (as many as there may be of short ones) and hands them out, row-major, to be written.
-    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
-        let whole = self.rows * self.slots.len();
+    /// From now on, holds whatever comes: as many rows as of few columns, for they take twice the memory.
+    fn lengthen<C: Count>(&mut self, features: &mut [C]) {
         if self.is_short() {
             self.drain(features);
-            self.values = Values::Long(vec![0.0; whole]);
+            self.rows = self.rows.min(ROWS);
+            self.values = Values::Long(vec![0.0; self.rows * self.slots.len()]);
         }
+    }
+
+    /// Adds `rows` rows (as many as may wait of long values) and hands them out, row-major, to be written.
+    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
+        self.lengthen(features);
         let range = self.range_for(rows, features);
         match &mut self.values {
             Values::Long(values) => &mut values[range],
@@ -208,10 +216,9 @@ impl Stage {
     fn show(&self, visitor: &mut impl Visitor) {
         match &self.values {
             _ if self.is_empty() => {}
+            Values::Long(values) => self.columns::<_, HEIGHT>(values, visitor),
             Values::Short(values) if self.rows <= HEIGHT => self.columns::<_, HEIGHT>(values, visitor),
-            Values::Long(values) if self.rows <= HEIGHT => self.columns::<_, HEIGHT>(values, visitor),
             Values::Short(values) => self.columns::<_, HEIGHT_OF_MANY>(values, visitor),
-            Values::Long(values) => self.columns::<_, HEIGHT_OF_MANY>(values, visitor),
         }
     }
 
@@ -375,6 +382,10 @@ mod tests {
                 assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
             }
         }
+        stage.add(1, &mut features).fill(0.5);
+        assert_eq!(stage.room(), ROWS - 1);
+        stage.drain(&mut features);
+        assert_eq!(features[MANY - 1].0, [0.5]);
     }
 
     #[test]
