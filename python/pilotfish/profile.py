@@ -49,8 +49,8 @@ def beyond_bins(features: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if beyond * max(feature["bins"], 2) > 2 * counted:
             share = f"{100 * beyond / counted:.0f} %"
             yield (
-                f"{share} of the column {feature['name']!r} lie outside its bins, which the first 65,536 rows "
-                "have drawn, and changes there are hardly seen; shuffle the rows, or take the bins of a "
+                f"{share} of the column {feature['name']!r} lie outside its bins, which the first 65,536 "
+                "rows have drawn, and changes there are hardly seen; shuffle the rows, or take the bins of a "
                 "sample of all of them (--edges-from)"
             )
 
