@@ -65,8 +65,7 @@ pub struct Ranked {
     ranks: Vec<f64>,
     location: Series,
     scale: Series,
-    first: Option<f64>,
-    last: f64,
+    last: Option<f64>,
     /// Whether no value has been smaller than the one before; or larger.
     rises: bool,
     falls: bool,
@@ -206,8 +205,7 @@ impl Ranked {
             ranks,
             location: Series::default(),
             scale: Series::default(),
-            first: None,
-            last: f64::NAN,
+            last: None,
             rises: true,
             falls: true,
         }
@@ -216,10 +214,10 @@ impl Ranked {
     /// Takes in values, in the order in which they came.
     pub fn update(&mut self, values: &[f64]) {
         for &value in values {
-            self.first.get_or_insert(value);
-            self.rises &= !(value < self.last);
-            self.falls &= !(value > self.last);
-            self.last = value;
+            if let Some(last) = self.last.replace(value) {
+                self.rises &= last <= value;
+                self.falls &= last >= value;
+            }
             let rank = self.rank(value);
             self.location.push(rank);
             self.scale.push(rank * rank);
@@ -237,8 +235,7 @@ impl Ranked {
     /// Of location or scale, whichever is longer. `None` for values that came in order, whose order says nothing about how
     /// live rows come.
     pub fn time(&self) -> Option<f64> {
-        let is_constant = self.first.is_none_or(|first| first == self.last);
-        let in_order = (self.rises || self.falls) && !is_constant;
+        let in_order = self.rises != self.falls; // constant values do both
         (!in_order).then(|| self.location.time().max(self.scale.time()))
     }
 }
