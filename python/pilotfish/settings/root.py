@@ -56,7 +56,7 @@ class Limits(Section):
     stream_window: Bytes = Field(default=1024**2, ge=65_535, le=2**31 - 1)
     """Bytes of one call that may be under way before the other side has taken them."""
     connection_window: Bytes = Field(default=16 * 1024**2, ge=65_535, le=2**31 - 1)
-    """The same for all calls of a connection together."""
+    """The same for all calls of a connection together; one that stands still is lent its own."""
     memory: Bytes = Field(default=256 * 1024**2, ge=1024**2, le=2**53)
     """Bytes that are held for clients and model servers that do not read, of all connections together.
     Beyond it, clients that hold more than an even share get no new calls, and their calls that are not read

@@ -143,9 +143,9 @@ impl Call {
             match link.send(request, body.is_end_stream()) {
                 Ok((response, upstream)) => {
                     self.record.sent(now);
+                    let (session, answer) = (Rc::clone(&self.session), (response, link.window()));
+                    self.stage = Stage::Exchanged(Exchange::new(session, body, upstream, answer));
                     self.link = Some(link);
-                    let session = Rc::clone(&self.session);
-                    self.stage = Stage::Exchanged(Exchange::new(session, body, upstream, response));
                     return Ok(());
                 }
                 Err(Refused::Failed(error)) => return Err(End::Failed(Failure::Lost(error.to_string()))),

@@ -63,7 +63,7 @@ pub struct Limits {
     pub connect_ns: Nanos,
     /// Bytes a peer may send on one call before they are passed on.
     pub stream_window: u32,
-    /// The same for all calls of a connection.
+    /// The same for all calls of a connection; one that stands still is lent its own.
     pub connection_window: u32,
     /// Bytes held for peers that do not take them, of all connections together.
     pub memory: usize,

@@ -72,7 +72,7 @@ counters! {
     abusive_faults,
     /// ... `limits.metadata`: headers many times as large, or in more frames than that takes.
     abusive_headers,
-    /// ... `limits.connection_window`: more small DATA frames than half of it holds, none of them taken yet.
+    /// ... `limits.connection_window`: more small DATA frames than half of it holds, or 8 MiB, none of them taken yet.
     abusive_data,
     /// ... `limits.housekeeping`: PING, SETTINGS, PRIORITY, WINDOW_UPDATE, RST_STREAM, empty DATA, unknown frames.
     abusive_housekeeping,

@@ -17,6 +17,7 @@ use crate::memory::Parcel;
 use crate::pump::{Onlooker, Pump, Stopped, Unread};
 use crate::record::Record;
 use crate::session::Session;
+use crate::window::Window;
 
 #[derive(Debug)]
 pub struct Exchange {
@@ -35,7 +36,7 @@ struct Upload {
 #[derive(Debug)]
 enum Download {
     /// Nothing has been answered yet.
-    Headers(ResponseFuture),
+    Headers(ResponseFuture, Rc<Window>),
     Body(Pump),
     Done,
 }
@@ -93,10 +94,11 @@ impl Exchange {
         session: Rc<Session>,
         request: RecvStream,
         upstream: SendStream<Parcel>,
-        response: ResponseFuture,
+        (response, window): (ResponseFuture, Rc<Window>),
     ) -> Exchange {
-        let pump = session.pump(request, upstream);
-        Exchange { session, upload: Upload { pump, unwanted: false }, download: Download::Headers(response) }
+        let pump = session.pump((request, session.window()), upstream);
+        let download = Download::Headers(response, window);
+        Exchange { session, upload: Upload { pump, unwanted: false }, download }
     }
 
     /// The stream to the model server, to reset it.
@@ -108,13 +110,13 @@ impl Exchange {
     pub fn client(&mut self) -> Option<&mut SendStream<Parcel>> {
         match &mut self.download {
             Download::Body(pump) => Some(pump.sink()),
-            Download::Headers(_) | Download::Done => None,
+            Download::Headers(..) | Download::Done => None,
         }
     }
 
     /// Whether headers have been sent to the client.
     pub fn is_answered(&self) -> bool {
-        !matches!(self.download, Download::Headers(_))
+        !matches!(self.download, Download::Headers(..))
     }
 
     pub fn poll(
@@ -153,7 +155,7 @@ impl Exchange {
     /// Whether the client has given up a call for whose messages nobody is waiting at the moment.
     fn abandoned(&mut self, cx: &mut Context<'_>, respond: &mut SendResponse<Parcel>) -> Option<End> {
         let reset = match &mut self.download {
-            Download::Headers(_) => respond.poll_reset(cx),
+            Download::Headers(..) => respond.poll_reset(cx),
             Download::Body(pump) => pump.sink().poll_reset(cx),
             Download::Done => return None,
         };
@@ -170,7 +172,7 @@ impl Exchange {
         respond: &mut SendResponse<Parcel>,
         record: &mut Record,
     ) -> Option<End> {
-        if let Download::Headers(response) = &mut self.download {
+        if let Download::Headers(response, window) = &mut self.download {
             match std::pin::Pin::new(response).poll(cx) {
                 Poll::Pending => return None,
                 Poll::Ready(Err(error)) => return Some(upstream_end(error)),
@@ -183,7 +185,10 @@ impl Exchange {
                     match respond.send_response(response, end) {
                         Err(_) => return Some(End::Client(None)),
                         Ok(_) if end => self.download = Download::Done,
-                        Ok(client) => self.download = Download::Body(self.session.pump(body, client)),
+                        Ok(client) => {
+                            let from = (body, Rc::clone(window));
+                            self.download = Download::Body(self.session.pump(from, client));
+                        }
                     }
                 }
             }

@@ -43,6 +43,7 @@ mod status;
 mod stream;
 mod tls;
 mod upstreams;
+mod window;
 mod worker;
 
 pub use config::{ConfigurationError, Limits, PlaneConfig};

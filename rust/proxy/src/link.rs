@@ -21,6 +21,7 @@ use crate::memory::Parcel;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
 use crate::tls::Connecting;
+use crate::window::Window;
 
 /// Streams that were reset but whose last frames may still come.
 const REMEMBERED_RESETS: usize = 1024;
@@ -36,6 +37,7 @@ pub struct Link {
     /// Whether the server has ever answered on it.
     answered: Cell<bool>,
     outlet: Outlet,
+    window: Rc<Window>,
 }
 
 // === impl Link ===
@@ -64,7 +66,8 @@ impl Link {
                 true => error.into_io().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into()),
                 false => io::Error::other(error),
             });
-            shaken.map(|(sender, connection)| (sender, Driver { connection, outlet }))
+            let window = Rc::new(Window::new(limits));
+            shaken.map(|(sender, connection)| (sender, Driver { connection, outlet, window }))
         };
         let (sender, driver) = tokio::time::timeout(limits.connect(), connect)
             .await
@@ -75,6 +78,7 @@ impl Link {
             leases: Cell::new(0),
             answered: Cell::new(false),
             outlet: driver.outlet.clone(),
+            window: Rc::clone(&driver.window),
         };
         driver.outlet.gather();
         Ok((link, driver))
@@ -102,6 +106,11 @@ impl Link {
             *sender = fresh;
         }
         Ok(streams)
+    }
+
+    /// Of this connection.
+    pub fn window(&self) -> Rc<Window> {
+        Rc::clone(&self.window)
     }
 
     pub fn is_open(&self) -> bool {
@@ -154,6 +163,7 @@ fn is_ready(sender: &mut SendRequest<Parcel>) -> Poll<Result<(), h2::Error>> {
 pub struct Driver {
     connection: Connection<Socket, Parcel>,
     outlet: Outlet,
+    window: Rc<Window>,
 }
 
 // === impl Driver ===
@@ -165,6 +175,9 @@ impl Driver {
     /// How it ended, unless it was closed in order.
     pub async fn run(mut self) -> Result<(), h2::Error> {
         poll_fn(|cx| {
+            if let Some(size) = self.window.poll(cx) {
+                self.connection.set_target_window_size(size);
+            }
             let ended = Pin::new(&mut self.connection).poll(cx);
             self.outlet.poll(cx);
             ended
@@ -191,6 +204,8 @@ fn builder(limits: &Limits) -> client::Builder {
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         // The model server is trusted: its mistakes cost the call they happen in, not the connection.
         .max_local_error_reset_streams(None)
+        // Nor are its tokens an attack: each call takes what comes for it, or gathers it.
+        .data_frame_budget(usize::MAX)
         .enable_push(false);
     builder
 }

@@ -11,12 +11,15 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes};
 
 use crate::config::Limits;
+use crate::window::{Loan, Window};
 
 /// Of one thread.
 #[derive(Debug)]
 pub struct Budget {
     most: usize,
     held: Cell<usize>,
+    /// Windows of calls that stand still, at most half of it all.
+    lent: Cell<usize>,
     accounts: Cell<usize>,
 }
 
@@ -27,6 +30,7 @@ pub struct Account {
     held: Cell<usize>,
     /// Directions of calls whose receiver has no room.
     waits: Cell<usize>,
+    lent: Cell<usize>,
     /// What one of them may send meanwhile, and what all of them together.
     window: usize,
     windows: usize,
@@ -44,12 +48,24 @@ pub struct Parcel {
 #[derive(Debug)]
 pub struct Wait(Rc<Account>);
 
+/// A window of its own for one of them.
+#[derive(Debug)]
+pub struct Lent {
+    account: Rc<Account>,
+    _loan: Loan,
+}
+
 // === impl Budget ===
 
 impl Budget {
     /// An even part of the plane's for each thread.
     pub fn new(limits: &Limits, threads: usize) -> Budget {
-        Budget { most: limits.memory / threads.max(1), held: Cell::new(0), accounts: Cell::new(0) }
+        Budget {
+            most: limits.memory / threads.max(1),
+            held: Cell::new(0),
+            lent: Cell::new(0),
+            accounts: Cell::new(0),
+        }
     }
 }
 
@@ -62,6 +78,7 @@ impl Account {
             budget: Rc::clone(budget),
             held: Cell::new(0),
             waits: Cell::new(0),
+            lent: Cell::new(0),
             window: limits.stream_window as usize,
             windows: limits.connection_window as usize,
         }
@@ -69,24 +86,35 @@ impl Account {
 
     /// Whether the budget is spent, and this client holds more of it than is its due.
     pub fn is_overdrawn(&self) -> bool {
-        let Budget { most, held, accounts } = &*self.budget;
+        let Budget { most, held, accounts, .. } = &*self.budget;
         held.get() > *most && self.held.get() > most / accounts.get().max(1)
     }
 
     pub fn wait(self: &Rc<Account>) -> Wait {
-        self.change_waits(self.waits.get() + 1);
+        self.change(|account| account.waits.set(account.waits.get() + 1));
         Wait(Rc::clone(self))
     }
 
-    fn change_waits(&self, waits: usize) {
+    /// Lets a call that waits use none of its connection's window, unless too many do.
+    pub fn borrow(self: &Rc<Account>, from: &Rc<Window>) -> Option<Lent> {
+        let lent = self.budget.lent.get() + self.window;
+        if lent > self.budget.most / 2 {
+            return None;
+        }
+        self.budget.lent.set(lent);
+        self.change(|account| account.lent.set(account.lent.get() + account.window));
+        Some(Lent { account: Rc::clone(self), _loan: from.lend() })
+    }
+
+    fn change(&self, change: impl FnOnce(&Account)) {
         self.give(self.owed());
-        self.waits.set(waits);
+        change(self);
         self.take(self.owed());
     }
 
-    /// One connection's windows bound both directions.
+    /// One connection's windows bound both directions, beside what was lent.
     fn owed(&self) -> usize {
-        (self.waits.get() * self.window).min(2 * self.windows)
+        (self.waits.get() * self.window).min(2 * self.windows + self.lent.get())
     }
 
     fn take(&self, bytes: usize) {
@@ -110,7 +138,17 @@ impl Drop for Account {
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        self.0.change_waits(self.0.waits.get() - 1);
+        self.0.change(|account| account.waits.set(account.waits.get() - 1));
+    }
+}
+
+// === impl Lent ===
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        let Account { budget, window, .. } = &*self.account;
+        budget.lent.set(budget.lent.get() - window);
+        self.account.change(|account| account.lent.set(account.lent.get() - window));
     }
 }
 
@@ -185,6 +223,25 @@ mod tests {
         assert_eq!(budget.held.get(), 100);
         drop(waits);
         assert_eq!(budget.held.get(), 0);
+    }
+
+    #[test]
+    fn half_of_the_budget_is_lent_and_counts_where_it_is_waited_for() {
+        let (budget, accounts) = accounts(2);
+        let window = Rc::new(Window::new(&LIMITS()));
+        let mut lent: Vec<_> = (0..6).map(|number| accounts[number % 2].borrow(&window)).collect();
+        assert_eq!(
+            lent.iter().map(Option::is_some).collect::<Vec<_>>(),
+            [true, true, true, true, true, false]
+        );
+        assert_eq!(budget.held.get(), 0);
+        let waits: Vec<_> = (0..20).map(|_| accounts[0].wait()).collect();
+        assert_eq!(budget.held.get(), 600 + 300);
+        lent.clear();
+        assert_eq!((budget.held.get(), budget.lent.get()), (600, 0));
+        drop(waits);
+        assert_eq!(budget.held.get(), 0);
+        assert!(accounts[1].borrow(&window).is_some());
     }
 
     #[test]

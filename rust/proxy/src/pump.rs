@@ -15,7 +15,8 @@ use http::HeaderMap;
 use tokio::time::Sleep;
 
 use crate::gathered::Gathered;
-use crate::memory::{Account, Parcel, Wait};
+use crate::memory::{Account, Lent, Parcel, Wait};
+use crate::window::{Debt, Window};
 
 /// Bytes that may be under way before the receiving side is asked whether it has room: asking for each small message
 /// would cost more than it protects.
@@ -28,6 +29,9 @@ pub struct Pump {
     account: Rc<Account>,
     /// Bytes passed on whose room has not been given back to the sender.
     held: usize,
+    /// The same, as far as it weighs on the other calls of the sender.
+    debt: Debt,
+    lent: Option<Lent>,
     /// How long a receiver without room is waited for.
     stall: Duration,
     waiting: Option<Waiting>,
@@ -81,9 +85,25 @@ pub enum Unread {
 // === impl Pump ===
 
 impl Pump {
-    pub fn new(from: RecvStream, to: SendStream<Parcel>, account: Rc<Account>, stall: Duration) -> Pump {
+    pub fn new(
+        (from, window): (RecvStream, Rc<Window>),
+        to: SendStream<Parcel>,
+        account: Rc<Account>,
+        stall: Duration,
+    ) -> Pump {
         let state = if from.is_end_stream() { State::Done } else { State::Data };
-        Pump { from, to, account, held: 0, stall, waiting: None, gathered: Gathered::default(), state }
+        Pump {
+            from,
+            to,
+            account,
+            held: 0,
+            debt: Debt::new(window),
+            lent: None,
+            stall,
+            waiting: None,
+            gathered: Gathered::default(),
+            state,
+        }
     }
 
     pub fn is_done(&self) -> bool {
@@ -107,13 +127,16 @@ impl Pump {
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
-        if self.held > SLACK && self.poll_room(cx)?.is_pending() {
+        if (self.held > SLACK || self.debt.is_due()) && self.poll_room(cx)?.is_pending() {
             self.poll_patience(cx, onlooker)?;
             return self.poll_gather(cx);
         }
         self.waiting = None;
         if let Some(bytes) = self.gathered.pop() {
             return Poll::Ready(self.pass(bytes, onlooker));
+        }
+        if self.lent.take().is_some() {
+            self.hold(self.held);
         }
         match ready!(self.from.poll_data(cx)) {
             Some(Ok(bytes)) => self.pass(bytes, onlooker)?,
@@ -125,18 +148,35 @@ impl Pump {
 
     fn pass(&mut self, bytes: Bytes, onlooker: &mut impl Onlooker) -> Result<(), Stopped> {
         let end = self.gathered.is_empty() && self.from.is_end_stream();
-        self.held += bytes.len();
+        self.hold(self.held + bytes.len());
         let parcel = Parcel::new(bytes.clone(), &self.account);
         self.to.send_data(parcel, end).map_err(|_| Stopped::Sink)?;
         onlooker.data(&bytes);
         if end {
-            self.state = State::Done;
+            self.finish();
         }
         Ok(())
     }
 
-    /// Waits for a receiver without room, as long as there is reason to.
+    fn hold(&mut self, bytes: usize) {
+        self.held = bytes;
+        self.debt.set(if self.lent.is_some() { 0 } else { bytes });
+    }
+
+    /// The rest is given back when the call ends, which may be long after.
+    fn finish(&mut self) {
+        self.state = State::Done;
+        if self.debt.is_due() {
+            self.give_back();
+        }
+    }
+
+    /// Waits for a receiver without room, as long as there is reason to; meanwhile other calls of the sender go on.
     fn poll_patience(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Result<(), Stopped> {
+        if self.lent.is_none() {
+            self.lent = self.account.borrow(self.debt.window());
+            self.hold(self.held);
+        }
         let (account, stall) = (&self.account, self.stall);
         let waiting = self.waiting.get_or_insert_with(|| {
             onlooker.waiting();
@@ -179,7 +219,7 @@ impl Pump {
             }
             Err(error) => return Poll::Ready(Err(Stopped::Source(error))),
         }
-        self.state = State::Done;
+        self.finish();
         Poll::Ready(Ok(()))
     }
 
@@ -192,9 +232,12 @@ impl Pump {
                 Some(Err(_)) | None => return Poll::Ready(Err(Stopped::Sink)),
             }
         }
-        // The rest is given back when the stream ends.
-        let _ = self.from.flow_control().release_capacity(self.held);
-        self.held = 0;
+        self.give_back();
         Poll::Ready(Ok(()))
+    }
+
+    fn give_back(&mut self) {
+        let _ = self.from.flow_control().release_capacity(self.held);
+        self.hold(0);
     }
 }

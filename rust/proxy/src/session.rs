@@ -24,6 +24,7 @@ use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
 use crate::tls::FORWARDED_CERTIFICATE;
+use crate::window::Window;
 use crate::worker::{Phase, Shared, Worker};
 
 /// Calls of one client that are begun before others get their turn.
@@ -31,6 +32,10 @@ const CALLS_IN_A_ROW: u64 = 64;
 
 /// Streams that were reset but whose last frames may still come.
 const REMEMBERED_RESETS: usize = 1024;
+
+/// What small frames may lack to 256 bytes each, as long as their calls have not taken them. With the smallest windows the
+/// library would have it at 128 frames, which is less than one read brings.
+const SMALL_FRAMES: usize = 8 << 20;
 
 #[derive(Debug)]
 pub struct Session {
@@ -40,6 +45,7 @@ pub struct Session {
     certificate: Forwarded,
     address: Forwarded,
     account: Rc<Account>,
+    window: Rc<Window>,
     calls: Cell<usize>,
     /// Calls that were looked at, or counted because they never will be.
     accounted: Cell<u64>,
@@ -108,10 +114,13 @@ impl Session {
     fn new(worker: Rc<Worker>, peer: String, certificate: Forwarded) -> Session {
         let told = worker.shared.config.forward_client_address;
         let address = if told { Forwarded::address(&peer) } else { Forwarded::Untouched };
-        let account = Rc::new(Account::open(&worker.budget, &worker.shared.config.limits));
+        let limits = &worker.shared.config.limits;
+        let account = Rc::new(Account::open(&worker.budget, limits));
+        let window = Rc::new(Window::new(limits));
         Session {
             worker,
             account,
+            window,
             peer: peer.into(),
             certificate,
             address,
@@ -172,9 +181,14 @@ impl Session {
         lease
     }
 
-    /// What moves one direction of a call.
-    pub fn pump(&self, from: RecvStream, to: SendStream<Parcel>) -> Pump {
+    /// What moves one direction of a call, from a connection with this window.
+    pub fn pump(&self, from: (RecvStream, Rc<Window>), to: SendStream<Parcel>) -> Pump {
         Pump::new(from, to, Rc::clone(&self.account), self.worker.shared.config.limits.stall())
+    }
+
+    /// Of the client's connection.
+    pub fn window(&self) -> Rc<Window> {
+        Rc::clone(&self.window)
     }
 
     /// A frame of an answer is on its way to the client.
@@ -306,6 +320,9 @@ impl Session {
         outlet: &Outlet,
     ) -> Result<Accepted, End> {
         poll_fn(|cx| {
+            if let Some(size) = self.window.poll(cx) {
+                connection.set_target_window_size(size);
+            }
             let accepted = std::pin::pin!(connection.accept()).poll(cx);
             // As long as there are calls to hand over, there is more to come.
             if !matches!(accepted, Poll::Ready(Some(Ok(_)))) {
@@ -391,6 +408,7 @@ fn builder(limits: &Limits) -> server::Builder {
         .max_concurrent_streams(limits.concurrent_streams)
         .max_concurrent_reset_streams(REMEMBERED_RESETS)
         .max_pending_accept_reset_streams(limits.pending_resets)
-        .max_local_error_reset_streams(Some(limits.faults));
+        .max_local_error_reset_streams(Some(limits.faults))
+        .data_frame_budget(SMALL_FRAMES.max(limits.connection_window as usize / 2));
     builder
 }

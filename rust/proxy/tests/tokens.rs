@@ -22,8 +22,17 @@ async fn one_by_one(call: Call) {
 
 #[tokio::test]
 async fn a_hundred_thousand_tokens_pass_both_ways_on_one_call() {
+    there_and_back("").await;
+}
+
+#[tokio::test]
+async fn tokens_pass_through_the_smallest_windows() {
+    there_and_back(r#""limits": {"connection_window": 65535, "stream_window": 65535},"#).await;
+}
+
+async fn there_and_back(extra: &str) {
     let upstream = backend(one_by_one).await;
-    let stand = Stand::before(&upstream, "");
+    let stand = Stand::before(&upstream, extra);
     let sender = client(&stand.address).await;
     let (response, mut upload) =
         sender.clone().ready().await.unwrap().send_request(request("/a/b"), false).unwrap();

@@ -21,6 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 /// Turns a hang into a failure.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Of a connection, on either side: as with gRPC's libraries only the window of a call stops who sends it.
+const WINDOW: u32 = 1 << 30;
+
 pub struct Stand {
     pub plane: Arc<Plane>,
     pub engine: Arc<Engine>,
@@ -130,6 +133,7 @@ where
     let mut builder = h2::server::Builder::new();
     builder.max_concurrent_reset_streams(100_000).max_pending_accept_reset_streams(100_000);
     builder.max_local_error_reset_streams(None).max_header_list_size(1 << 24).data_frame_budget(1 << 30);
+    builder.initial_connection_window_size(WINDOW);
     let Ok(mut connection) = builder.handshake::<_, Bytes>(socket).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
         tokio::spawn(script(Call { request, respond }));
@@ -149,6 +153,7 @@ where
 {
     let mut builder = h2::client::Builder::new();
     builder.max_concurrent_reset_streams(100_000).max_header_list_size(1 << 24).data_frame_budget(1 << 30);
+    builder.initial_connection_window_size(WINDOW);
     let (sender, connection) = builder.handshake(socket).await.unwrap();
     tokio::spawn(connection);
     sender
