@@ -7,7 +7,7 @@ use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
 use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
-use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
+use crate::distance::{Chance, Distance, Distances, Sizes, Spread, compared};
 use crate::feature::stage::Errand;
 use crate::prefetch::{Depth, prefetch};
 use crate::profile::Reference;
@@ -252,7 +252,7 @@ fn score(distance: Distance, reference: &Bins, pane: &Bins, chance: &Chance) -> 
         return None;
     }
     let from = if distance.needs_order() { binning::NEG_INF } else { 0 };
-    let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
+    let (reference, pane) = (&compared(reference)[from..], &compared(pane)[from..]);
     let noise = distance.noise(chance, &Sizes::of(reference, pane)?)?;
     Some((distance.between(reference, pane)?, noise))
 }
