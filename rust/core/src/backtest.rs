@@ -29,7 +29,7 @@ mod familiar;
 use crate::detect::{AlarmEvent, AlarmState};
 use crate::error::ConfigurationError;
 use crate::monitor::{
-    DetectorKind, DriftSnapshot, LOOK_ROWS, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA,
+    DetectorKind, DriftSnapshot, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA, look_rows,
 };
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
@@ -126,7 +126,7 @@ impl Backtest {
         let pane_rows = u64::from(monitor.pane_rows);
         let fewest_rows = match (&familiar, monitor.alarm.detector) {
             (Some(_), _) => 1,
-            (None, DetectorKind::EDetector) => pane_rows.min(LOOK_ROWS),
+            (None, DetectorKind::EDetector) => pane_rows.min(look_rows(Some(&profile))),
             (None, DetectorKind::Threshold) => pane_rows,
         };
         Ok(Backtest {

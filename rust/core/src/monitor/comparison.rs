@@ -62,6 +62,8 @@ pub struct Closing<'a> {
     /// How long that was, and how long a full pane is, in the unit of the time between false alarms.
     pub stake: f64,
     pub unit: f64,
+    /// Rows after which one looks.
+    pub look_rows: u64,
 }
 
 // === impl Comparison ===
