@@ -346,14 +346,48 @@ def test_categories_that_look_like_numbers_stay_categories(reference: Path, tmp_
     assert "the column 'city' has categories in the profile, but numbers here; write them as texts" in says
 
 
-def test_a_missing_column_is_refused_with_the_remedy(reference: Path, tmp_path: Path) -> None:
+def test_a_feature_without_a_column_is_absent(reference: Path, tmp_path: Path) -> None:
     columns = rows(3000, 2)
     del columns["age"], columns["city"]
     data = written(tmp_path / "lacking.csv", columns)
+    found = alarms(reference, data)
+    assert {(alarm.feature, alarm.detector, alarm.direction) for alarm in found} == {
+        (name, "schema", "absent") for name in ("age", "city", "city.length")
+    }
+    assert {(alarm.row, alarm.change_row, alarm.evidence_bits) for alarm in found} == {(1000, 0, None)}
+    result = pilotfish("backtest", "--profile", reference, "--data", data)
+    assert "lacking.csv: has no column for age, city of the profile, so they are absent" in result.stderr
+    assert alarms(reference, data, columns=["income"]) == []
+
+
+def test_texts_that_are_missing_as_often_as_ever_are_no_distance_away(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    for name in ("was", "is"):
+        texts = random.choice(["", "a", "bb"], 4000, p=[0.8, 0.1, 0.1])
+        written(tmp_path / f"{name}.csv", {"text": texts, "row": random.random(4000)})
+    profile.write(
+        tmp_path / "texts.profile", build(table.read(tmp_path / "was.csv"), Plan("", 32, "input", None))
+    )
+    assert alarms(tmp_path / "texts.profile", tmp_path / "is.csv", detector="threshold") == []
+
+
+def test_bins_are_told_by_what_they_hold(reference: Path, tmp_path: Path) -> None:
+    columns = rows(3000, 2)
+    columns["city"][1000:] = "Bern"
+    data = written(tmp_path / "bern.csv", columns)
+    alarm = next(alarm for alarm in alarms(reference, data) if alarm.feature == "city")
+    assert (alarm.direction or "").startswith("bin")
+    assert alarm.place == "Bern"
+    assert "(Bern)" in pilotfish("backtest", "--profile", reference, "--data", data).stdout.replace("\n", "")
+    assert "place" not in json.loads(alarm.as_json())
+
+
+def test_a_table_of_something_else_is_refused_with_the_remedy(reference: Path, tmp_path: Path) -> None:
+    data = written(tmp_path / "lacking.csv", {"other": np.zeros(3000)})
     says = error("backtest", "--profile", reference, "--data", data)
-    assert "has no column for age, city of the profile; add them, or choose the others with --columns" in says
+    assert "of the profile; add them, or choose the others with --columns" in says
     says = error("backtest", "--profile", reference, "--data", data, "--columns", "agee")
-    assert "has no column 'agee'; it has income, seconds, wrong" in says
+    assert "has no column 'agee'; it has other" in says
 
 
 def test_columns_beside_those_of_the_profile_are_left_alone(reference: Path, tmp_path: Path) -> None:
@@ -461,6 +495,18 @@ def test_history_that_strays_is_tolerated(reference: Path, tmp_path: Path) -> No
     assert list(proposal["restless"]) == ["age"]
     assert 0.03 < proposal["restless"]["age"] < 0.07
     assert 0.06 < proposal["tolerance"] < 0.14
+
+
+def test_rows_that_hang_together_are_no_reason_for_a_tolerance(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    value, values = 0.0, []
+    for shock in random.normal(0, 1, 60_000):
+        value = 0.97 * value + shock
+        values.append(value)
+    train = written(tmp_path / "train.csv", {"x": values[:30_000]})
+    data = written(tmp_path / "history.csv", {"x": values[30_000:]})
+    proposal = tuning.propose(build(table.read(train), Plan("", 32, "input", None)), data)
+    assert (proposal.tolerance, proposal.restless) == (tuning.MIN_TOLERANCE, {})
 
 
 def test_history_with_a_change_in_it_is_refused_or_doubted(reference: Path, tmp_path: Path) -> None:

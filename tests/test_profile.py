@@ -207,6 +207,18 @@ def test_columns_that_are_left_out_by_themselves_are_said(tmp_path: Path) -> Non
     assert list(shown(tmp_path / "t.profile")) == ["hp", "hp.length", "x"]
 
 
+def test_bins_that_leave_out_what_came_later_are_said(tmp_path: Path) -> None:
+    values = np.arange(100_000) + np.random.default_rng(1).integers(0, 50, 100_000)
+    for name, of in (("sorted", values), ("shuffled", np.random.default_rng(2).permutation(values))):
+        parquet.write_table(pa.table({"x": of}), tmp_path / f"{name}.parquet")
+    build = ["profile", "build", "--out", tmp_path / "t.profile", "--from"]
+    said = pilotfish(*build, tmp_path / "sorted.parquet").stderr
+    assert "34 % of the column 'x' lie outside its bins, which the first 65,536 rows have drawn" in said
+    pilotfish(*build, tmp_path / "shuffled.parquet")
+    edges = ["--edges-from", tmp_path / "t.profile"]
+    assert not pilotfish(*build, tmp_path / "sorted.parquet", *edges).stderr
+
+
 def test_ids_and_times_are_said(tmp_path: Path) -> None:
     lines = "".join(f"{n},{n * 7 % 10},2024-01-{n:02}\n" for n in range(1, 29))
     (tmp_path / "t.csv").write_text(f"id,x,when\n{lines}")

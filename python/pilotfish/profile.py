@@ -4,6 +4,7 @@ Their form belongs to the Rust core; here is only what a file adds: that it may 
 damaged, and that it must never be found half-written.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,19 @@ def check(data: bytes, detail: bool = False) -> dict[str, Any]:
         return _core.describe_profile(data, detail)
     except _core.ProfileError as exc:
         raise ProfileError(str(exc)) from exc
+
+
+def beyond_bins(features: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is said of numbers whose bins, drawn from the first rows, leave out more than two would hold."""
+    for feature in features:
+        beyond, counted = feature["under"] + feature["over"], feature["rows"] - feature["missing"]
+        if beyond * max(feature["bins"], 2) > 2 * counted:
+            share = f"{100 * beyond / counted:.0f} %"
+            yield (
+                f"{share} of the column {feature['name']!r} lie outside its bins, which the first 65,536 "
+                "rows have drawn, and changes there are hardly seen; shuffle the rows, or take the bins of a "
+                "sample of all of them (--edges-from)"
+            )
 
 
 def write(path: Path, data: bytes) -> None:

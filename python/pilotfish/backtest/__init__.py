@@ -19,6 +19,7 @@ from typing import Any
 from pilotfish import _core, detectors, profile
 from pilotfish.backtest import journal
 from pilotfish.backtest.columns import Matched, match
+from pilotfish.backtest.place import held
 from pilotfish.errors import ConfigurationError, ProfileError
 from pilotfish.statistics.edetector import MAX_PANE, whole
 
@@ -26,7 +27,7 @@ LIVE = ("edetector", "threshold")
 """The detectors of the live monitor, its default first."""
 DEFAULT = LIVE[0]
 SCHEMA = "schema"
-"""The detector of an alarm about a feature that is gone, new or of another type: in a journal."""
+"""The detector of an alarm about a feature that is gone; in a journal, also new or of another type."""
 NO_COLUMNS = "columns are those of a table; a journal is read as its messages are"
 DETECTORS = (*LIVE, *detectors.NAMES)
 
@@ -62,11 +63,13 @@ class Alarm:
     direction: str | None
     """What changed, such as ``location up``; None for a detector that does not tell."""
     detector: str
+    place: str | None = None
+    """What the bins hold that ``direction`` names; None for a direction that names none."""
     distances: Mapping[str, float] = field(default_factory=dict)
     """Of the pane in which it was raised, from the reference, by name; empty where no pane was closed."""
 
     def as_json(self) -> str:
-        """One line of JSON, without the distances."""
+        """One line of JSON, without the place and the distances."""
         names = ("feature", "row", "change_row", "evidence_bits", "direction", "detector")
         return json.dumps({name: getattr(self, name) for name in names}, ensure_ascii=False)
 
@@ -79,14 +82,16 @@ class Run:
 
     def __init__(self, reference: bytes, data: Path, plan: Plan | None = None) -> None:
         self._plan = plan or Plan()
-        held = profile.check(reference)
+        features = profile.check(reference, detail=True)["features"]
+        self._features = {(feature["direction"], feature["name"]): feature for feature in features}
         self._data = data
         self._matched: Matched | None = None
         if not data.is_dir():
-            self._matched = match(held["features"], data, self._plan.columns)
+            self._matched = match(features, data, self._plan.columns)
         elif self._plan.columns is not None:
             raise ConfigurationError(NO_COLUMNS)
-        self._inner = opened(reference, configuration(self._plan, held["features"]))
+        is_whole = self._matched is not None and bool(self._matched.lacking)
+        self._inner = opened(reference, configuration(self._plan, features, is_whole=is_whole))
         self.account = journal.Account()
         """What became of the messages of a journal."""
 
@@ -124,7 +129,9 @@ class Run:
 
     def _alarms(self, told: bytes) -> Iterator[Alarm]:
         for alarm in json.loads(told):
-            yield _alarm(alarm["event"], alarm["drift"], self._plan.detector)
+            event = alarm["event"]
+            feature = self._features.get((event["direction"], event["feature"]), {})
+            yield _alarm(event, alarm["drift"], feature, self._plan.detector)
 
 
 def run(reference: bytes, data: Path, plan: Plan | None = None) -> Run:
@@ -132,8 +139,11 @@ def run(reference: bytes, data: Path, plan: Plan | None = None) -> Run:
     return Run(reference, data, plan)
 
 
-def configuration(plan: Plan, features: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The configuration of :class:`pilotfish._core.Backtest`. Raises ConfigurationError."""
+def configuration(plan: Plan, features: Sequence[Mapping[str, Any]] = (), *, is_whole: bool = False) -> str:
+    """The configuration of :class:`pilotfish._core.Backtest`. Raises ConfigurationError.
+
+    Features that a table lacks are absent if it ``is_whole``: if nobody chose its columns.
+    """
     if plan.detector not in DETECTORS:
         raise ConfigurationError(
             f"no detector is called {plan.detector!r}; use one of {', '.join(DETECTORS)}"
@@ -146,7 +156,8 @@ def configuration(plan: Plan, features: Sequence[Mapping[str, Any]] = ()) -> str
     }
     if plan.pane is not None:
         monitor["pane_rows"] = whole("pane", plan.pane, MAX_PANE)
-    return json.dumps({"monitor": monitor, "familiar": {"name": plan.detector} if is_familiar else None})
+    familiar = {"name": plan.detector} if is_familiar else None
+    return json.dumps({"monitor": monitor, "familiar": familiar, "whole": is_whole})
 
 
 def _alarm_configuration(plan: Plan) -> dict[str, Any]:
@@ -179,14 +190,18 @@ def _images(features: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(name for name in of_brightness if names & {f"{name}[0]", f"{name}[*]", name})
 
 
-def _alarm(event: Mapping[str, Any], drift: Mapping[str, Any] | None, detector: str) -> Alarm:
+def _alarm(
+    event: Mapping[str, Any], drift: Mapping[str, Any] | None, feature: Mapping[str, Any], detector: str
+) -> Alarm:
     """An alarm event of the core, whichever detector raised it; what it does not say is None."""
+    direction = event.get("shape") or event.get("side")
     return Alarm(
         feature=event["feature"],
         row=event["row"],
         change_row=event["change_row"],
         evidence_bits=event.get("evidence_bits"),
-        direction=event.get("shape") or event.get("side"),
+        direction=direction,
         detector=event.get("detector") or detector,
+        place=held(direction, feature) if direction else None,
         distances={name: one["value"] for name, one in (drift or {}).get("distances", {}).items()},
     )

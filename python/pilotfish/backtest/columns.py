@@ -47,6 +47,8 @@ class Matched:
     """Those that get values, the computed ones included."""
     notes: Sequence[str] = ()
     """What of the table is read otherwise than it stands there, or not at all."""
+    lacking: Sequence[str] = ()
+    """Features without a column, though nobody chose to leave them out: they are absent."""
 
     def chunks(self) -> Iterator[Rows]:
         """The rows from first to last, some at a time. Raises TableError."""
@@ -75,7 +77,18 @@ def match(features: Sequence[Mapping[str, Any]], path: Path, columns: Sequence[s
         for feature in features
         if any(feature["name"].rpartition(".")[0] == tensor.name for tensor in tensors)
     }
-    return Matched(opened, tensors, frozenset(fed), [*opened.notes, *_unused(header, sources, columns)])
+    lacking = [] if columns is not None else [one["name"] for one in base if one["name"] not in sources]
+    notes = [*opened.notes, *_absent(lacking), *_unused(header, sources, columns)]
+    return Matched(opened, tensors, frozenset(fed), notes, lacking)
+
+
+def _absent(lacking: Sequence[str]) -> Iterator[str]:
+    """What is said of features that the table does not have."""
+    if lacking:
+        yield (
+            f"has no column for {table.listed(lacking)} of the profile, so "
+            f"{'it is' if len(lacking) == 1 else 'they are'} absent; --columns says which are to be watched"
+        )
 
 
 def _unused(
@@ -99,7 +112,7 @@ def _is_derived(name: str, features: Sequence[Mapping[str, Any]]) -> bool:
 def _sources(
     base: Sequence[Mapping[str, Any]], header: Sequence[str], columns: Sequence[str] | None, path: Path
 ) -> dict[str, str]:
-    """Column of every feature that has one. Raises TableError when one that is wanted has none."""
+    """Column of every feature that has one. Raises TableError when none has, or not all of one tensor."""
     names = list(dict.fromkeys(feature["name"] for feature in base))
     offered = list(columns if columns is not None else header)
     found = {name: name for name in names if name in offered}
@@ -112,10 +125,11 @@ def _sources(
             known = table.listed(names)
             raise TableError(f"{path}: the profile knows no column {spare[0]!r}; it has {known}")
         return found
-    if lacking:
+    hint = _hint(lacking)
+    if hint or not found:
         raise TableError(
             f"{path}: has no column for {table.listed(lacking)} of the profile; add "
-            f"{'it' if len(lacking) == 1 else 'them'}, or choose the others with --columns{_hint(lacking)}"
+            f"{'it' if len(lacking) == 1 else 'them'}, or choose the others with --columns{hint}"
         )
     return found
 

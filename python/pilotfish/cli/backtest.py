@@ -159,7 +159,8 @@ def _table(report: Report) -> Any:
             distances = [_number(alarm.distances.get(name)) for name in _DISTANCES]
             evidence = _number(alarm.evidence_bits)
             rows = (str(alarm.row), str(alarm.change_row))
-            table.add_row(Text(visible(feature)), *rows, alarm.direction or "-", evidence, *distances)
+            direction = (alarm.direction or "-") + (f" ({alarm.place})" if alarm.place else "")
+            table.add_row(Text(visible(feature)), *rows, Text(visible(direction)), evidence, *distances)
         if more := report.counts[feature] - len(alarms):
             table.add_row(Text(visible(feature)), f"and {more} more")
     return table

@@ -176,8 +176,12 @@ def build(
         made = sections.with_joint(made, table.read(source, main), tensor, embedding=embedding)
     if labelled is not None:
         made = sections.with_scores(made, table.read(source, [*scored, labelled.labels]), labelled)
+    held = profile.check(made, detail=True)
+    if edges is None:
+        for note in _shortened(list(profile.beyond_bins(held["features"]))):
+            typer.echo(f"{source}: {note}", err=True)
     profile.write(out, made)
-    typer.echo(f"{out}: {_summary(profile.check(out.read_bytes()))}")
+    typer.echo(f"{out}: {_summary(held)}")
 
 
 @app.command(epilog=_LEARN_EXAMPLES)

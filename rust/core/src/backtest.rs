@@ -29,7 +29,7 @@ mod familiar;
 use crate::detect::{AlarmEvent, AlarmState};
 use crate::error::ConfigurationError;
 use crate::monitor::{
-    DetectorKind, DriftSnapshot, LOOK_ROWS, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA,
+    DetectorKind, DriftSnapshot, Monitor, MonitorConfig, MonitorSnapshot, SCHEMA, look_rows,
 };
 use crate::profile::Profile;
 use crate::tensor::{Data, Datatype, Defect, Direction, Tensor};
@@ -48,6 +48,8 @@ pub struct BacktestConfig {
     pub monitor: MonitorConfig,
     /// The familiar detector that raises the alarms; the monitor's own are raised without one.
     pub familiar: Option<FamiliarConfig>,
+    /// Whether the columns of a table are all there was, so that a feature without one is absent; chosen ones are not.
+    pub whole: bool,
 }
 
 /// A detector of [`crate::detect::sequential::named`], one for every numeric feature.
@@ -101,6 +103,7 @@ pub struct Backtest {
     pane_rows: u64,
     /// Rows before which nothing is compared.
     fewest_rows: u64,
+    whole: bool,
     /// Rows of the inputs and of the outputs.
     rows: [u64; 2],
     /// Alarms of panes that are still open.
@@ -123,12 +126,13 @@ impl Backtest {
         let pane_rows = u64::from(monitor.pane_rows);
         let fewest_rows = match (&familiar, monitor.alarm.detector) {
             (Some(_), _) => 1,
-            (None, DetectorKind::EDetector) => pane_rows.min(LOOK_ROWS),
+            (None, DetectorKind::EDetector) => pane_rows.min(look_rows(Some(&profile))),
             (None, DetectorKind::Threshold) => pane_rows,
         };
         Ok(Backtest {
             pane_rows,
             fewest_rows,
+            whole: config.whole,
             monitor: Monitor::new(Arc::new(monitor), Some(Arc::clone(&profile))),
             profile,
             familiar,
@@ -157,7 +161,7 @@ impl Backtest {
                 let tensors = of_direction.map(|(name, _, values)| values.tensor(name, part.clone()));
                 self.observe_tensors(direction, &tensors.collect::<Result<Vec<_>, _>>()?);
             }
-            self.hand_out(false);
+            self.hand_out(self.whole);
             done = part.end;
         }
         Ok(())
@@ -228,8 +232,8 @@ impl Backtest {
         self.rows[direction as usize] += full.map_or(0, Tensor::rows) as u64;
     }
 
-    /// Moves the alarms whose pane is closed to those that can be taken; `whole` messages also tell which features there
-    /// are, chosen columns do not.
+    /// Moves the alarms whose pane is closed to those that can be taken; `whole` messages and tables also tell which features
+    /// there are, chosen columns do not.
     fn hand_out(&mut self, whole: bool) {
         let events = self.monitor.take_events().into_iter();
         let raised = events.filter(|event| event.state == AlarmState::Raised && self.familiar.is_none());

@@ -34,7 +34,7 @@ pub mod wasserstein;
 pub use bracket::{Bracket, Brackets, FINE_BINS_MAX, Fine};
 pub use chance::{Chance, Sizes};
 pub use compat::Library;
-pub use measured::{Distances, Measured};
+pub use measured::{Distances, Measured, compared};
 pub use spread::Spread;
 
 /// The distances by name.

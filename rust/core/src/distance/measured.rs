@@ -57,9 +57,10 @@ impl Distances {
     /// The distances of `current` from `reference`, which has this spread; `None` when their bins differ or one of them
     /// is empty. Noise is what undrifted rows exceed with the probability `chance` stands for.
     pub fn of(reference: &Bins, current: &Bins, spread: &Spread, chance: &Chance) -> Option<Distances> {
-        let all = Sizes::of(reference.cells(), current.cells())?;
+        let (f, g) = (compared(reference), compared(current));
+        let all = Sizes::of(&f, &g)?;
         let mut found = Distances([None; Distance::ALL.len()]);
-        found.add_of_cells(reference.cells(), current.cells(), &all, chance);
+        found.add_of_cells(&f, &g, &all, chance);
         if reference.binning().kind() != Kind::Category {
             let (f, g) = (&reference.cells()[binning::NEG_INF..], &current.cells()[binning::NEG_INF..]);
             if let Some(sizes) = Sizes::of(f, g) {
@@ -184,6 +185,14 @@ impl Serialize for Distances {
     }
 }
 
+/// The counts that are compared: a value that is missing is one, whether a NaN says so (an empty cell of a table of
+/// numbers) or nothing does (an input that a message leaves out).
+pub fn compared(bins: &Bins) -> Vec<u64> {
+    let mut cells = bins.cells().to_vec();
+    cells[binning::MISSING] += std::mem::take(&mut cells[binning::NAN]);
+    cells
+}
+
 /// Values on both sides, of numbers the finite ones.
 fn finite(reference: &Bins, current: &Bins) -> Sizes {
     let count = |bins: &Bins| {
@@ -191,4 +200,29 @@ fn finite(reference: &Bins, current: &Bins) -> Sizes {
         (beside + bins.bins().iter().sum::<u64>()).max(1)
     };
     Sizes { reference: count(reference), current: count(current), cells: reference.binning().bins() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::ProfileBuilder;
+    use crate::sketch::screen::Specials;
+    use crate::tensor::Direction;
+
+    #[test]
+    fn a_missing_value_is_the_same_however_it_is_said() {
+        let mut builder = ProfileBuilder::new("m", 8);
+        let column: Vec<f64> = (0..100).map(|row| if row < 40 { f64::NAN } else { f64::from(row) }).collect();
+        builder.add_column_f64("x", Direction::Input, &column).unwrap();
+        let profile = builder.finish().unwrap();
+        let reference = profile.get(Direction::Input, "x").unwrap();
+        let mut left_out = reference.bins.clone();
+        left_out.add_specials(&Specials { missing: 40, ..Specials::default() });
+        let mut nan = reference.bins.clone();
+        nan.add_specials(&Specials { nan: 40, ..Specials::default() });
+        let distances =
+            |bins| Distances::of(&reference.bins, bins, &Spread::of(reference), &Chance::of(0.001));
+        assert_eq!(distances(&left_out), distances(&nan));
+        assert!(distances(&left_out).unwrap().get(Distance::Psi).unwrap().value < 0.2);
+    }
 }

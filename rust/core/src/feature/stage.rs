@@ -10,8 +10,12 @@ use crate::tensor::Tensor;
 use fearless_simd::{Level, Simd, dispatch};
 use std::ops::Range;
 
-/// Most rows that wait: as many as are looked at together.
-pub const ROWS: usize = 120;
+/// Rows that are counted, and looked at, together: not much less than whole parts of the counting.
+const ROWS: usize = 120;
+
+/// The same of so many columns that their counters come from memory each time: half as often.
+const ROWS_OF_MANY: usize = 2 * ROWS;
+const MANY: usize = 1_024;
 
 /// Most values that wait, a small part of what the counters of so many features take.
 const VALUES_MAX: usize = 2 << 20;
@@ -44,10 +48,11 @@ enum Values {
 
 /// Room for a column: vectors that begin in the middle of a cache line take longer to read.
 const HEIGHT: usize = ROWS.next_multiple_of(GROUP);
+const HEIGHT_OF_MANY: usize = ROWS_OF_MANY.next_multiple_of(GROUP);
 
 /// The columns of a group.
 #[repr(align(64))]
-struct Columns<R>([[R; HEIGHT]; GROUP]);
+struct Columns<R, const HEIGHT: usize>([[R; HEIGHT]; GROUP]);
 
 /// Whoever is shown the columns.
 trait Visitor {
@@ -87,12 +92,17 @@ pub enum Errand {
     Close(u64),
 }
 
+/// How many rows of so many features are counted, and looked at, together.
+pub fn rows_together(features: usize) -> usize {
+    if features < MANY { ROWS } else { ROWS_OF_MANY }
+}
+
 // === impl Stage ===
 
 impl Stage {
     /// An empty stage, whose columns belong to the features `slots`.
     pub fn new(slots: Vec<u32>) -> Stage {
-        let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, ROWS);
+        let rows = (VALUES_MAX / slots.len().max(1)).clamp(ROWS_MIN, rows_together(slots.len()));
         Stage { values: Values::Short(Vec::new()), slots, filled: 0, rows }
     }
 
@@ -124,9 +134,12 @@ impl Stage {
     /// Adds rows of a tensor with one element per column; counts those that wait when there is no more room.
     pub fn read<C: Count>(&mut self, tensor: &Tensor<'_>, mut rows: Range<usize>, features: &mut [C]) {
         let columns = tensor.columns();
+        if !tensor.is_short() {
+            self.lengthen(features);
+        }
         while !rows.is_empty() {
             let taken = rows.len().min(self.rows);
-            if tensor.is_short() && self.is_short() {
+            if self.is_short() {
                 tensor.read(rows.start * columns, self.add_short(taken, features));
             } else {
                 tensor.read(rows.start * columns, self.add(taken, features));
@@ -139,13 +152,18 @@ impl Stage {
         matches!(self.values, Values::Short(_))
     }
 
-    /// Adds `rows` rows (as many as there may be of short ones) and hands them out, row-major, to be written.
-    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
-        let whole = self.rows * self.slots.len();
+    /// From now on, holds whatever comes: as many rows as of few columns, for they take twice the memory.
+    fn lengthen<C: Count>(&mut self, features: &mut [C]) {
         if self.is_short() {
             self.drain(features);
-            self.values = Values::Long(vec![0.0; whole]);
+            self.rows = self.rows.min(ROWS);
+            self.values = Values::Long(vec![0.0; self.rows * self.slots.len()]);
         }
+    }
+
+    /// Adds `rows` rows (as many as may wait of long values) and hands them out, row-major, to be written.
+    pub fn add<C: Count>(&mut self, rows: usize, features: &mut [C]) -> &mut [f64] {
+        self.lengthen(features);
         let range = self.range_for(rows, features);
         match &mut self.values {
             Values::Long(values) => &mut values[range],
@@ -198,13 +216,14 @@ impl Stage {
     fn show(&self, visitor: &mut impl Visitor) {
         match &self.values {
             _ if self.is_empty() => {}
-            Values::Short(values) => self.columns(values, visitor),
-            Values::Long(values) => self.columns(values, visitor),
+            Values::Long(values) => self.columns::<_, HEIGHT>(values, visitor),
+            Values::Short(values) if self.rows <= HEIGHT => self.columns::<_, HEIGHT>(values, visitor),
+            Values::Short(values) => self.columns::<_, HEIGHT_OF_MANY>(values, visitor),
         }
     }
 
     /// Shows each column, and before it whose columns come later.
-    fn columns<R: Real>(&self, values: &[R], visitor: &mut impl Visitor) {
+    fn columns<R: Real, const HEIGHT: usize>(&self, values: &[R], visitor: &mut impl Visitor) {
         let width = self.slots.len();
         let rows = &values[..self.filled * width];
         let Columns(columns) = &mut Columns([[R::INFINITY; HEIGHT]; GROUP]);
@@ -259,7 +278,7 @@ impl<F: FnMut(usize, &[f64])> Visitor for Widen<F> {
 
 /// Turns a group of columns, which `rows` begin with, a square at a time; the last squares overlap those before them.
 #[inline(always)]
-fn turn<S: Simd, R: Real>(
+fn turn<S: Simd, R: Real, const HEIGHT: usize>(
     simd: S,
     rows: &[R],
     width: usize,
@@ -352,8 +371,26 @@ mod tests {
     }
 
     #[test]
-    fn wide_rows_wait_in_smaller_blocks() {
-        assert_eq!(Stage::new(vec![0; 8_192]).room(), ROWS);
+    fn more_rows_of_many_columns_wait_and_come_out_as_they_went_in() {
+        let columns = MANY;
+        let (mut stage, mut features) = (Stage::new((0..MANY as u32).collect()), vec![Seen::default(); MANY]);
+        for rows in [1, 17, 121, ROWS_OF_MANY] {
+            read(&mut stage, &table(rows, columns), columns, &mut features);
+            assert_eq!(stage.room(), ROWS_OF_MANY - rows);
+            stage.drain(&mut features);
+            for (column, feature) in features.iter_mut().enumerate() {
+                assert_eq!(std::mem::take(feature).0, expected(rows, columns, column));
+            }
+        }
+        stage.add(1, &mut features).fill(0.5);
+        assert_eq!(stage.room(), ROWS - 1);
+        stage.drain(&mut features);
+        assert_eq!(features[MANY - 1].0, [0.5]);
+    }
+
+    #[test]
+    fn very_wide_rows_wait_in_smaller_blocks() {
+        assert_eq!(Stage::new(vec![0; 8_192]).room(), ROWS_OF_MANY);
         assert_eq!(Stage::new(vec![0; 1_000_000]).room(), ROWS_MIN);
     }
 

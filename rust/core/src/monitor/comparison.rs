@@ -7,7 +7,7 @@ use super::snapshot::{BinsSnapshot, DriftSnapshot, WindowSnapshot};
 use super::suspicion::{self, Look, Suspicion};
 use crate::detect::threshold::{self, Limits, Threshold};
 use crate::detect::{Alarm, Change, Detector, Evidence, Mark};
-use crate::distance::{Chance, Distance, Distances, Sizes, Spread};
+use crate::distance::{Chance, Distance, Distances, Sizes, Spread, compared};
 use crate::feature::stage::Errand;
 use crate::prefetch::{Depth, prefetch};
 use crate::profile::Reference;
@@ -62,6 +62,8 @@ pub struct Closing<'a> {
     /// How long that was, and how long a full pane is, in the unit of the time between false alarms.
     pub stake: f64,
     pub unit: f64,
+    /// Rows after which one looks.
+    pub look_rows: u64,
 }
 
 // === impl Comparison ===
@@ -250,7 +252,7 @@ fn score(distance: Distance, reference: &Bins, pane: &Bins, chance: &Chance) -> 
         return None;
     }
     let from = if distance.needs_order() { binning::NEG_INF } else { 0 };
-    let (reference, pane) = (&reference.cells()[from..], &pane.cells()[from..]);
+    let (reference, pane) = (&compared(reference)[from..], &compared(pane)[from..]);
     let noise = distance.noise(chance, &Sizes::of(reference, pane)?)?;
     Some((distance.between(reference, pane)?, noise))
 }

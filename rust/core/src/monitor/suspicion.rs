@@ -19,9 +19,6 @@ use waiting::{Counts, Waiting};
 /// Evidence below which it is not worth saying what it is evidence of, in bits.
 const WORDS_FROM_BITS: f64 = 1.0;
 
-/// Rows after which one looks whether what waits should be weighed; not much less than whole chunks of the counting.
-pub const LOOK_ROWS: u64 = 120;
-
 /// Rows that are weighed even if they look like any others.
 const WEIGHED_ROWS: u64 = 8_000;
 
@@ -270,7 +267,7 @@ impl Suspicion {
                 self.stake = look.so_far.unit;
                 let stake = (now.stake - weighed.stake).max(0.0);
                 // They might have been weighed after the first look.
-                let before = stake * (LOOK_ROWS as f64 / rows as f64).min(1.0);
+                let before = stake * (look.so_far.look_rows as f64 / rows as f64).min(1.0);
                 let detector = Arc::make_mut(&mut self.detector);
                 detector.weigh(&counts.waiting.map(u64::from)[..cells], (before, stake), self.stake);
                 counts.weigh();

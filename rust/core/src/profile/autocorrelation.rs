@@ -54,6 +54,23 @@ pub struct Signs {
     singled_out: Vec<(u64, Series)>,
 }
 
+/// Ranks that are told apart.
+const RANKS_MAX: usize = 64;
+
+/// Series of a numeric feature: its ranks among the values that came first, and their squares.
+#[derive(Clone, Debug)]
+pub struct Ranked {
+    /// Where ranges of values begin, and the rank in the middle of each.
+    starts: Vec<f64>,
+    ranks: Vec<f64>,
+    location: Series,
+    scale: Series,
+    last: Option<f64>,
+    /// Whether no value has been smaller than the one before; or larger.
+    rises: bool,
+    falls: bool,
+}
+
 /// How missing values come: alone, or in runs. Of blocks of rows it is known how many are missing, not which.
 #[derive(Clone, Debug, Default)]
 pub struct Holes {
@@ -171,22 +188,56 @@ impl Signs {
     }
 }
 
-/// Of numbers, by their ranks (`sorted` are the same values in order): of location or scale, whichever is longer.
-/// `None` for values that came in order, whose order says nothing about how live rows come.
-pub fn of_numbers(values: &[f64], sorted: &[f64]) -> Option<f64> {
-    if sorted.first() < sorted.last() && (values == sorted || values.is_sorted_by(|a, b| a >= b)) {
-        return None;
+// === impl Ranked ===
+
+impl Ranked {
+    /// Ranks among these values, in ascending order; of them all where they are few.
+    pub fn among(sorted: &[f64]) -> Ranked {
+        let step = sorted.len().div_ceil(RANKS_MAX).max(1);
+        let mut starts: Vec<f64> = sorted.iter().step_by(step).copied().collect();
+        starts.dedup();
+        let total = sorted.len() as f64;
+        let below = |value: &f64| sorted.partition_point(|other| other < value) as f64;
+        let ends = starts.iter().skip(1).map(below).chain([total]);
+        let ranks = starts.iter().zip(ends).map(|(start, end)| (below(start) + end) / total - 1.0).collect();
+        Ranked {
+            starts,
+            ranks,
+            location: Series::default(),
+            scale: Series::default(),
+            last: None,
+            rises: true,
+            falls: true,
+        }
     }
-    let (mut location, mut scale) = (Series::default(), Series::default());
-    let total = sorted.len() as f64;
-    for value in values {
-        let below = sorted.partition_point(|other| other < value);
-        let upto = sorted.partition_point(|other| other <= value);
-        let rank = (below + upto) as f64 / total - 1.0;
-        location.push(rank);
-        scale.push(rank * rank);
+
+    /// Takes in values, in the order in which they came.
+    pub fn update(&mut self, values: &[f64]) {
+        for &value in values {
+            if let Some(last) = self.last.replace(value) {
+                self.rises &= last <= value;
+                self.falls &= last >= value;
+            }
+            let rank = self.rank(value);
+            self.location.push(rank);
+            self.scale.push(rank * rank);
+        }
     }
-    Some(location.time().max(scale.time()))
+
+    /// From -1 to 1.
+    fn rank(&self, value: f64) -> f64 {
+        match self.starts.partition_point(|start| *start <= value) {
+            0 => -1.0,
+            place => self.ranks.get(place - 1).copied().unwrap_or(1.0),
+        }
+    }
+
+    /// Of location or scale, whichever is longer. `None` for values that came in order, whose order says nothing about how
+    /// live rows come.
+    pub fn time(&self) -> Option<f64> {
+        let in_order = self.rises != self.falls; // constant values do both
+        (!in_order).then(|| self.location.time().max(self.scale.time()))
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +258,9 @@ mod tests {
     fn time(values: &[f64]) -> Option<f64> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        of_numbers(values, &sorted)
+        let mut ranked = Ranked::among(&sorted);
+        ranked.update(values);
+        ranked.time()
     }
 
     #[test]

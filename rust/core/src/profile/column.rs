@@ -1,7 +1,7 @@
 //! Learns the reference of one feature from its values, in one pass and bounded memory.
 
 use super::Reference;
-use super::autocorrelation::{self, Holes, Signs};
+use super::autocorrelation::{Holes, Ranked, Signs};
 use super::edges;
 use super::kept::{Kept, Limits};
 use crate::sketch::Sketch;
@@ -56,15 +56,14 @@ pub struct Numbers {
     holes: Holes,
     sums: Exact,
     distinct: Distinct,
-    autocorrelation_time: Option<f64>,
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
     /// Values are kept; their bins are not drawn yet.
     Buffer(Kept),
-    /// Bins are drawn; values are counted.
-    Bins(Box<Bins>),
+    /// Bins are drawn; values are counted, and looked at how they follow each other.
+    Bins(Box<Bins>, Box<Ranked>),
 }
 
 /// A categorical feature being learned.
@@ -94,7 +93,6 @@ impl Numbers {
             holes: Holes::default(),
             sums: Exact::default(),
             distinct: Distinct::default(),
-            autocorrelation_time: None,
         }
     }
 
@@ -119,16 +117,18 @@ impl Numbers {
 
     fn count(&mut self, finite: &[f64]) {
         finite.iter().for_each(|&value| self.distinct.add_number(value));
-        match &mut self.stage {
-            Stage::Bins(bins) => bins.update(finite),
-            Stage::Buffer(kept) => {
-                let counted = kept.add(finite, self.plan.buffer);
-                if kept.is_full(self.plan.buffer) {
-                    let mut bins = self.draw();
-                    bins.update(counted);
-                    self.stage = Stage::Bins(Box::new(bins));
-                }
+        let mut rest = finite;
+        if let Stage::Buffer(kept) = &mut self.stage {
+            rest = kept.add(finite, self.plan.buffer);
+            if !kept.is_full(self.plan.buffer) {
+                return;
             }
+            let (bins, ranked) = self.draw();
+            self.stage = Stage::Bins(Box::new(bins), Box::new(ranked));
+        }
+        if let Stage::Bins(bins, ranked) = &mut self.stage {
+            bins.update(rest);
+            ranked.update(rest);
         }
     }
 
@@ -138,23 +138,24 @@ impl Numbers {
     }
 
     /// The bins of the values that were kept, with those values counted; and how they follow each other.
-    fn draw(&mut self) -> Bins {
+    fn draw(&self) -> (Bins, Ranked) {
         let values = match &self.stage {
             Stage::Buffer(kept) => kept.values(),
-            Stage::Bins(_) => Vec::new(),
+            Stage::Bins(..) => Vec::new(),
         };
         let mut sorted = values.clone();
         let drawn = edges::choose(&mut sorted, self.plan.bins, self.plan.integral);
         let mut bins = Bins::new(self.given.clone().unwrap_or_else(|| Arc::new(drawn)));
         bins.update(&values);
-        self.autocorrelation_time = autocorrelation::of_numbers(&values, &sorted);
-        bins
+        let mut ranked = Ranked::among(&sorted);
+        ranked.update(&values);
+        (bins, ranked)
     }
 
-    fn finish(mut self) -> Learned {
-        let mut bins = match self.stage {
+    fn finish(self) -> Learned {
+        let (mut bins, ranked) = match self.stage {
             Stage::Buffer(_) => self.draw(),
-            Stage::Bins(bins) => *bins,
+            Stage::Bins(bins, ranked) => (*bins, *ranked),
         };
         bins.add_specials(&self.specials);
         Learned {
@@ -162,7 +163,7 @@ impl Numbers {
             moments: self.sums.moments(),
             sums: self.sums,
             distinct: self.distinct,
-            autocorrelation_time: self.autocorrelation_time.map(|time| time.max(self.holes.time())),
+            autocorrelation_time: ranked.time().map(|time| time.max(self.holes.time())),
         }
     }
 }
@@ -270,6 +271,7 @@ impl Column {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn learned(column: Column) -> Bins {
         column.finish("x", Direction::Input).unwrap().bins
@@ -285,6 +287,18 @@ mod tests {
         }
         let bins = learned(Column::Numbers(numbers));
         assert_eq!((bins.total(), bins.bins()), (5_000, &[1_250u64; 4][..]));
+    }
+
+    #[test]
+    fn waves_longer_than_what_is_kept_are_noticed() {
+        let mut random = Random(7);
+        let values: Vec<f64> =
+            (0..200_000).map(|row| f64::from(row / 2_000 * 7_919 % 101) / 101.0 + random.uniform()).collect();
+        let mut numbers =
+            Numbers::new(Plan { bins: 4, integral: false, buffer: Limits::of(4_096), every: 1 });
+        values.chunks(512).for_each(|chunk| numbers.update(chunk));
+        let time = Column::Numbers(numbers).finish("x", Direction::Input).unwrap().autocorrelation_time;
+        assert!(time.is_some_and(|time| time > 500.0), "{time:?} instead of about 1,000");
     }
 
     #[test]

@@ -41,6 +41,44 @@ fn alarms_are_the_same_however_rows_are_batched() {
     }
 }
 
+/// Rows of the alarms of a model with so many features, which come in so many tensors; one of them changes at row 480, and
+/// hardly could more.
+fn alarms_of_many(features: usize, tensors: usize) -> Vec<u64> {
+    let columns = features / tensors;
+    let reference = Random(1).normals(2_000);
+    let mut builder = crate::profile::ProfileBuilder::new("m", 32);
+    for feature in 0..features {
+        let (tensor, column) = (feature / columns, feature % columns);
+        builder.add_column_f64(&format!("x{tensor}[{column}]"), IN, &reference).unwrap();
+    }
+    let config = format!(r#"{{"max_features": {features}}}"#);
+    let mut monitor = monitor(&config, Some(Arc::new(builder.finish().unwrap())));
+    let value = |tensor: usize, row: usize, column: usize| {
+        let moved = if tensor + column == 0 && row >= 480 { 10.0 } else { 0.0 };
+        reference[(7_919 * row + 104_729 * (tensor * columns + column)) % reference.len()] + moved
+    };
+    let rows_of =
+        |tensor| (0..1_000).flat_map(move |row| (0..columns).map(move |column| (tensor, row, column)));
+    let bytes = |tensor| {
+        bytes_of(&rows_of(tensor).map(|(tensor, row, column)| value(tensor, row, column)).collect::<Vec<_>>())
+    };
+    let bytes: Vec<(String, Vec<u8>)> =
+        (0..tensors).map(|tensor| (format!("x{tensor}"), bytes(tensor))).collect();
+    let tensor =
+        |(name, bytes)| Tensor::new(name, Datatype::Fp64, vec![1_000, columns], Data::Raw(bytes)).unwrap();
+    let tensors: Vec<_> =
+        bytes.iter().map(|(name, bytes)| tensor((name.as_str(), bytes.as_slice()))).collect();
+    monitor.observe(IN, &tensors, 7);
+    monitor.take_events().into_iter().map(|event| event.row).collect()
+}
+
+#[test]
+fn many_features_are_looked_at_half_as_often_whatever_tensors_they_come_in() {
+    assert_eq!(alarms_of_many(1_023, 1), [600]);
+    assert_eq!(alarms_of_many(1_024, 1), [720]);
+    assert_eq!(alarms_of_many(1_024, 4), [720]);
+}
+
 #[test]
 fn an_alarm_that_stands_is_a_matter_of_whole_panes() {
     let events = watched(20_000, 0, 0.5, 50);
