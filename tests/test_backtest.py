@@ -497,6 +497,18 @@ def test_history_that_strays_is_tolerated(reference: Path, tmp_path: Path) -> No
     assert 0.06 < proposal["tolerance"] < 0.14
 
 
+def test_rows_that_hang_together_are_no_reason_for_a_tolerance(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    value, values = 0.0, []
+    for shock in random.normal(0, 1, 60_000):
+        value = 0.97 * value + shock
+        values.append(value)
+    train = written(tmp_path / "train.csv", {"x": values[:30_000]})
+    data = written(tmp_path / "history.csv", {"x": values[30_000:]})
+    proposal = tuning.propose(build(table.read(train), Plan("", 32, "input", None)), data)
+    assert (proposal.tolerance, proposal.restless) == (tuning.MIN_TOLERANCE, {})
+
+
 def test_history_with_a_change_in_it_is_refused_or_doubted(reference: Path, tmp_path: Path) -> None:
     data = written(tmp_path / "month.parquet", rows(40_000, 6, CHANGE))
     says = error("tune", "--profile", reference, "--data", data)

@@ -14,6 +14,8 @@ def held(direction: str, feature: Mapping[str, Any]) -> str | None:
 
     >>> held("bins 1-2 up", {"edges": [0.0, 1.0, 2.5, 4.0]})
     '1 to 4'
+    >>> held("bin 2 down", {"edges": [0.0, 1.0, 4.0, 4.0]})
+    '4'
     >>> held("location up", {"edges": [0.0, 1.0]})
     """
     found = _BINS.match(direction)
@@ -22,6 +24,7 @@ def held(direction: str, feature: Mapping[str, Any]) -> str | None:
     first, last = int(found[1]), int(found[2] or found[1])
     edges = feature.get("edges") or ()
     if last + 1 < len(edges):
-        return f"{edges[first]:g} to {edges[last + 1]:g}"
+        low, high = f"{edges[first]:g}", f"{edges[last + 1]:g}"
+        return low if low == high else f"{low} to {high}"
     names = feature.get("labels") or [f"{value:g}" for value in feature.get("values") or ()]
     return table.listed(names[first : last + 1]) or None

@@ -3,7 +3,9 @@
 The tolerance is a relative entropy: how far a stream may be from its reference without having changed. Clean
 history shows how far it goes by itself, between day and night, say. So the history is cut into blocks of
 2,000 and of 20,000 rows; where the PSI of a block exceeds what chance explains (the noise floor that is
-exported beside it), its relative entropy counts, less what is expected of it without a change. The proposal
+exported beside it), its relative entropy counts, less what is expected of it without a change. Of rows that
+hang together so many are worth one as the profile's autocorrelation time says, and chance explains that much
+more; what the alarm allows for by itself needs no tolerance. The proposal
 is the largest of these, times 2 so that a day a little worse than any in the history is silent too, and never
 below 0.0002, about 0.02 standard deviations of a normal mean.
 
@@ -114,6 +116,9 @@ class _Straying:
     def __init__(self, reference: bytes, features: Sequence[Mapping[str, Any]], block: int) -> None:
         plan = backtest.Plan("threshold", pane=block)
         self.inner = backtest.opened(reference, backtest.configuration(plan, features))
+        self.times = {
+            (one["direction"], one["name"]): float(one["autocorrelation_time"] or 1) for one in features
+        }
         self.farthest: dict[str, float] = {}
         self.block = block
 
@@ -128,18 +133,23 @@ class _Straying:
         """Takes in the block that was closed last."""
         self.inner.alarms()  # none is wanted
         for measured in json.loads(self.inner.measured()):
-            distance = _relative_entropy(measured["drift"])
+            name = measured["feature"]
+            distance = _relative_entropy(
+                measured["drift"], self.times.get((measured["direction"], name), 1.0)
+            )
             if distance > 0:
-                name = measured["feature"]
                 self.farthest[name] = max(distance, self.farthest.get(name, 0.0))
 
 
-def _relative_entropy(drift: Mapping[str, Any]) -> float:
-    """Nats beyond what is to be expected without a change; 0 where chance alone explains the distance."""
-    if drift["psi"] <= drift["psi_noise"]:
+def _relative_entropy(drift: Mapping[str, Any], time: float) -> float:
+    """Nats beyond what is to be expected without a change; 0 where chance alone explains the distance.
+
+    ``time`` rows are worth one.
+    """
+    if drift["psi"] <= time * drift["psi_noise"]:
         return 0.0
     measured = drift["distances"]["kullback_leibler_reverse"]
-    return max(0.0, float(measured["value"]) - float(measured["expected"] or 0.0))
+    return max(0.0, float(measured["value"]) - time * float(measured["expected"] or 0.0))
 
 
 def _cut(rows: Rows, seen: int, block: int) -> Iterator[Rows]:
