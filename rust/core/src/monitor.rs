@@ -313,6 +313,7 @@ impl Monitor {
                 mean: clock.rows as f64 / clock.batches.max(1) as f64,
             },
             missing,
+            unwatched: self.roster.unwatched(),
             panes: clock.panes,
             evidence: self.evidence(),
             schema: self.schema.snapshot(),

@@ -135,8 +135,10 @@ impl Pump {
         if let Some(bytes) = self.gathered.pop() {
             return Poll::Ready(self.pass(bytes, onlooker));
         }
-        if self.lent.take().is_some() {
-            self.hold(self.held);
+        if self.lent.is_some() {
+            // What is held may be due now.
+            self.return_loan();
+            return Poll::Ready(Ok(()));
         }
         match ready!(self.from.poll_data(cx)) {
             Some(Ok(bytes)) => self.pass(bytes, onlooker)?,
@@ -163,9 +165,15 @@ impl Pump {
         self.debt.set(if self.lent.is_some() { 0 } else { bytes });
     }
 
+    fn return_loan(&mut self) {
+        self.lent = None;
+        self.hold(self.held);
+    }
+
     /// The rest is given back when the call ends, which may be long after.
     fn finish(&mut self) {
         self.state = State::Done;
+        self.return_loan();
         if self.debt.is_due() {
             self.give_back();
         }

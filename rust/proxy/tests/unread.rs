@@ -60,6 +60,24 @@ async fn conversations(number: usize, length: usize, extra: &str) {
     }
 }
 
+/// As long as the window of a call and something: who does not listen at once has to be waited for.
+#[tokio::test]
+async fn conversations_that_were_waited_for_and_fell_silent_leave_room() {
+    let length = 65_535 + 16_000;
+    let upstream = backend(one_by_one).await;
+    let stand = Stand::before(&upstream, NARROW);
+    let sender = client(&stand.address).await;
+    let mut open = Vec::new();
+    for number in 1..=20 {
+        let (response, mut upload) = begin(&sender).await;
+        upload.send_data(vec![7; length].into(), false).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        until(|| stand.plane.counters().clients_waited_for >= number).await;
+        heard(&mut body, length).await;
+        open.push((upload, body));
+    }
+}
+
 #[tokio::test]
 async fn silent_conversations_leave_room_for_others() {
     conversations(600, 32_000, "").await;
@@ -116,6 +134,11 @@ async fn answers_in_turn(extra: &str) {
 #[tokio::test]
 async fn answers_may_be_read_one_after_the_other() {
     answers_in_turn("").await;
+}
+
+#[tokio::test]
+async fn answers_may_be_read_one_after_the_other_through_the_smallest_windows() {
+    answers_in_turn(NARROW).await;
 }
 
 /// All the requests come at once, and the model server takes them one after the other.
