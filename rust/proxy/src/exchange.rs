@@ -73,12 +73,12 @@ impl Onlooker for Asked<'_> {
 
 impl Onlooker for Answered<'_> {
     fn data(&mut self, bytes: &Bytes) {
-        self.1.note_answer();
+        self.1.note_answer(bytes.len());
         self.0.answered(bytes);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.1.note_answer();
+        self.1.note_answer(0);
         self.0.ended_with(trailers);
     }
 
@@ -180,7 +180,7 @@ impl Exchange {
                     let (head, body) = response.into_parts();
                     let end = body.is_end_stream();
                     record.answered_with(head.status, &head.headers, end);
-                    self.session.note_answer();
+                    self.session.note_answer(0);
                     let response = http::Response::from_parts(head, ());
                     match respond.send_response(response, end) {
                         Err(_) => return Some(End::Client(None)),
