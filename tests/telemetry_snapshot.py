@@ -97,6 +97,7 @@ def model(features: list[dict[str, Any]]) -> dict[str, Any]:
         "rows": 1800,
         "batch": {"min": 1, "max": 64, "mean": 2.0},
         "missing": 5,
+        "unwatched": 2,
         "panes": 3,
         "evidence": {"bits": 4.5, "threshold_bits": 11.0, "alarm": False, "flagged": []},
         "performance": {

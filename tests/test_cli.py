@@ -232,11 +232,14 @@ def serve() -> Iterator[list[tuple[int, bytes]]]:
 
 
 def test_status_shows_calls_shares_drift_and_alarms(serve: list[tuple[int, bytes]]) -> None:
-    serve[0] = (200, snapshot())
+    given = json.loads(snapshot())
+    given["models"][0]["unwatched"] = 12
+    serve[0] = page(given)
     result = pilotfish("status", "--admin", f"127.0.0.1:{serve[1][0]}", COLUMNS="200", TERMINAL_WIDTH="200")
     assert result.exit_code == 0, result.stderr
     for shown in (
         "1200",
+        "12 tensors not watched: see monitor.max_features",
         "digits v2: the profile is of 'wine', and is not used",
         "ModelInfer",
         "50.00%",

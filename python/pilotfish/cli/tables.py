@@ -215,8 +215,10 @@ def model(held: Snapshot, features: int) -> Table:
             *(_window(feature, window) for window in windows),
             Text(_alarm(alarm), style="bold red") if alarm else "",
         )
-    if more > 0:
-        table.caption = f"and {more} more features (--features N)"
+    captions = [f"and {more} more features (--features N)"] if more > 0 else []
+    if held["unwatched"]:
+        captions.append(f"{held['unwatched']} tensors not watched: see monitor.max_features")
+    table.caption = "; ".join(captions) or None
     return table
 
 

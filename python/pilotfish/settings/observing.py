@@ -135,7 +135,8 @@ class MonitorSettings(Section):
     bins: Whole = Field(default=32, ge=2, le=64)
     """Bins of a reference that is learned from live rows."""
     max_features: Whole = Field(default=4096, ge=1, le=65_536)
-    """Features of one version; a tensor that does not fit is watched as one pooled feature."""
+    """Features of one version; a tensor that does not fit is watched as one pooled feature, and counted as
+    unwatched where even that one does not fit."""
     learn_rows: Whole = Field(default=2000, ge=0, le=1_000_000_000)
     """Rows that become the reference of a version without a profile; 0 learns none, so that nothing is
     compared."""

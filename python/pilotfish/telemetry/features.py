@@ -38,6 +38,7 @@ def _model(model: Mapping[str, Any], of: Mapping[str, AttributeValue], into: Col
     into.add("pilotfish.model.calls", model["calls"], of)
     into.add("pilotfish.model.rows", model["rows"], of)
     into.add("pilotfish.model.missing_values", model["missing"], of)
+    into.add("pilotfish.model.unwatched_tensors", model["unwatched"], of)
     if model["rows"]:
         for aggregation in ("min", "max", "mean"):
             size = model["batch"][aggregation]

@@ -20,7 +20,7 @@
 //! }
 //! let events = monitor.take_events();
 //! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_520, 1_400));
-//! assert_eq!(events[0].shape.as_deref(), Some("outside range up"));
+//! assert_eq!(events[0].shape.as_deref(), Some("above range up"));
 //! ```
 
 mod clock;
@@ -313,6 +313,7 @@ impl Monitor {
                 mean: clock.rows as f64 / clock.batches.max(1) as f64,
             },
             missing,
+            unwatched: self.roster.unwatched(),
             panes: clock.panes,
             evidence: self.evidence(),
             schema: self.schema.snapshot(),

@@ -24,7 +24,7 @@ pub struct MonitorConfig {
     pub window_rows: Option<u64>,
     /// Ranges per numeric feature, 2 to 64.
     pub bins: u16,
-    /// Most features of a model; further columns are pooled, further tensors are not read.
+    /// Most features of a model; further columns are pooled, further tensors are counted as unwatched.
     pub max_features: u32,
     /// Rows from which a reference is learned when no profile is given; 0: never.
     pub learn_rows: u64,

@@ -7,7 +7,7 @@ use super::snapshot::{FeatureSnapshot, Shown};
 use super::watch::{self, Watch};
 use crate::detect::discovery::{Discovery, discover};
 use crate::feature::stage::{Errand, Stage};
-use crate::feature::{Reading, Room, Spec, TensorConfig};
+use crate::feature::{Reading, Room, Spec, TensorConfig, TensorKind};
 use crate::profile::{Column, Labels, Limits, Numbers, Plan, Profile, Reference};
 use crate::sketch::binning::Kind;
 use crate::tensor::{Direction, Tensor};
@@ -51,6 +51,8 @@ pub struct Roster {
     cursor: usize,
     /// Empty tensors that no feature is known of.
     missing: u64,
+    /// Tensors since the start of which nothing was counted, because there is no room or they have too long a name.
+    unwatched: u64,
 }
 
 /// A roster at rest.
@@ -106,6 +108,7 @@ impl Roster {
             inputs: self.inputs.clone(),
             cursor: self.cursor,
             missing: self.missing,
+            unwatched: self.unwatched,
         }
     }
 
@@ -200,6 +203,7 @@ impl Roster {
                 |layout: &Layout| layout.stored().renumbered(|slot| *number(slot).unwrap_or(&slot));
             layouts.extend(roster.layouts.iter().map(renumbered));
             self.missing += roster.missing;
+            self.unwatched += roster.unwatched;
             for feature in roster.features {
                 match features.entry(key(&feature)) {
                     Entry::Occupied(mine) => mine.into_mut().merge(feature),
@@ -275,10 +279,18 @@ impl Roster {
         if tensor.is_empty() {
             return self.observe_empty(direction, tensor);
         }
-        if let Some(found) = self.layout_of(direction, tensor, start) {
+        let (found, is_new) = (self.layout_of(direction, tensor, start), rows.start == 0);
+        if let Some(found) = found {
             self.cursor = found + 1;
             self.layouts[found].observe(tensor, rows, &mut self.features);
         }
+        let is_watched = found.is_some_and(|found| self.layouts[found].features().next().is_some());
+        self.unwatched += u64::from(!is_watched && is_new && start.is_asked_for(tensor.name));
+    }
+
+    /// Tensors since the start of which nothing was counted, because there is no room or they have too long a name.
+    pub fn unwatched(&self) -> u64 {
+        self.unwatched
     }
 
     /// Counts rows of a message in which inputs that are known were left out: their features are missing, as in a table
@@ -423,6 +435,12 @@ fn place(direction: Direction) -> usize {
 // === impl Start ===
 
 impl Start<'_> {
+    /// Whether the features of a tensor are not left out, or made elsewhere.
+    fn is_asked_for(self, tensor: &str) -> bool {
+        let kind = self.config.tensors.get(tensor).map(|config| config.kind);
+        !matches!(kind, Some(TensorKind::Ignore | TensorKind::Embedding))
+    }
+
     fn feature(self, direction: Direction, spec: Spec, per_row: usize, plans: &mut Plans) -> Watch {
         if self.is_learning {
             let column = self.column(&spec, per_row);

@@ -31,6 +31,8 @@ pub struct MonitorSnapshot {
     pub batch: BatchSnapshot,
     /// Values that were absent or NaN, over all elements.
     pub missing: u64,
+    /// Tensors since the start of which nothing was counted, because there is no room or they have too long a name.
+    pub unwatched: u64,
     /// Closed panes.
     pub panes: u64,
     /// What the evidence of all features adds up to; none before the first pane, and with thresholds.

@@ -199,6 +199,9 @@ fn features_stay_within_their_bound() {
     let names: Vec<String> = monitor.snapshot(false).features.into_iter().map(|f| f.name).collect();
     assert_eq!(names.len(), 10);
     assert!(names.contains(&"t1[3]".to_owned()) && names.contains(&"t2[*]".to_owned()));
+    assert_eq!(monitor.snapshot(false).unwatched, 50 - 4);
+    send(&mut monitor, IN, "t3", 1, &[1.0; 40]);
+    assert_eq!(monitor.snapshot(false).unwatched, 50 - 4 + 1);
 }
 
 #[test]
@@ -206,7 +209,7 @@ fn a_name_of_absurd_length_is_not_kept() {
     let mut monitor = monitor(NO_LEARNING, None);
     send(&mut monitor, IN, &"x".repeat(257), 1, &[1.0]);
     let snapshot = monitor.snapshot(false);
-    assert_eq!((snapshot.features.len(), snapshot.rows), (0, 1));
+    assert_eq!((snapshot.features.len(), snapshot.rows, snapshot.unwatched), (0, 1, 1));
 }
 
 #[test]
@@ -237,7 +240,7 @@ fn a_tensor_that_keeps_changing_its_width_ends_up_pooled() {
 fn ignored_tensors_leave_no_trace() {
     let mut monitor = monitor(r#"{"learn_rows": 0, "tensors": {"secret": {"kind": "ignore"}}}"#, None);
     send(&mut monitor, IN, "secret", 2, &[1.0; 2]);
-    assert_eq!(monitor.snapshot(true).features, []);
+    assert_eq!((monitor.snapshot(true).features, monitor.snapshot(true).unwatched), (vec![], 0));
 }
 
 // === learning and comparing ===
@@ -355,7 +358,7 @@ fn the_snapshot_is_json_with_the_agreed_names() {
         |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(
         keys(&plain),
-        "batch calls evidence features missing panes performance profile rows schema state volume"
+        "batch calls evidence features missing panes performance profile rows schema state unwatched volume"
     );
     let feature = "alarm count direction drift evidence kind max mean min missing name nan neg_inf others over pos_inf std under unseen windows";
     assert_eq!(keys(&plain["features"][0]), feature);

@@ -351,3 +351,40 @@ fn a_new_category_takes_no_longer_where_many_have_no_bin() {
     let rows = [30, 100, 200].map(|categories| rows_to_a_new_category(categories, 4_000));
     assert_eq!(rows, [Some(200); 3]);
 }
+
+/// Of values drawn from a normal distribution, as a profile has them.
+fn profiled(rows: usize) -> Bins {
+    let mut builder = ProfileBuilder::new("m", 32);
+    builder.add_column_f64("x", Direction::Input, &Random(99).normals(rows)).unwrap();
+    builder.finish().unwrap().get(Direction::Input, "x").unwrap().bins.clone()
+}
+
+#[test]
+fn every_bet_receives_a_stake_once() {
+    for reference in [profiled(300), profiled(2_000), reference(50_000)] {
+        let mut detector = detector(&reference, 0.0002);
+        let counts = counted(&reference, &Random(7).normals(PANE));
+        show(&mut detector, counts.cells(), 0);
+        let gains = detector.odds().gains(counts.cells());
+        for ((held, gain), shape) in
+            detector.state.capital.each().into_iter().zip(gains).zip(detector.plan.bets.iter())
+        {
+            let expected = PANE as f64 * gain.exp();
+            assert!(
+                (held.get() / expected - 1.0).abs() < 1e-5,
+                "{shape:?}: {} instead of {expected}",
+                held.get()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_lies_above_all_of_the_reference_is_said_to_lie_above() {
+    for rows in [300, 2_000, 50_000] {
+        let reference = profiled(rows);
+        let mut detector = detector(&reference, 0.0002);
+        show(&mut detector, counted(&reference, &[99.0; PANE]).cells(), 0);
+        assert_eq!(detector.finding().unwrap().shape, Shape::up(Aspect::Above), "{rows}");
+    }
+}
