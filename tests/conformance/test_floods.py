@@ -6,8 +6,8 @@ family, CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
 """
 
 import asyncio
-import struct
 import resource
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
