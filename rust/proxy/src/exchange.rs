@@ -13,8 +13,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
 use crate::failure::Failure;
+use crate::gathered::Gathered;
 use crate::memory::Parcel;
-use crate::pump::{Onlooker, Pump, Stopped, Unread};
+use crate::pump::{Onlooker, Pump, Source, Stopped, Unread};
 use crate::record::Record;
 use crate::session::Session;
 use crate::window::Window;
@@ -92,11 +93,12 @@ impl Onlooker for Answered<'_> {
 impl Exchange {
     pub fn new(
         session: Rc<Session>,
-        request: RecvStream,
+        (from, gathered): (RecvStream, Gathered),
         upstream: SendStream<Parcel>,
         (response, window): (ResponseFuture, Rc<Window>),
     ) -> Exchange {
-        let pump = session.pump((request, session.window()), upstream);
+        let source = Source { from, gathered, window: session.window() };
+        let pump = session.pump(source, upstream);
         let download = Download::Headers(response, window);
         Exchange { session, upload: Upload { pump, unwanted: false }, download }
     }
@@ -186,8 +188,9 @@ impl Exchange {
                         Err(_) => return Some(End::Client(None)),
                         Ok(_) if end => self.download = Download::Done,
                         Ok(client) => {
-                            let from = (body, Rc::clone(window));
-                            self.download = Download::Body(self.session.pump(from, client));
+                            let window = Rc::clone(window);
+                            let source = Source { from: body, gathered: Gathered::default(), window };
+                            self.download = Download::Body(self.session.pump(source, client));
                         }
                     }
                 }

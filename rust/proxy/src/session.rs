@@ -19,7 +19,7 @@ use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
 use crate::memory::{Account, Parcel};
 use crate::pool::Pool;
-use crate::pump::Pump;
+use crate::pump::{Pump, Source};
 use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
@@ -185,9 +185,9 @@ impl Session {
         lease
     }
 
-    /// What moves one direction of a call, from a connection with this window.
-    pub fn pump(&self, from: (RecvStream, Rc<Window>), to: SendStream<Parcel>) -> Pump {
-        Pump::new(from, to, Rc::clone(&self.account), self.worker.shared.config.limits.stall())
+    /// What moves one direction of a call.
+    pub fn pump(&self, source: Source, to: SendStream<Parcel>) -> Pump {
+        Pump::new(source, to, Rc::clone(&self.account), self.worker.shared.config.limits.stall())
     }
 
     /// Of the client's connection.
