@@ -388,3 +388,28 @@ fn what_lies_above_all_of_the_reference_is_said_to_lie_above() {
         assert_eq!(detector.finding().unwrap().shape, Shape::up(Aspect::Above), "{rows}");
     }
 }
+
+#[test]
+fn of_two_values_one_comes_more_often_and_nothing_else_changes() {
+    for (was, is) in [(0.1, 0.3), (0.3, 0.1), (0.02, 0.06), (0.9, 0.5), (0.5, 0.8)] {
+        let mut random = Random(3);
+        let mut drawn = |rows: usize, share: f64| -> Vec<f64> {
+            (0..rows).map(|_| f64::from(u8::from(random.uniform() < share))).collect()
+        };
+        let mut reference = Bins::new(Arc::new(Binning::discrete(&[0.0, 1.0]).unwrap()));
+        reference.update(&drawn(10_000, was));
+        let mut detector = detector(&reference, 0.0002);
+        for pane in 0..50 {
+            show(&mut detector, counted(&reference, &drawn(PANE, is)).cells(), pane);
+        }
+        assert!(detector.is_raised());
+        let shapes = detector.evidence_by_shape();
+        let told: Vec<String> = shapes.iter().take(2).map(|(shape, _)| shape.to_string()).collect();
+        let (location, bins) = if is > was {
+            ("location up", ["bin 1 up", "bin 0 down"])
+        } else {
+            ("location down", ["bin 0 up", "bin 1 down"])
+        };
+        assert!(told.iter().all(|told| told == location || bins.contains(&told.as_str())), "{told:?}");
+    }
+}
