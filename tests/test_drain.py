@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -36,6 +37,14 @@ def echo() -> Iterator[str]:
     server.stop(0).wait(PATIENCE)
 
 
+@pytest.fixture
+def patient(tmp_path: Path) -> tuple[str, str]:
+    """Arguments for who waits for calls as long as this machine may take for what a test does meanwhile."""
+    path = tmp_path / "patient.yaml"
+    path.write_text(f"drain: {PATIENCE:.0f}s\n")
+    return "--config", str(path)
+
+
 def refused(address: str, plane: str) -> bool:
     """Whether nobody listens any more. grpcio resets who connects while it closes its listener."""
     host, _, port = address.rpartition(":")
@@ -58,9 +67,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 @PLANES
 def test_a_call_and_a_stream_under_way_end_and_new_connections_are_refused(
-    start: Callable[..., Process], echo: str, plane: str
+    start: Callable[..., Process], echo: str, plane: str, patient: tuple[str, str]
 ) -> None:
-    process, running = run(start, echo, "--plane", plane)
+    process, running = run(start, echo, "--plane", plane, *patient)
     with grpc.insecure_channel(running["listen"]) as channel:
         sent: queue.Queue[bytes | None] = queue.Queue()
         stream = channel.stream_stream(STREAM)(iter(sent.get, None), timeout=PATIENCE)
@@ -102,9 +111,9 @@ def test_what_does_not_end_in_time_is_broken_off_and_the_process_ends_well(
 
 @PLANES
 def test_a_hook_drains_before_the_signal_comes(
-    start: Callable[..., Process], model: tuple[Model, str], plane: str
+    start: Callable[..., Process], model: tuple[Model, str], plane: str, patient: tuple[str, str]
 ) -> None:
-    process, running = run(start, model[1], "--plane", plane)
+    process, running = run(start, model[1], "--plane", plane, *patient)
     assert start("health", "--admin", running["admin"]).wait() == 0
     model[0].gate.clear()
     with dial(running["listen"]) as infer:

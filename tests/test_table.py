@@ -231,6 +231,7 @@ def test_no_more_than_a_chunk_is_held(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "data.csv: is empty; write a header line with the names of the columns"),
+        ("sep=;\na;b\n1;2\n", "data.csv:1: 'sep=;' is a note for spreadsheets; take the line out"),
         ("1,2\n3,4\n", "data.csv:1: looks like data; write a header line with the names of"),
         ("a,a\n1,2\n", "data.csv:1: the column 'a' is there twice; give each its own name"),
         ("a,b\n1,2\n3\n", "data.csv:3: the row has 1 fields, the header 2; complete or remove it"),
@@ -251,6 +252,8 @@ def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> Non
 def test_what_is_neither_csv_nor_parquet_is_refused(tmp_path: Path) -> None:
     assert refusal(written(tmp_path, "{}", "data.json")).startswith("data.json: cannot tell what the file is")
     assert refusal(tmp_path / "none.csv") == "none.csv: no such file; check the path"
+    (tmp_path / "old.arrow").write_bytes(b"FEA1" + bytes(100) + b"FEA1")
+    assert "is a Feather file of version 1; write it anew as version 2" in refusal(tmp_path / "old.arrow")
     (tmp_path / "latin.csv").write_bytes(b"a\n\xff\n")
     assert refusal(tmp_path / "latin.csv").startswith("latin.csv: is not UTF-8 text")
 

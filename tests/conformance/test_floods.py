@@ -7,6 +7,7 @@ family, CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
 
 import asyncio
 import resource
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,6 +121,29 @@ async def test_housekeeping_that_calls_give_reason_for_is_no_flood(backend: Back
             )
         await client.send(frame(flood.DATA, 1, flags=flood.END_STREAM))
         await until(lambda: len(client.frames) == 1002)  # headers, tokens, trailers
+        assert not client.closed.is_set()
+        assert "connections_abusive" not in counted(plane)
+
+
+async def test_who_takes_an_answer_in_small_portions_is_no_flood(backend: Backend) -> None:
+    portion, portions = 1024, 1000
+
+    async def script(call: Call) -> None:
+        await call.send_headers(RESPONSE_HEADERS)
+        await call.send_data(bytes(portion * portions))
+        await call.send_headers(OK_TRAILERS, end=True)
+
+    backend.script = script
+    async with native(backend, housekeeping=100) as plane, flooder(plane.port) as client:
+        await client.send(frame(flood.SETTINGS, 0, struct.pack(">HI", 4, portion)))
+        await opened(client)
+        update = struct.pack(">I", portion)
+        for number in range(portions):
+            await until(lambda number=number: len(client.frames) > 1 + number or client.closed.is_set())
+            await client.send(
+                frame(flood.WINDOW_UPDATE, payload=update) + frame(flood.WINDOW_UPDATE, 1, update)
+            )
+        await until(lambda: len(client.frames) == portions + 2)  # headers, portions, trailers
         assert not client.closed.is_set()
         assert "connections_abusive" not in counted(plane)
 

@@ -92,7 +92,10 @@ class Arrow:
         arrow, _ = _pyarrow(path)
         with _reporting(path, arrow, "an Arrow"):
             source = arrow.memory_map(str(path))
-            if source.read(len(_ARROW_FILE)) != _ARROW_FILE:
+            magic = source.read(len(_ARROW_FILE))
+            if magic.startswith(_FEATHER_1):
+                raise TableError(f"{path}: is a Feather file of version 1; write it anew as version 2")
+            if magic != _ARROW_FILE:
                 source.seek(0)
                 stream = arrow.ipc.open_stream(source)
                 return stream.schema, iter(stream)
@@ -101,6 +104,7 @@ class Arrow:
 
 
 _ARROW_FILE = b"ARROW1"
+_FEATHER_1 = b"FEA1"
 
 
 def _chosen(path: Path, schema: Any, choice: Choice) -> Chosen:

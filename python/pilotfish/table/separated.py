@@ -81,6 +81,8 @@ class Separated:
                 header = [name.strip() for name in _names_in(reader)]
         if not any(header):
             raise TableError(f"{path}: is empty; write a header line with the names of the columns")
+        if first.lower().startswith("sep="):
+            raise TableError(f"{path}:1: {first.strip()!r} is a note for spreadsheets; take the line out")
         if all(_number(name) is not None for name in header) and not _is_counted(header):
             raise TableError(
                 f"{path}:1: looks like data; write a header line with the names of the columns above it"

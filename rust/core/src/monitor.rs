@@ -20,7 +20,7 @@
 //! }
 //! let events = monitor.take_events();
 //! assert_eq!((events[0].feature.as_str(), events[0].row, events[0].change_row), ("temperature", 1_520, 1_400));
-//! assert_eq!(events[0].shape.as_deref(), Some("outside range up"));
+//! assert_eq!(events[0].shape.as_deref(), Some("above range up"));
 //! ```
 
 mod clock;

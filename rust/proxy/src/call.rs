@@ -16,6 +16,7 @@ use pilotfish_core::call::VersionId;
 use crate::deadline;
 use crate::exchange::{End, Exchange};
 use crate::failure::{self, Failure};
+use crate::gathered::Gathered;
 use crate::headers::{Headers, wanted};
 use crate::link::{Link, Refused};
 use crate::memory::Parcel;
@@ -50,8 +51,8 @@ struct Call {
 }
 
 enum Stage {
-    /// Not sent yet.
-    Asked(Request<()>, RecvStream),
+    /// Not sent yet, and what came of its messages meanwhile.
+    Asked(Request<()>, RecvStream, Gathered),
     Exchanged(Exchange),
     /// It could not be sent.
     Unsent,
@@ -105,7 +106,7 @@ impl Call {
             copy: ruling.shadow.map(|_| Box::new(Copy::of(&request))),
             record: Record::new(Rc::clone(worker), ruling, is_unary, started, session.peer(), metadata),
             link: None,
-            stage: Stage::Asked(request, body),
+            stage: Stage::Asked(request, body, Gathered::default()),
             upstreams,
             session,
         }
@@ -136,20 +137,21 @@ impl Call {
         for _ in 0..ATTEMPTS {
             let link = self.link().await?;
             let now = Instant::now();
-            let Stage::Asked(mut request, body) = std::mem::replace(&mut self.stage, Stage::Unsent) else {
+            let asked = std::mem::replace(&mut self.stage, Stage::Unsent);
+            let Stage::Asked(mut request, body, gathered) = asked else {
                 break;
             };
             self.shorten(request.headers_mut(), now)?;
-            match link.send(request, body.is_end_stream()) {
+            match link.send(request, gathered.is_empty() && body.is_end_stream()) {
                 Ok((response, upstream)) => {
                     self.record.sent(now);
                     let (session, answer) = (Rc::clone(&self.session), (response, link.window()));
-                    self.stage = Stage::Exchanged(Exchange::new(session, body, upstream, answer));
+                    self.stage = Stage::Exchanged(Exchange::new(session, (body, gathered), upstream, answer));
                     self.link = Some(link);
                     return Ok(());
                 }
                 Err(Refused::Failed(error)) => return Err(End::Failed(Failure::Lost(error.to_string()))),
-                Err(Refused::Closed(unsent)) => self.stage = Stage::Asked(*unsent, body),
+                Err(Refused::Closed(unsent)) => self.stage = Stage::Asked(*unsent, body, gathered),
             }
             self.pool().retire(&link);
         }
@@ -158,8 +160,8 @@ impl Call {
 
     /// The connection that the call goes on.
     async fn link(&mut self) -> Result<Rc<Link>, End> {
-        let (session, respond) = (&self.session, &mut self.respond);
-        let pool = self.upstreams.answers(self.version);
+        let Call { session, respond, stage, upstreams, version, .. } = self;
+        let pool = upstreams.answers(*version);
         // In a box, for it is rarely needed and larger than all the rest of a call.
         let mut lease = None;
         poll_fn(|cx| {
@@ -168,6 +170,10 @@ impl Call {
             }
             if let Some(link) = session.leased(pool) {
                 return Poll::Ready(Ok(link));
+            }
+            if let Stage::Asked(_, body, gathered) = stage {
+                // Who has given up is known from the other direction.
+                let _ = gathered.poll_fill(body, cx);
             }
             let lease = lease.get_or_insert_with(|| Box::pin(session.lease(pool)));
             lease.as_mut().poll(cx).map_err(|why| End::Failed(Failure::Unreachable(why.to_string())))

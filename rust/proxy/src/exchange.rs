@@ -13,8 +13,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::HeaderMap;
 
 use crate::failure::Failure;
+use crate::gathered::Gathered;
 use crate::memory::Parcel;
-use crate::pump::{Onlooker, Pump, Stopped, Unread};
+use crate::pump::{Onlooker, Pump, Source, Stopped, Unread};
 use crate::record::Record;
 use crate::session::Session;
 use crate::window::Window;
@@ -73,12 +74,12 @@ impl Onlooker for Asked<'_> {
 
 impl Onlooker for Answered<'_> {
     fn data(&mut self, bytes: &Bytes) {
-        self.1.note_answer();
+        self.1.note_answer(bytes.len());
         self.0.answered(bytes);
     }
 
     fn trailers(&mut self, trailers: &HeaderMap) {
-        self.1.note_answer();
+        self.1.note_answer(0);
         self.0.ended_with(trailers);
     }
 
@@ -92,11 +93,12 @@ impl Onlooker for Answered<'_> {
 impl Exchange {
     pub fn new(
         session: Rc<Session>,
-        request: RecvStream,
+        (from, gathered): (RecvStream, Gathered),
         upstream: SendStream<Parcel>,
         (response, window): (ResponseFuture, Rc<Window>),
     ) -> Exchange {
-        let pump = session.pump((request, session.window()), upstream);
+        let source = Source { from, gathered, window: session.window() };
+        let pump = session.pump(source, upstream);
         let download = Download::Headers(response, window);
         Exchange { session, upload: Upload { pump, unwanted: false }, download }
     }
@@ -180,14 +182,15 @@ impl Exchange {
                     let (head, body) = response.into_parts();
                     let end = body.is_end_stream();
                     record.answered_with(head.status, &head.headers, end);
-                    self.session.note_answer();
+                    self.session.note_answer(0);
                     let response = http::Response::from_parts(head, ());
                     match respond.send_response(response, end) {
                         Err(_) => return Some(End::Client(None)),
                         Ok(_) if end => self.download = Download::Done,
                         Ok(client) => {
-                            let from = (body, Rc::clone(window));
-                            self.download = Download::Body(self.session.pump(from, client));
+                            let window = Rc::clone(window);
+                            let source = Source { from: body, gathered: Gathered::default(), window };
+                            self.download = Download::Body(self.session.pump(source, client));
                         }
                     }
                 }

@@ -1,8 +1,10 @@
 //! Pieces of a body that wait for a receiver.
 
 use std::collections::VecDeque;
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
 
 /// Pieces that the HTTP/2 library has more trouble with than they have bytes, and ends connections for when they pile up.
 const SMALL: usize = 256;
@@ -22,7 +24,19 @@ impl Gathered {
         self.pieces.is_empty() && self.small.is_empty()
     }
 
-    pub fn push(&mut self, piece: Bytes) {
+    /// Takes all that comes, so that a stream of tokens that has to wait is not taken for an attack. The sender is given no
+    /// room for it yet. Ready when the sender has given up.
+    pub fn poll_fill(&mut self, from: &mut RecvStream, cx: &mut Context<'_>) -> Poll<h2::Error> {
+        loop {
+            match ready!(from.poll_data(cx)) {
+                Some(Ok(bytes)) => self.push(bytes),
+                Some(Err(error)) => return Poll::Ready(error),
+                None => return Poll::Pending,
+            }
+        }
+    }
+
+    fn push(&mut self, piece: Bytes) {
         if piece.len() < SMALL {
             self.small.extend_from_slice(&piece);
             return;

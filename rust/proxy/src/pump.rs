@@ -40,6 +40,15 @@ pub struct Pump {
     state: State,
 }
 
+/// Where a direction of a call comes from.
+pub struct Source {
+    pub from: RecvStream,
+    /// What came before there was anybody to pass it on to.
+    pub gathered: Gathered,
+    /// Of the connection.
+    pub window: Rc<Window>,
+}
+
 /// The receiver has no room at the moment.
 #[derive(Debug)]
 struct Waiting {
@@ -86,12 +95,12 @@ pub enum Unread {
 
 impl Pump {
     pub fn new(
-        (from, window): (RecvStream, Rc<Window>),
+        Source { from, gathered, window }: Source,
         to: SendStream<Parcel>,
         account: Rc<Account>,
         stall: Duration,
     ) -> Pump {
-        let state = if from.is_end_stream() { State::Done } else { State::Data };
+        let state = if from.is_end_stream() && gathered.is_empty() { State::Done } else { State::Data };
         Pump {
             from,
             to,
@@ -101,7 +110,7 @@ impl Pump {
             lent: None,
             stall,
             waiting: None,
-            gathered: Gathered::default(),
+            gathered,
             state,
         }
     }
@@ -129,7 +138,7 @@ impl Pump {
     fn poll_data(&mut self, cx: &mut Context<'_>, onlooker: &mut impl Onlooker) -> Poll<Result<(), Stopped>> {
         if (self.held > SLACK || self.debt.is_due()) && self.poll_room(cx)?.is_pending() {
             self.poll_patience(cx, onlooker)?;
-            return self.poll_gather(cx);
+            return self.gathered.poll_fill(&mut self.from, cx).map(|error| Err(Stopped::Source(error)));
         }
         self.waiting = None;
         if let Some(bytes) = self.gathered.pop() {
@@ -197,18 +206,6 @@ impl Pump {
             return Err(Stopped::Unread(Unread::Overdrawn));
         }
         Ok(())
-    }
-
-    /// While the receiver has no room: takes what comes all the same, or a stream of tokens that somebody reads slowly
-    /// would be taken for an attack. The sender is given no room for it yet.
-    fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
-        loop {
-            match ready!(self.from.poll_data(cx)) {
-                Some(Ok(bytes)) => self.gathered.push(bytes),
-                Some(Err(error)) => return Poll::Ready(Err(Stopped::Source(error))),
-                None => return Poll::Pending,
-            }
-        }
     }
 
     fn poll_trailers(

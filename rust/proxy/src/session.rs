@@ -19,7 +19,7 @@ use crate::frames::{FrameCounts, Frames};
 use crate::link::Link;
 use crate::memory::{Account, Parcel};
 use crate::pool::Pool;
-use crate::pump::Pump;
+use crate::pump::{Pump, Source};
 use crate::seed::Seeds;
 use crate::socket::{Outlet, Socket};
 use crate::stream::{Plain, Stream};
@@ -52,7 +52,7 @@ pub struct Session {
     /// The client has been asked to go.
     leaving: Cell<bool>,
     begun: Instant,
-    /// Frames that calls have been answered with.
+    /// Portions that calls have been answered in.
     answered: Cell<u64>,
     /// The connection that this client's calls to a model server go on, once there was one.
     leases: RefCell<Vec<Rc<Lease>>>,
@@ -78,6 +78,10 @@ enum End {
 
 /// Housekeeping that a frame of a call gives reason for: both windows, a measurement of the way, a cancellation.
 const REASONS: u64 = 4;
+
+/// Bytes of an answer that count as a frame: into how many the client's window, and its use of it, divide what is passed on
+/// as one is not known here.
+const PORTION: usize = 1024;
 
 /// Serves one client until it goes, or is asked to.
 pub async fn serve(worker: Rc<Worker>, stream: Plain, peer: String) {
@@ -181,9 +185,9 @@ impl Session {
         lease
     }
 
-    /// What moves one direction of a call, from a connection with this window.
-    pub fn pump(&self, from: (RecvStream, Rc<Window>), to: SendStream<Parcel>) -> Pump {
-        Pump::new(from, to, Rc::clone(&self.account), self.worker.shared.config.limits.stall())
+    /// What moves one direction of a call.
+    pub fn pump(&self, source: Source, to: SendStream<Parcel>) -> Pump {
+        Pump::new(source, to, Rc::clone(&self.account), self.worker.shared.config.limits.stall())
     }
 
     /// Of the client's connection.
@@ -191,9 +195,9 @@ impl Session {
         Rc::clone(&self.window)
     }
 
-    /// A frame of an answer is on its way to the client.
-    pub fn note_answer(&self) {
-        self.answered.set(self.answered.get() + 1);
+    /// So many bytes of an answer are on their way to the client, or a frame without any.
+    pub fn note_answer(&self, bytes: usize) {
+        self.answered.set(self.answered.get() + 1 + (bytes / PORTION) as u64);
     }
 
     async fn run(

@@ -312,6 +312,36 @@ async fn a_model_server_is_spoken_to_over_mutual_tls_and_sees_the_clients_author
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tokens_wait_for_a_model_server_that_is_slow_to_shake_hands() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    folder.write("ca.crt", authority.pem());
+    let acceptor = acceptor(&authority.server(), rustls::server::WebPkiClientVerifier::no_client_auth());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap().to_string();
+    let (begin, begun) = tokio::sync::oneshot::channel::<()>();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        begun.await.unwrap();
+        speak_tls(acceptor, socket).await;
+    });
+    let extra = r#""limits": {"connect_ns": 60000000000},"#;
+    let stand = Stand::with_tls_and(&upstream, &folder.upstream("localhost", false), extra);
+    let sender = client(&stand.address).await;
+    let (response, mut upload) =
+        sender.clone().ready().await.unwrap().send_request(request("/a/b"), false).unwrap();
+    for token in 0..100_000 {
+        upload.send_data(framed(b"t"), token + 1 == 100_000).unwrap();
+        if token % 64 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    until(|| stand.plane.counters().calls_open == 1).await;
+    begin.send(()).unwrap();
+    let answer = answer(response).await.unwrap();
+    assert_eq!((answer.status(), answer.data.len()), ("0", 600_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_server_that_is_not_the_one_it_should_be_is_unavailable() {
     let (authority, folder, stranger) = (Authority::new(), Folder::new(), Authority::new());
     folder.pair("client", &authority.client());

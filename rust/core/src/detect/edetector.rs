@@ -351,12 +351,11 @@ impl EDetector {
         Some(Finding { shape, onset: self.onset(bet) })
     }
 
-    /// The bet that holds most, and the shape it is on.
+    /// The bet that holds most, by the latest rows where several hold all that is possible; and the shape it is on.
     fn best(&self) -> Option<(usize, Shape)> {
-        let weighted = self.plan.bets.iter().zip(self.state.capital.each()).enumerate();
-        let best =
-            weighted.max_by(|(_, ((_, v), a)), (_, ((_, w), b))| (v * a.get()).total_cmp(&(w * b.get())));
-        best.map(|(bet, ((shape, _), _))| (bet, shape))
+        let latest = self.starts().last().map(|start| self.counts_since(start)).unwrap_or_default();
+        let bet = self.fastest(&self.odds().gains(&latest))?;
+        self.plan.bets.iter().nth(bet).map(|(shape, _)| (bet, shape))
     }
 
     /// When the change began, by the judgement of one bet.

@@ -54,7 +54,7 @@ pub struct Signs {
     singled_out: Vec<(u64, Series)>,
 }
 
-/// Ranks that are told apart.
+/// Ranks that are told apart, by rows and by values.
 const RANKS_MAX: usize = 64;
 
 /// Series of a numeric feature: its ranks among the values that came first, and their squares.
@@ -191,10 +191,16 @@ impl Signs {
 // === impl Ranked ===
 
 impl Ranked {
-    /// Ranks among these values, in ascending order; of them all where they are few.
+    /// Ranks among these values, in ascending order: between values that have the same number of rows between them, and
+    /// between those that have the same number of different ones, so that what is rare has a rank too.
     pub fn among(sorted: &[f64]) -> Ranked {
-        let step = sorted.len().div_ceil(RANKS_MAX).max(1);
-        let mut starts: Vec<f64> = sorted.iter().step_by(step).copied().collect();
+        let mut different = sorted.to_vec();
+        different.dedup();
+        let spaced = |values: &[f64]| -> Vec<f64> {
+            values.iter().step_by(values.len().div_ceil(RANKS_MAX).max(1)).copied().collect()
+        };
+        let mut starts = [spaced(sorted), spaced(&different)].concat();
+        starts.sort_unstable_by(f64::total_cmp);
         starts.dedup();
         let total = sorted.len() as f64;
         let below = |value: &f64| sorted.partition_point(|other| other < value) as f64;
@@ -282,6 +288,21 @@ mod tests {
         let normal = autoregressive(20_000, 0.8, 4);
         let heavy: Vec<f64> = normal.iter().map(|value| (3.0 * value).exp()).collect();
         assert_eq!(time(&heavy), time(&normal));
+    }
+
+    #[test]
+    fn what_is_rare_and_comes_in_clusters_is_noticed() {
+        let mut random = Random(11);
+        let mut is_rare = false;
+        let mut next = |of_rare: &mut dyn FnMut(&mut Random) -> f64| {
+            is_rare = if random.uniform() < 0.8 { is_rare } else { random.uniform() < 0.01 };
+            if is_rare { of_rare(&mut random) } else { 0.0 }
+        };
+        for of_rare in [(|_: &mut Random| 1.0) as fn(&mut Random) -> f64, |random| 1.0 + random.uniform()] {
+            let values: Vec<f64> = (0..60_000).map(|_| next(&mut { of_rare })).collect();
+            let found = time(&values).unwrap();
+            assert!((5.0..16.0).contains(&found), "{found} instead of 9");
+        }
     }
 
     #[test]

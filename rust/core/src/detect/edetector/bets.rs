@@ -131,7 +131,7 @@ impl Bets {
         let table = Table::of(reference, ranks, null, groups.len());
         let slacks = table.slacks();
         let on_shapes = DIRECTIONS.iter().zip(&slacks).filter(|(_, slack)| slack.is_finite());
-        let on_shapes = on_shapes.map(|(&(function, _, shape), _)| Offer::on_shape(function, shape));
+        let on_shapes = on_shapes.map(|(&direction, _)| Offer::on_shape(direction.0, table.words(direction)));
         let mut offers: Vec<Offer> = on_shapes.collect();
         let count = |offers: &[Offer]| offers.iter().map(|offer| offer.stakes.len()).sum();
         let on_shapes = count(&offers);

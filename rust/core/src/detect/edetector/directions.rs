@@ -125,7 +125,9 @@ pub fn shares(reference: &Bins) -> Vec<Share> {
         return holes.into_iter().take(2).chain(others).chain(bins).collect();
     }
     let outside = [binning::NEG_INF, binning::UNDER, binning.over(), binning.pos_inf()];
-    let neighbours = [2, 4, 8].into_iter().flat_map(|width| {
+    // All bins together have a name already: what is not in them is a hole.
+    let narrower = [2, 4, 8].into_iter().filter(|&width| width < binning.bins());
+    let neighbours = narrower.flat_map(|width| {
         (0..binning.bins() / width).map(move |block| {
             let (first, last) = (block * width, (block + 1) * width - 1);
             (
@@ -173,6 +175,8 @@ mod tests {
     fn neighbours_are_shares_too() {
         let aspects: Vec<Aspect> = shares(&uniform(5)).into_iter().map(|(aspect, _)| aspect).collect();
         assert!(aspects.ends_with(&[Aspect::Bins(0, 1), Aspect::Bins(2, 3), Aspect::Bins(0, 3)]));
+        let all = shares(&uniform(4));
+        assert!(all.iter().all(|(aspect, _)| *aspect != Aspect::Bins(0, 3)));
     }
 
     #[test]

@@ -351,3 +351,65 @@ fn a_new_category_takes_no_longer_where_many_have_no_bin() {
     let rows = [30, 100, 200].map(|categories| rows_to_a_new_category(categories, 4_000));
     assert_eq!(rows, [Some(200); 3]);
 }
+
+/// Of values drawn from a normal distribution, as a profile has them.
+fn profiled(rows: usize) -> Bins {
+    let mut builder = ProfileBuilder::new("m", 32);
+    builder.add_column_f64("x", Direction::Input, &Random(99).normals(rows)).unwrap();
+    builder.finish().unwrap().get(Direction::Input, "x").unwrap().bins.clone()
+}
+
+#[test]
+fn every_bet_receives_a_stake_once() {
+    for reference in [profiled(300), profiled(2_000), reference(50_000)] {
+        let mut detector = detector(&reference, 0.0002);
+        let counts = counted(&reference, &Random(7).normals(PANE));
+        show(&mut detector, counts.cells(), 0);
+        let gains = detector.odds().gains(counts.cells());
+        for ((held, gain), shape) in
+            detector.state.capital.each().into_iter().zip(gains).zip(detector.plan.bets.iter())
+        {
+            let expected = PANE as f64 * gain.exp();
+            assert!(
+                (held.get() / expected - 1.0).abs() < 1e-5,
+                "{shape:?}: {} instead of {expected}",
+                held.get()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_lies_above_all_of_the_reference_is_said_to_lie_above() {
+    for rows in [300, 2_000, 50_000] {
+        let reference = profiled(rows);
+        let mut detector = detector(&reference, 0.0002);
+        show(&mut detector, counted(&reference, &[99.0; PANE]).cells(), 0);
+        assert_eq!(detector.finding().unwrap().shape, Shape::up(Aspect::Above), "{rows}");
+    }
+}
+
+#[test]
+fn of_two_values_one_comes_more_often_and_nothing_else_changes() {
+    for (was, is) in [(0.1, 0.3), (0.3, 0.1), (0.02, 0.06), (0.9, 0.5), (0.5, 0.8)] {
+        let mut random = Random(3);
+        let mut drawn = |rows: usize, share: f64| -> Vec<f64> {
+            (0..rows).map(|_| f64::from(u8::from(random.uniform() < share))).collect()
+        };
+        let mut reference = Bins::new(Arc::new(Binning::discrete(&[0.0, 1.0]).unwrap()));
+        reference.update(&drawn(10_000, was));
+        let mut detector = detector(&reference, 0.0002);
+        for pane in 0..50 {
+            show(&mut detector, counted(&reference, &drawn(PANE, is)).cells(), pane);
+        }
+        assert!(detector.is_raised());
+        let shapes = detector.evidence_by_shape();
+        let told: Vec<String> = shapes.iter().take(2).map(|(shape, _)| shape.to_string()).collect();
+        let (location, bins) = if is > was {
+            ("location up", ["bin 1 up", "bin 0 down"])
+        } else {
+            ("location down", ["bin 0 up", "bin 1 down"])
+        };
+        assert!(told.iter().all(|told| told == location || bins.contains(&told.as_str())), "{told:?}");
+    }
+}

@@ -1,12 +1,12 @@
 //! How far means and shares may lie from the reference's without any change.
 
 use super::super::choice::Choice;
-use super::super::directions::{Aspect, Sense};
+use super::super::directions::{Aspect, Sense, Shape};
 use super::super::functions::{DIRECTIONS, Functions, Ranks};
 use super::super::slack::{self, Sample};
 use super::Null;
 use super::shares::Share;
-use crate::sketch::binning::{Kind, Others};
+use crate::sketch::binning::{self, Kind, Others};
 use crate::sketch::bins::Bins;
 
 /// A reference, and how far it can be trusted.
@@ -35,6 +35,22 @@ impl Table<'_> {
             size: reference.total() as f64 / null.autocorrelation_time.max(1.0),
             log_odds: (directions.max(1) as f64 / null.delta).ln(),
             choice: Choice::of(reference, null.autocorrelation_time),
+        }
+    }
+
+    /// Words for a function whose mean grows or falls. Of two values all that can change is which of them comes more often:
+    /// there every shape is location.
+    pub fn words(&self, (function, sense, shape): (usize, Sense, Shape)) -> Shape {
+        let binning = self.reference.binning();
+        let values = self.functions.of_width(function);
+        let (low, high) = (values[binning::FIRST], values[binning::FIRST + 1]);
+        if binning.kind() != Kind::Discrete || binning.bins() != 2 || low == high {
+            return shape;
+        }
+        if (sense == Sense::Up) == (high > low) {
+            Shape::up(Aspect::Location)
+        } else {
+            Shape::down(Aspect::Location)
         }
     }
 

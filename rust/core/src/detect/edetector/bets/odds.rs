@@ -133,7 +133,9 @@ impl Odds {
     pub fn play(&self, counts: &[u64], stake: f64, capital: &mut [Capital]) {
         dispatch!(Level::new(), _simd => {
             self.each(counts, #[inline(always)] |first, gains| {
-                growth::grow(capital.get_mut(first..).unwrap_or_default(), stake, gains);
+                // What fills up the last block of shapes stands where the first shares are: they have a block of their own.
+                let end = if first < self.bets.on_shapes { self.bets.on_shapes } else { capital.len() };
+                growth::grow(capital.get_mut(first..end).unwrap_or_default(), stake, gains);
             });
         });
     }
