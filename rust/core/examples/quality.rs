@@ -39,6 +39,8 @@ fn main() -> ExitCode {
     let apart = waves::table(rows);
     println!();
     delay::table();
+    println!();
+    delay::live_table();
     let silent = volume::table();
     code(kept == [true, true] && apart && silent)
 }

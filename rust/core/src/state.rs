@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 const MAGIC: &[u8; 16] = b"pilotfish-state\n";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Bytes in front of the body.
 const HEAD: usize = MAGIC.len() + 4 + 8 + 32;

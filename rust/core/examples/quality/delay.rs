@@ -3,10 +3,12 @@
 //! 1971), even if it knew both distributions.
 
 use super::random::Random;
-use super::source::{cell, reference};
+use super::source::{cell, label, profile, reference};
 use pilotfish_core::detect::Mark;
 use pilotfish_core::detect::edetector::bets::Odds;
 use pilotfish_core::detect::edetector::{EDetector, Pane, Plan};
+use pilotfish_core::monitor::{Monitor, MonitorConfig};
+use pilotfish_core::tensor::{Data, Datatype, Direction, Tensor};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -80,6 +82,62 @@ pub fn table() {
             tolerant.missed
         );
     }
+}
+
+/// The same changes as the live monitor finds them, which looks now and then.
+pub fn live_table() {
+    let config = Arc::new(MonitorConfig::default());
+    println!(
+        "Delay in rows of the live monitor at its defaults (ARL {}, panes of {}), mean of {RUNS} runs with the change after {} to {} rows",
+        config.alarm.arl,
+        config.pane_rows,
+        live_change(0),
+        live_change(RUNS - 1)
+    );
+    println!("{:>30} {:>8} {:>8} {:>6} {:>6}", "change", "limit", "delay", "ratio", "missed");
+    let mut logarithms = Vec::new();
+    for change in changes() {
+        let found: Vec<u64> = (0..RUNS).filter_map(|run| live_delay(&change, &config, run)).collect();
+        let delay = found.iter().sum::<u64>() as f64 / found.len() as f64;
+        let limit = (config.alarm.arl as f64).ln() / change.after.divergence(&change.before);
+        let (ratio, missed) = (delay / limit, RUNS - found.len() as u64);
+        println!("{:>30} {limit:>8.0} {delay:>8.0} {ratio:>6.2} {missed:>6}", change.name);
+        logarithms.push(delay.ln());
+    }
+    let mean = logarithms.iter().sum::<f64>() / logarithms.len() as f64;
+    println!("{:>30} {:>8} {:>8.0}", "geometric mean", "", mean.exp());
+}
+
+/// Rows before the change: anywhere in a pane.
+fn live_change(run: u64) -> u64 {
+    3_000 + 37 * run
+}
+
+/// Rows until the change is found; `None` when it is not, or something is found before.
+fn live_delay(change: &Change, config: &Arc<MonitorConfig>, run: u64) -> Option<u64> {
+    const MESSAGE: u64 = 10;
+    let (mut learned, mut random) = (Random(11), Random(1_000 + run));
+    let rows: Vec<f64> = (0..REFERENCE_ROWS).map(|_| change.before.draw(&mut learned)).collect();
+    let mut monitor = Monitor::new(Arc::clone(config), Some(profile(&rows, change.before.categories)));
+    let start = live_change(run);
+    for first in (0..start + ROWS_MAX as u64).step_by(MESSAGE as usize) {
+        let mut draw =
+            |row| if row < start { change.before.draw(&mut random) } else { change.after.draw(&mut random) };
+        let values: Vec<f64> = (first..first + MESSAGE).map(&mut draw).collect();
+        let labels: Vec<Vec<u8>> = values.iter().map(|&value| label(value)).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let (datatype, data) = if change.before.categories {
+            (Datatype::Bytes, Data::Bytes(labels.iter().map(Vec::as_slice).collect()))
+        } else {
+            (Datatype::Fp64, Data::Raw(&bytes))
+        };
+        let tensor = Tensor::new("x", datatype, vec![values.len()], data).expect("the shape fits");
+        monitor.observe(Direction::Input, &[tensor], 0);
+        if let Some(event) = monitor.take_events().first() {
+            return event.row.checked_sub(start);
+        }
+    }
+    None
 }
 
 struct Measure {

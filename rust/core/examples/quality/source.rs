@@ -171,6 +171,6 @@ pub fn cell(bins: &Bins, value: f64) -> usize {
     cells.iter().position(|&count| count == 1).unwrap_or(FIRST)
 }
 
-fn label(value: f64) -> Vec<u8> {
+pub fn label(value: f64) -> Vec<u8> {
     format!("{value}").into_bytes()
 }

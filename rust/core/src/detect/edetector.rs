@@ -111,6 +111,17 @@ pub struct Pane<'a> {
     pub stake: f64,
 }
 
+/// What is paid for rows that end at a moment which they themselves decided about.
+#[derive(Clone, Copy, Debug)]
+pub struct Stakes<'a> {
+    /// What was certain when they began, and is bet on all of them.
+    pub before: f64,
+    /// What is bet on later rows only.
+    pub after: f64,
+    /// What was certain when the latest of them began, which have these counts, and is bet on those alone.
+    pub apart: &'a [(&'a [u64], f64)],
+}
+
 /// What a detector concludes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
@@ -232,19 +243,21 @@ impl EDetector {
 
     /// Bets on rows, and keeps them in the history: see [`EDetector::weigh`].
     pub fn settle(&mut self, rows: &Pane<'_>, before: f64, unit: f64) {
-        self.weigh(rows.counts, (before, rows.stake), unit);
+        self.weigh(rows.counts, Stakes { before, after: rows.stake - before, apart: &[] }, unit);
         self.keep(rows.counts, rows.start, rows.end);
     }
 
-    /// Bets on rows that end at a moment which they themselves decided about. Only the part `before` of their `stake`,
-    /// which was certain when they began, can win anything; the rest is paid when they are over. `unit` is what evidence
-    /// is measured in, a pane's stake.
-    pub fn weigh(&mut self, counts: &[u64], (before, stake): (f64, f64), unit: f64) {
+    /// Bets on rows that end at a moment which they themselves decided about. `unit` is what evidence is measured in, a pane's
+    /// stake.
+    pub fn weigh(&mut self, counts: &[u64], stakes: Stakes<'_>, unit: f64) {
         self.state.stake = unit;
         let (odds, bets) = (self.odds(), &self.plan.bets);
-        let after = stake - before;
+        let Stakes { before, after, apart } = stakes;
         self.evidence = self.state.capital.change(|held| {
-            odds.play(counts, before.min(stake), held);
+            odds.play(counts, before, held);
+            for &(counts, stake) in apart.iter().filter(|(_, stake)| *stake > 0.0) {
+                odds.play_apart(counts, stake, held);
+            }
             if after > 0.0 {
                 held.iter_mut().for_each(|capital| *capital = Capital::of(capital.get() + after));
             }

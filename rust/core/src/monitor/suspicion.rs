@@ -5,7 +5,9 @@ mod waiting;
 use super::comparison::Closing;
 use super::config::AlarmConfig;
 use super::snapshot::EvidenceSnapshot;
-use crate::detect::edetector::{EDetector, Finding, METHOD, Plan, State, bits, pool::Pool, screen::WIDTH};
+use crate::detect::edetector::{
+    EDetector, Finding, METHOD, Plan, Stakes, State, bits, pool::Pool, screen::WIDTH,
+};
 use crate::detect::{Alarm, AlarmState, Change, Mark};
 use crate::feature::stage::Errand;
 use crate::prefetch::{Depth, prefetch};
@@ -25,6 +27,14 @@ const WEIGHED_ROWS: u64 = 8_000;
 /// Rows that may become one segment of the history: what a date can be wrong by.
 const SEGMENT_ROWS: u64 = 500;
 
+/// The part of each stake that is bet on the rows of its look alone, and as large a part on those of the next segment. A bet
+/// that wins by what has changed has lost all it held, by then, on the rows that waited before.
+const APART: f64 = 0.25;
+
+/// The autocorrelation time below which rows are bet on look by look. Where they hang together, a rare event comes in clusters:
+/// whether one of them says anything can only be told from many rows.
+const INDEPENDENT: f64 = 1.25;
+
 /// How much speaks for a change of a feature, and of what kind.
 ///
 /// A look that finds nothing, as most do, reads what stands here, the counts and the plan's screen, and nothing else.
@@ -34,8 +44,12 @@ pub struct Suspicion {
     /// All that was counted up to each of the [`Moments`].
     counts: Waiting,
     moments: Moments,
+    /// What is bet, and on nothing else, on the rows since some were kept last.
+    apart: f64,
     /// Whether anything was looked at yet.
     begun: bool,
+    /// Whether the rows that were weighed last have won anything: those that follow are weighed at once.
+    winning: bool,
     /// Of the detector.
     raised: bool,
     time: f64,
@@ -88,6 +102,8 @@ pub struct Stored {
     level: f64,
     stake: f64,
     paid: f64,
+    apart: f64,
+    winning: bool,
     seen: Counted,
     kept: Counted,
     weighed: Counted,
@@ -107,7 +123,9 @@ impl Suspicion {
         let mut suspicion = Suspicion {
             counts: Waiting::nothing(plan.bets().cells()),
             moments: Moments::default(),
+            apart: 0.0,
             begun: false,
+            winning: false,
             raised: false,
             time: 1.0,
             evidence: 0.0,
@@ -135,6 +153,8 @@ impl Suspicion {
             level: self.level,
             stake: self.stake,
             paid: self.paid,
+            apart: self.apart,
+            winning: self.winning,
             seen: counted(&counts.seen, seen),
             kept: counted(&counts.until_kept(), kept),
             weighed: counted(&counts.until_weighed(), weighed),
@@ -160,6 +180,9 @@ impl Suspicion {
         self.level = self.level.max(other.level);
         self.paid = self.paid.max(other.paid);
         self.begun |= other.begun;
+        // What was bet on the rows of one of them is not bet on those of both.
+        self.apart = 0.0;
+        self.winning |= other.winning;
         self.counts.set(&self.counts.counts().merged(&other.counts.counts()));
         self.moments.seen.merge(&other.moments.seen);
         self.moments.weighed.merge(&other.moments.weighed);
@@ -188,6 +211,7 @@ impl Suspicion {
         self.moments = Moments { seen, weighed, kept };
         (self.detector, self.pool) = (Arc::new(detector), pool);
         (self.level, self.stake, self.paid) = (stored.level, stored.stake, stored.paid);
+        (self.apart, self.winning) = (stored.apart, stored.winning);
         self.note();
         true
     }
@@ -252,9 +276,14 @@ impl Suspicion {
         }
         self.pool = None;
         let news = self.counts.see(look.window.total().cells());
-        let worthwhile =
-            due || rows >= WEIGHED_ROWS || self.plan.is_unusual([&news.latest, &news.waiting], self.time);
-        if worthwhile || end.row.saturating_sub(kept.until.row) >= SEGMENT_ROWS {
+        let keeps = end.row.saturating_sub(kept.until.row) >= SEGMENT_ROWS;
+        let is_independent = self.time < INDEPENDENT;
+        let several = if keeps || !is_independent { &news.waiting } else { &news.recent };
+        let worthwhile = due
+            || self.winning
+            || rows >= WEIGHED_ROWS
+            || self.plan.is_unusual([&news.latest, several], self.time);
+        if worthwhile || keeps {
             let mut counts = self.counts.counts();
             if worthwhile {
                 // Apart from what is new, and may be what has changed.
@@ -263,16 +292,28 @@ impl Suspicion {
             }
             self.keep(&mut counts, &news.waiting, now, cells);
             counts.note(&news);
+            let part = if is_independent { APART } else { 0.0 };
+            let of_segment = part * now.paid_since(&kept);
             if worthwhile {
                 self.stake = look.so_far.unit;
-                let stake = (now.stake - weighed.stake).max(0.0);
+                let stake = now.paid_since(&weighed);
+                let together = (1.0 - 2.0 * part) * stake;
                 // They might have been weighed after the first look.
-                let before = stake * (look.so_far.look_rows as f64 / rows as f64).min(1.0);
-                let detector = Arc::make_mut(&mut self.detector);
-                detector.weigh(&counts.waiting.map(u64::from)[..cells], (before, stake), self.stake);
+                let before = together * (look.so_far.look_rows as f64 / rows as f64).min(1.0);
+                let [waiting, recent, latest] =
+                    [&news.waiting, &news.recent, &news.latest].map(|counts| counts.map(u64::from));
+                let apart =
+                    [(&recent[..cells], self.apart), (&latest[..cells], part * now.paid_since(&seen))];
+                let stakes = Stakes { before, after: together - before + of_segment, apart: &apart };
+                Arc::make_mut(&mut self.detector).weigh(&waiting[..cells], stakes, self.stake);
                 counts.weigh();
                 self.moments.weighed = now;
+                self.apart = 0.0;
+                let held = self.evidence;
                 self.note();
+                self.winning = is_independent && self.evidence > held + stake;
+            } else {
+                self.apart = of_segment;
             }
             self.counts.set(&counts);
         } else {
@@ -396,6 +437,11 @@ fn whole(lanes: &[u32]) -> [u32; WIDTH] {
 // === impl Moment ===
 
 impl Moment {
+    /// What was paid between an earlier one and this.
+    fn paid_since(&self, before: &Moment) -> f64 {
+        (self.stake - before.stake).max(0.0)
+    }
+
     /// What either has seen.
     fn merge(&mut self, other: &Moment) {
         self.until.row += other.until.row;

@@ -48,21 +48,42 @@ pub fn split(held: &[f64; LANES], total: f64, inside: &[f32; LANES], outside: &[
 /// (capital + stake) × exp(gain), for as many as there are of both.
 #[inline(always)]
 pub fn grow(capital: &mut [Capital], stake: f64, gains: &[f64; LANES]) {
+    change(
+        capital,
+        gains,
+        #[inline(always)]
+        |capital, factor| (capital + stake) * factor,
+    );
+}
+
+/// capital + stake × exp(gain), likewise.
+#[inline(always)]
+pub fn win(capital: &mut [Capital], stake: f64, gains: &[f64; LANES]) {
+    change(
+        capital,
+        gains,
+        #[inline(always)]
+        |capital, factor| capital + stake * factor,
+    );
+}
+
+#[inline(always)]
+fn change(capital: &mut [Capital], gains: &[f64; LANES], change: impl Fn(f64, f64) -> f64) {
     if let Some(capital) = capital.first_chunk_mut() {
-        return grow_block(capital, stake, gains);
+        return change_block(capital, gains, change);
     }
     let mut last = [Capital::default(); LANES];
     last.iter_mut().zip(&*capital).for_each(|(lane, capital)| *lane = *capital);
-    grow_block(&mut last, stake, gains);
+    change_block(&mut last, gains, change);
     capital.iter_mut().zip(last).for_each(|(capital, lane)| *capital = lane);
 }
 
 #[inline(always)]
-fn grow_block(capital: &mut [Capital; LANES], stake: f64, gains: &[f64; LANES]) {
+fn change_block(capital: &mut [Capital; LANES], gains: &[f64; LANES], change: impl Fn(f64, f64) -> f64) {
     for lane in 0..LANES {
         let gain = if gains[lane] < GAIN_MAX { gains[lane] } else { GAIN_MAX };
-        let grown = (capital[lane].get() + stake) * exp(if gain > GAIN_MIN { gain } else { GAIN_MIN });
-        capital[lane] = Capital::of(if grown < CAPITAL_MAX { grown } else { CAPITAL_MAX });
+        let changed = change(capital[lane].get(), exp(if gain > GAIN_MIN { gain } else { GAIN_MIN }));
+        capital[lane] = Capital::of(if changed < CAPITAL_MAX { changed } else { CAPITAL_MAX });
     }
 }
 

@@ -12,8 +12,8 @@ use crate::sketch::bins::Bins;
 use fearless_simd::{Level, Simd, dispatch, f32x16, prelude::*, u32x16};
 
 /// Log likelihood ratios, in nats, from which rows are unusual: of the few polynomials, and of the many cells.
-const UNUSUAL_SHAPE: f32 = 4.0;
-const UNUSUAL_CELL: f32 = 6.0;
+const UNUSUAL_SHAPE: f32 = 5.0;
+const UNUSUAL_CELL: f32 = 7.0;
 
 /// Functions that are looked at.
 const FUNCTIONS: usize = POLYNOMIALS;

@@ -82,6 +82,28 @@ fn shifts_are_found_and_named() {
 }
 
 #[test]
+fn a_stake_apart_wins_what_it_would_alone_whatever_came_before() {
+    let reference = reference(50_000);
+    let count = |shift: f64, seed| {
+        let rows: Vec<f64> = Random(seed).normals(PANE).into_iter().map(|row| row + shift).collect();
+        counted(&reference, &rows).cells().to_vec()
+    };
+    let (before, latest) = (count(-0.5, 3), count(0.5, 4));
+    let all: Vec<u64> = before.iter().zip(&latest).map(|(before, latest)| before + latest).collect();
+    let weighed = |counts: &[u64], stakes: Stakes<'_>| {
+        let mut detector = detector(&reference, 0.002);
+        detector.weigh(counts, stakes, 1.0);
+        detector.capital()
+    };
+    let stakes = |before, after, apart| Stakes { before, after, apart };
+    let alone = weighed(&latest, stakes(5.0, 0.0, &[]));
+    let together = weighed(&all, stakes(7.0, 3.0, &[]));
+    assert!(alone > 50.0 && together < 10.0, "{alone} {together}");
+    let both = weighed(&all, stakes(7.0, 3.0, &[(&latest, 5.0), (&before, 0.0)]));
+    assert!((both - together - alone).abs() < 1e-4 * both, "{both}");
+}
+
+#[test]
 fn a_shift_of_half_a_deviation_is_found_within_a_few_panes() {
     let (pane, _) = first_alarm(0.002, 100, |r| r.normal() + 0.5).unwrap();
     assert!(pane <= 4, "{pane}");

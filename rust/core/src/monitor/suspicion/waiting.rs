@@ -31,11 +31,12 @@ pub struct Counts {
     pub kept: [u32; WIDTH],
 }
 
-/// What a look sees: all that was counted, what is new of it, and what waits.
+/// What a look sees: all that was counted, what is new of it, what was not kept yet, and what waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
     pub all: [u32; WIDTH],
     pub latest: [u32; WIDTH],
+    pub recent: [u32; WIDTH],
     pub waiting: [u32; WIDTH],
 }
 
@@ -125,21 +126,24 @@ fn by_block(cells: &[u32; WIDTH]) -> &[[u32; LANES]] {
 
 #[inline(always)]
 fn see<D: Copy + Into<u32>>(blocks: &[Block<D>], cells: &[u64]) -> Seen {
-    let mut seen = Seen { all: [0; WIDTH], latest: [0; WIDTH], waiting: [0; WIDTH] };
-    let Seen { all, latest, waiting } = &mut seen;
+    let mut seen = Seen { all: [0; WIDTH], latest: [0; WIDTH], recent: [0; WIDTH], waiting: [0; WIDTH] };
+    let Seen { all, latest, recent, waiting } = &mut seen;
     let (whole, rest) = cells.as_chunks::<LANES>();
     let mut last = [0; LANES];
     last.iter_mut().zip(rest).for_each(|(last, count)| *last = *count);
     let cells = whole.iter().chain(std::iter::once(&last));
-    let (all, latest, waiting) =
-        (all.as_chunks_mut().0, latest.as_chunks_mut().0, waiting.as_chunks_mut::<LANES>().0);
-    for ((((block, cells), all), latest), waiting) in
-        blocks.iter().zip(cells).zip(all).zip(latest).zip(waiting)
+    let [(all, _), (latest, _), (recent, _), (waiting, _)] =
+        [all, latest, recent, waiting].map(|counts| counts.as_chunks_mut::<LANES>());
+    for (((((block, cells), all), latest), recent), waiting) in
+        blocks.iter().zip(cells).zip(all).zip(latest).zip(recent).zip(waiting)
     {
-        let (counted, before) = (cells.map(|count| count as u32), block.waiting.map(Into::into));
-        let news: [u32; LANES] = std::array::from_fn(|lane| counted[lane].wrapping_sub(block.seen[lane]));
-        *waiting = std::array::from_fn(|lane| news[lane].wrapping_add(before[lane]));
-        (*all, *latest) = (counted, news);
+        let counted = cells.map(|count| count as u32);
+        let (before, kept): ([u32; LANES], [u32; LANES]) =
+            (block.waiting.map(Into::into), block.kept.map(Into::into));
+        *latest = std::array::from_fn(|lane| counted[lane].wrapping_sub(block.seen[lane]));
+        *waiting = std::array::from_fn(|lane| latest[lane].wrapping_add(before[lane]));
+        *recent = std::array::from_fn(|lane| waiting[lane].wrapping_sub(kept[lane]));
+        *all = counted;
     }
     seen
 }
@@ -258,6 +262,7 @@ mod tests {
                 let what_is_seen = counted.see(&vec![now.into(); cells]);
                 prop_assert_eq!(what_is_seen.latest[cells - 1], now.wrapping_sub(seen));
                 prop_assert_eq!(what_is_seen.waiting[0], now.wrapping_sub(weighed));
+                prop_assert_eq!(what_is_seen.recent[0], now.wrapping_sub(kept));
                 seen = now;
                 counted.note(&what_is_seen);
                 let mut counts = counted.counts();

@@ -31,6 +31,28 @@ fn rows_before_the_change_do_not_delay_its_alarm_by_a_pane() {
 }
 
 #[test]
+fn what_never_came_before_is_found_however_many_rows_did_without_it() {
+    let mut learned = Random(1);
+    let reference: Vec<f64> = (0..50_000).map(|_| (learned.uniform() * 10.0).floor()).collect();
+    let mut builder = crate::profile::ProfileBuilder::new("m", 32);
+    builder.add_column_f64("x", IN, &reference).unwrap();
+    let profile = Arc::new(builder.finish().unwrap());
+    let delay = |run: u64| {
+        let (mut monitor, mut random) = (monitor("{}", Some(Arc::clone(&profile))), Random(20 + run));
+        let change = 4_000 + 370 * run as usize;
+        let value = |row| match random.uniform() {
+            u if u < 0.02 && row >= change => 3.5,
+            u => (u * 10.0).floor(),
+        };
+        let values: Vec<f64> = (0..change + 5_000).map(value).collect();
+        send(&mut monitor, IN, "x", 1, &values);
+        monitor.take_events()[0].row - change as u64
+    };
+    let delays: Vec<u64> = (0..8).map(delay).collect();
+    assert!(delays.iter().sum::<u64>() <= 8 * 480, "{delays:?}");
+}
+
+#[test]
 fn alarms_are_the_same_however_rows_are_batched() {
     let whole = watched(6_000, 3_100, 0.5, 6_000);
     assert_eq!(whole.len(), 1);

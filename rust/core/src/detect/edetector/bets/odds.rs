@@ -140,6 +140,15 @@ impl Odds {
         });
     }
 
+    /// Gives every bet what a `stake` becomes by what it wins on rows of these `counts`, and nothing that it held before.
+    pub fn play_apart(&self, counts: &[u64], stake: f64, capital: &mut [Capital]) {
+        dispatch!(Level::new(), _simd => {
+            self.each(counts, #[inline(always)] |first, gains| {
+                growth::win(capital.get_mut(first..).unwrap_or_default(), stake, gains);
+            });
+        });
+    }
+
     /// Logarithm of the factor by which `counts` multiply each bet, in order.
     pub fn gains(&self, counts: &[u64]) -> Vec<f64> {
         let bets = self.bets.len();
