@@ -43,12 +43,11 @@ mod watch;
 
 pub use crate::feature::{TensorConfig, TensorKind};
 pub use config::{AlarmConfig, DetectorKind, MonitorConfig};
+pub(crate) use look::look_rows;
 pub use snapshot::{
     BatchSnapshot, BinsSnapshot, DriftSnapshot, EvidenceSnapshot, FeatureSnapshot, ModelEvidence,
     MonitorSnapshot, MonitorState, PerformanceSnapshot, ProfileSnapshot, VolumeSnapshot, WindowSnapshot,
 };
-
-pub(crate) use look::look_rows;
 pub use stored::{Lost, Resumption, Stored};
 pub use texts::TextsSnapshot;
 pub use volume::VolumeConfig;
@@ -392,8 +391,8 @@ impl Monitor {
         let config = Arc::clone(&self.config);
         let chance = Chance::of(NOISY_PANES / self.roster.compared().max(1) as f64);
         let stake = config.alarm.stake(end.row - start.row, seconds);
-        let look_rows = self.look_rows();
-        let closing = Closing { alarm: &config.alarm, start, end, stake, unit: stake, look_rows };
+        let closing =
+            Closing { alarm: &config.alarm, start, end, stake, unit: stake, look_rows: self.look_rows() };
         let events = &mut self.events;
         let mut report = |name: &str, method, change| {
             remember(events, event(name, direction, method, change, end, now));

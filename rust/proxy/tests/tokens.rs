@@ -8,18 +8,6 @@ use stand::*;
 
 const TOKENS: usize = 100_000;
 
-/// Sends each piece back as it comes.
-async fn one_by_one(call: Call) {
-    let Call { request, mut respond } = call;
-    let mut body = request.into_body();
-    let mut reply = respond.send_response(ok_headers(), false).unwrap();
-    while let Some(Ok(piece)) = body.data().await {
-        body.flow_control().release_capacity(piece.len()).unwrap();
-        reply.send_data(piece, false).unwrap();
-    }
-    reply.send_trailers(status("0")).unwrap();
-}
-
 #[tokio::test]
 async fn a_hundred_thousand_tokens_pass_both_ways_on_one_call() {
     there_and_back("").await;

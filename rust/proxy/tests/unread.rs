@@ -12,18 +12,6 @@ const NARROW: &str = r#""limits": {"connection_window": 65535, "stream_window": 
 /// Longer than what is taken of a call that nobody reads.
 const LONG: usize = 2 << 20;
 
-/// Sends each piece back as it comes.
-async fn one_by_one(call: Call) {
-    let Call { request, mut respond } = call;
-    let mut body = request.into_body();
-    let mut reply = respond.send_response(ok_headers(), false).unwrap();
-    while let Some(Ok(piece)) = body.data().await {
-        body.flow_control().release_capacity(piece.len()).unwrap();
-        reply.send_data(piece, false).unwrap();
-    }
-    reply.send_trailers(status("0")).unwrap();
-}
-
 async fn begin(sender: &SendRequest<Bytes>) -> (ResponseFuture, Upload) {
     sender.clone().ready().await.unwrap().send_request(request("/a/b"), false).unwrap()
 }

@@ -193,6 +193,18 @@ pub async fn echo(call: Call) {
     let _ = reply.send_trailers(status("0"));
 }
 
+/// A backend's script: each piece comes back as it came.
+pub async fn one_by_one(call: Call) {
+    let Call { request, mut respond } = call;
+    let mut body = request.into_body();
+    let mut reply = respond.send_response(ok_headers(), false).unwrap();
+    while let Some(Ok(piece)) = body.data().await {
+        body.flow_control().release_capacity(piece.len()).unwrap();
+        reply.send_data(piece, false).unwrap();
+    }
+    reply.send_trailers(status("0")).unwrap();
+}
+
 /// All data of a stream.
 pub async fn read(body: &mut RecvStream) -> Result<Vec<u8>, h2::Error> {
     let mut all = Vec::new();
